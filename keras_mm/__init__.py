@@ -1,0 +1,8 @@
+"""Multimodal deep learning with Keras: from a table to a served model."""
+
+from . import data, encoders, fusion, heads, inputs, models
+from .data import Schema, infer_schema
+from .inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
+from .models import MultimodalModel, build_classifier, build_regressor
+
+from .version import __version__

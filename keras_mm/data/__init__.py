@@ -1,0 +1,11 @@
+"""Rows: reading, splitting, checking, and `tf.data` batches of them."""
+
+from .clipart import clipart
+from .dataset import to_dataset
+from .folder import from_folder
+from .infer import infer_schema
+from .overlap import overlap
+from .schema import Schema
+from .split import split
+from .tfds import from_tfds
+from .to_table import to_table

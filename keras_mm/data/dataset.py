@@ -1,0 +1,330 @@
+"""Tables to `tf.data`: rows go in, batches of tensors come out."""
+
+import numpy as np
+
+from ..errors import refuse_rows
+from ..inputs import Image
+from .columns import is_dataset, require_columns
+from .to_table import to_table
+
+# Decoded rows up to this size are kept in memory between epochs; larger tables
+# are decoded again in every epoch, and memory does not grow with them.
+MEMORY_LIMIT = 256 * 2**20
+_CHUNK = 256
+
+
+def to_dataset(
+    table,
+    schema,
+    batch_size=32,
+    shuffle=False,
+    seed=None,
+    base_dir=None,
+    bad="error",
+    with_target=True,
+    class_weight=None,
+):
+    """Turns a table into a `tf.data.Dataset` that a model can be fit on.
+
+    Examples:
+
+    >>> dataset = keras_mm.data.to_dataset(train, schema, shuffle=True, seed=0)
+    >>> model.fit(dataset)
+
+    Args:
+        table: rows, in any form that `to_table` reads, or a `tf.data.Dataset`
+            of dicts of raw values, one row each.
+        schema: an adapted `Schema`.
+        batch_size: int.
+        shuffle: bool, whether to shuffle the rows anew in every epoch.
+        seed: int, for the order of the rows.
+        base_dir: folder that relative file paths start from.
+        bad: `"error"` refuses cells that cannot be read, with their row
+            numbers; `"missing"` treats them as missing.
+        with_target: bool, whether to give the target too.
+        class_weight: None, `"balanced"`, or a dict from class name or index
+            to weight; gives each row's weight as a third entry.
+
+    Returns:
+        Dataset of `(inputs,)`, `(inputs, target)` or `(inputs, target,
+        weight)`, where `inputs` is a dict of tensors.
+    """
+    if bad not in ("error", "missing"):
+        raise ValueError(f"`bad` must be 'error' or 'missing'. Received: bad={bad!r}")
+    if not schema.is_adapted:
+        raise ValueError(
+            "The schema has not seen a table yet. Call schema.adapt(train) "
+            f"first. Received: schema={schema!r}"
+        )
+    with_target = with_target and schema.target is not None
+    if is_dataset(table):
+        return _from_rows(table, schema, batch_size, shuffle, seed, with_target)
+    table = to_table(table)
+    raw = to_raw(table, schema, base_dir, bad)
+    target = weight = None
+    if with_target:
+        require_columns(table.columns, [schema.target_name])
+        target = schema.target.encode(table[schema.target_name], schema.target_name)
+        if class_weight is not None:
+            weight = class_weights(target, schema.target, class_weight)
+    if memory_size(schema, len(table)) <= MEMORY_LIMIT:
+        compact = decode_all(raw, schema, bad)
+        return _from_memory(compact, schema, target, weight, batch_size, shuffle, seed)
+    if bad == "missing":
+        for name in _image_names(schema):
+            raw[name][unreadable(raw[name], schema.inputs[name])] = b""
+    return _from_raw(raw, schema, target, weight, batch_size, shuffle, seed)
+
+
+def to_raw(table, schema, base_dir=None, bad="error"):
+    """Table -> dict of checked arrays of raw values, one for each input."""
+    require_columns(table.columns, schema.inputs)
+    return {
+        name: value.to_raw(table[name], name, base_dir, bad)
+        for name, value in schema.inputs.items()
+    }
+
+
+def memory_size(schema, rows):
+    """Bytes that `rows` decoded rows take."""
+    return rows * sum(
+        value.compact_bytes
+        if isinstance(value, Image)
+        else 4 * getattr(value, "length", 1)
+        for value in schema.inputs.values()
+    )
+
+
+def read_files(raw):
+    """Paths in an array of raw pictures -> their bytes; bytes stay."""
+    values = np.empty(len(raw), dtype=object)
+    for row, value in enumerate(raw):
+        if isinstance(value, str):
+            with open(value, "rb") as file:
+                value = file.read()
+        values[row] = value
+    return values
+
+
+def decode_all(raw, schema, bad="error"):
+    """Decodes every row once; returns a dict of compact NumPy arrays."""
+    import tensorflow as tf
+
+    rows = len(next(iter(raw.values())))
+    parts = {name: [] for name in raw}
+    for start in range(0, rows, _CHUNK):
+        for name, values in raw.items():
+            chunk = read_files(values[start : start + _CHUNK])
+            if values.dtype == object:
+                chunk = tf.constant(chunk.tolist(), dtype=tf.string)
+            else:
+                chunk = tf.constant(values[start : start + _CHUNK])
+            compact = schema.inputs[name].decode(chunk)
+            parts[name].append(tf.nest.map_structure(lambda t: t.numpy(), compact))
+    compact = {
+        name: tf.nest.map_structure(lambda *chunk: np.concatenate(chunk), *chunks)
+        for name, chunks in parts.items()
+    }
+    for name in _image_names(schema):
+        present = np.array([len(value) > 0 for value in raw[name]])
+        wrong = np.flatnonzero(present & ~compact[name][1])
+        if len(wrong) and bad == "error":
+            _refuse_pictures(name, wrong, raw[name])
+    return compact
+
+
+def unreadable(raw, image):
+    """Row numbers of pictures that are there but cannot be decoded."""
+    import tensorflow as tf
+
+    wrong = []
+    for start in range(0, len(raw), _CHUNK):
+        chunk = read_files(raw[start : start + _CHUNK])
+        _, ok = image.decode(tf.constant(chunk.tolist(), dtype=tf.string))
+        present = np.array([len(value) > 0 for value in chunk])
+        wrong += (start + np.flatnonzero(present & ~ok.numpy())).tolist()
+    return wrong
+
+
+def refuse_unreadable(table, schema, base_dir=None):
+    """Names the pictures of a table that cannot be decoded, if any."""
+    raw = to_raw(to_table(table), schema, base_dir)
+    for name in _image_names(schema):
+        wrong = unreadable(raw[name], schema.inputs[name])
+        if wrong:
+            _refuse_pictures(name, wrong, raw[name])
+
+
+def class_weights(target, label, class_weight):
+    """One weight a row.
+
+    `"balanced"` gives every class the same total weight: rows / (classes *
+    rows of the class).
+
+    Args:
+        target: encoded labels, `(rows,)` indices.
+        label: the `ClassLabel`.
+        class_weight: `"balanced"` or a dict from class name or index to
+            weight; classes that it does not name weigh 1.
+
+    Reference:
+        King and Zeng 2001, "Logistic regression in rare events data".
+    """
+    names = label.names if hasattr(label, "encode") else None
+    target = np.asarray(target).reshape(-1)
+    if names is None or not np.issubdtype(target.dtype, np.integer):
+        raise ValueError(
+            "`class_weight` needs one class a row (ClassLabel). "
+            f"Received: class_weight={class_weight!r}"
+        )
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(
+                "`class_weight` must be 'balanced' or a dict. "
+                f"Received: class_weight={class_weight!r}"
+            )
+        counts = np.bincount(target, minlength=len(names))
+        weights = len(target) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    else:
+        weights = np.ones(len(names))
+        for key, value in class_weight.items():
+            if key not in names and key not in range(len(names)):
+                raise ValueError(
+                    f"`class_weight` names a class that is not in {names}. "
+                    f"Received: class_weight={class_weight!r}"
+                )
+            weights[names.index(key) if key in names else key] = value
+    return weights[target].astype("float32")
+
+
+def _image_names(schema):
+    return [n for n, value in schema.inputs.items() if isinstance(value, Image)]
+
+
+def _refuse_pictures(name, rows, raw):
+    value = raw[rows[0]]
+    refuse_rows(
+        name,
+        rows,
+        "a picture that cannot be decoded",
+        "Correct the cells, or pass bad='missing' to treat them as missing.",
+        value if isinstance(value, str) else value[:20],
+    )
+
+
+def _entry(inputs, target, weight):
+    if target is None:
+        return (inputs,)
+    return (inputs, target) if weight is None else (inputs, target, weight)
+
+
+def _from_memory(compact, schema, target, weight, batch_size, shuffle, seed):
+    import tensorflow as tf
+
+    with tf.device("CPU"):
+        compact, target, weight = tf.nest.map_structure(
+            lambda array: None if array is None else tf.constant(array),
+            (compact, target, weight),
+        )
+    rows = len(tf.nest.flatten(compact)[0])
+
+    def gather(indices):
+        def take(array):
+            return None if array is None else tf.gather(array, indices)
+
+        batch = tf.nest.map_structure(take, compact)
+        inputs = {n: value.finish(batch[n]) for n, value in schema.inputs.items()}
+        return _entry(inputs, take(target), take(weight))
+
+    dataset = tf.data.Dataset.range(rows)
+    if shuffle:
+        dataset = dataset.shuffle(rows, seed=seed)
+    dataset = dataset.batch(batch_size)
+    dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _from_raw(raw, schema, target, weight, batch_size, shuffle, seed):
+    import tensorflow as tf
+
+    with_files = {
+        name for name, values in raw.items() if any(isinstance(v, str) for v in values)
+    }
+    tensors = {
+        name: tf.constant(values.tolist(), tf.string)
+        if values.dtype == object
+        else tf.constant(values)
+        for name, values in raw.items()
+    }
+    rows = {"inputs": tensors}
+    if target is not None:
+        rows["target"] = target
+    if weight is not None:
+        rows["weight"] = weight
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    if shuffle:
+        dataset = dataset.shuffle(len(next(iter(raw.values()))), seed=seed)
+    return _batches(dataset, schema, batch_size, with_files)
+
+
+def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
+    names = list(schema.inputs) + [schema.target_name] * with_target
+    require_columns(dataset.element_spec, names)
+
+    def arrange(row):
+        entry = {"inputs": {name: row[name] for name in schema.inputs}}
+        if with_target:
+            entry["target"] = row[schema.target_name]
+        return entry
+
+    dataset = dataset.map(arrange)
+    if shuffle:
+        dataset = dataset.shuffle(1024, seed=seed)
+    encode = schema.target.encode_tensor if with_target else None
+    return _batches(dataset, schema, batch_size, (), encode)
+
+
+def _batches(dataset, schema, batch_size, with_files, encode_target=None):
+    import tensorflow as tf
+
+    images = set(_image_names(schema))
+
+    def picture(name, raw):
+        image = schema.inputs[name]
+
+        def read():
+            encoded = tf.io.read_file(raw) if name in with_files else raw
+            return image.decode_one(encoded), True
+
+        if raw.dtype != tf.string:
+            # An array of pixels: only resizing is left to do.
+            return image.resize(raw), True
+        return tf.cond(
+            tf.equal(raw, ""),
+            lambda: (tf.zeros(image.shape, tf.uint8), False),
+            read,
+        )
+
+    def decode_pictures(row):
+        inputs = {
+            name: picture(name, raw) if name in images else raw
+            for name, raw in row["inputs"].items()
+        }
+        return {**row, "inputs": inputs}
+
+    def finish(row):
+        inputs = {}
+        for name, value in schema.inputs.items():
+            raw = row["inputs"][name]
+            compact = raw if name in images else value.decode(raw)
+            inputs[name] = value.finish(compact)
+        target = row.get("target")
+        if encode_target is not None:
+            target = encode_target(target)
+        return _entry(inputs, target, row.get("weight"))
+
+    if images:
+        dataset = dataset.map(decode_pictures, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size)
+    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,148 @@
+import os
+
+from ..inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
+from ..inputs.cells import is_missing
+from ..inputs.image import check_encoded
+from .columns import require_columns
+from .schema import Schema
+from .to_table import to_table
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+
+
+def infer_schema(
+    table, target, inputs=None, exclude=(), base_dir=None, image_size=96, verbose=True
+):
+    """Decides what each column of a table is, says so, and adapts to it.
+
+    A column becomes an `Image` if its cells are encoded pictures or paths of
+    pictures, a `Number` if they are numbers, a `Category` if the same few
+    texts come again and again, and a `Text` otherwise. Columns that cannot
+    help (all missing, one value only, a different code in every row) are left
+    out. Columns that say which rows belong together, such as an author or a
+    split, must be named in `exclude`: nothing in them tells.
+
+    Examples:
+
+    >>> schema = keras_mm.infer_schema(train, target="category",
+    ...                                exclude=["id", "group"])
+
+    Args:
+        table: the training rows, in any form that `to_table` reads.
+        target: name of the column to predict.
+        inputs: names of the columns to use; all but the excluded if not given.
+        exclude: names of columns to leave out.
+        base_dir: folder that relative file paths start from.
+        image_size: int or pair, height and width that pictures get.
+        verbose: bool, whether to print what was decided.
+
+    Returns:
+        An adapted `Schema`.
+    """
+    table = to_table(table)
+    require_columns(table.columns, [target, *(inputs or ()), *exclude])
+    if inputs is not None and target in inputs:
+        raise ValueError(
+            "The target cannot be an input: the model would be told the answer. "
+            f"Received: target={target!r}, inputs={list(inputs)}"
+        )
+    names = [
+        name
+        for name in (inputs or table.columns)
+        if name != target and name not in exclude
+    ]
+    found, left_out = {}, {}
+    for name in names:
+        kind = _input_for(table[name], base_dir, image_size)
+        if isinstance(kind, str):
+            left_out[name] = kind
+        else:
+            found[name] = kind
+    if inputs is not None and left_out:
+        raise ValueError(
+            "Columns that were asked for cannot be inputs: "
+            + "; ".join(f"{name}: {why}" for name, why in left_out.items())
+            + f". Received: inputs={list(inputs)}"
+        )
+    schema = Schema(found, {target: _target_for(table[target], target)}).adapt(table)
+    if verbose:
+        print(schema.describe())
+        for name, why in left_out.items():
+            print(f"  {name} left out: {why}")
+    return schema
+
+
+def _known(column):
+    return [cell for cell in column if not is_missing(cell)]
+
+
+def _input_for(column, base_dir, image_size):
+    """An input for the column, or the reason why there is none."""
+    cells = _known(column)
+    if not cells:
+        return "every cell is missing"
+    if all(_is_picture(cell, base_dir) for cell in cells[:20]):
+        return Image(image_size)
+    if all(hasattr(cell, "shape") and len(cell.shape) > 0 for cell in cells[:20]):
+        return "arrays that are no pictures"
+    if any(isinstance(cell, (bytes, bytearray, list, tuple, dict)) for cell in cells):
+        return "neither pictures, texts, numbers nor categories"
+    distinct = {str(cell) for cell in cells}
+    if len(distinct) == 1:
+        return "the same value in every row"
+    if _are_numbers(column):
+        return Number()
+    mean_words = sum(len(str(cell).split()) for cell in cells) / len(cells)
+    if len(distinct) <= max(20, 0.05 * len(cells)) and mean_words < 4:
+        return Category()
+    if len(distinct) == len(cells) and mean_words == 1:
+        return "a different code in every row"
+    return Text()
+
+
+def _is_picture(cell, base_dir):
+    if isinstance(cell, (str, os.PathLike)):
+        return os.fspath(cell).lower().endswith(_PICTURES)
+    if isinstance(cell, (bytes, bytearray)):
+        try:
+            check_encoded(bytes(cell))
+        except ValueError:
+            return False
+        return True
+    shape = getattr(cell, "shape", ())
+    dtype = getattr(cell, "dtype", None)
+    return len(shape) in (2, 3) and min(shape) > 0 and str(dtype) == "uint8"
+
+
+def _are_numbers(column):
+    import pandas as pd
+
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(
+        column
+    )
+
+
+def _target_for(column, name):
+    import pandas as pd
+
+    cells = _known(column)
+    if not cells:
+        raise ValueError(
+            f"Target column {name!r} is empty. Received: target={name!r}"
+        )
+    if all(isinstance(cell, (list, tuple, set)) or hasattr(cell, "shape") and
+           len(cell.shape) == 1 for cell in cells):
+        return MultiLabel()
+    distinct = len({str(cell) for cell in cells})
+    if pd.api.types.is_float_dtype(column):
+        whole = all(float(cell).is_integer() for cell in cells)
+        return ClassLabel() if whole and distinct <= 20 else Number()
+    if _are_numbers(column):
+        return ClassLabel() if distinct <= 20 else Number()
+    if distinct > 0.5 * len(cells) and distinct > 20:
+        raise ValueError(
+            f"Target column {name!r} has a different text in most rows; a "
+            "classifier needs a few classes. Choose another target. "
+            f"Received: {name} with {distinct} values in {len(cells)} rows"
+        )
+    return ClassLabel()

@@ -1,0 +1,198 @@
+import re
+
+import keras
+
+from ..inputs import ClassLabel, Input, MultiLabel, Number, Text
+from .columns import column_of
+
+_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.-]*")
+_GROUPS = ("numbers", "categories")
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Schema:
+    """Which columns of a table go into a model, and which one comes out.
+
+    Examples:
+
+    >>> schema = keras_mm.Schema(
+    ...     inputs={"image": keras_mm.Image((96, 96)), "text": keras_mm.Text()},
+    ...     targets={"category": keras_mm.ClassLabel()},
+    ... ).adapt(train)
+
+    Args:
+        inputs: dict from column name to `Image`, `Text`, `Number` or
+            `Category`.
+        targets: dict from column name to `ClassLabel`, `MultiLabel` or
+            `Number`; exactly one.
+
+    Raises:
+        ValueError: if a target is also an input, or a name or type cannot be
+            used.
+    """
+
+    def __init__(self, inputs, targets=None):
+        self.inputs = dict(inputs)
+        self.targets = dict(targets or {})
+        if not self.inputs:
+            raise ValueError(
+                "A schema needs at least one input column. "
+                f"Received: inputs={inputs}"
+            )
+        for name, value in self.inputs.items():
+            _check_name(name)
+            if isinstance(value, type) or not isinstance(value, Input):
+                raise ValueError(
+                    "An input must be an object such as keras_mm.Image(), "
+                    "keras_mm.Text(), keras_mm.Number() or keras_mm.Category()."
+                    f" Received: inputs[{name!r}]={value!r}"
+                )
+        for name, value in self.targets.items():
+            _check_name(name)
+            if not isinstance(value, (ClassLabel, MultiLabel, Number)):
+                raise ValueError(
+                    "A target must be a keras_mm.ClassLabel(), "
+                    "keras_mm.MultiLabel() or keras_mm.Number(). "
+                    f"Received: targets[{name!r}]={value!r}"
+                )
+            if name in self.inputs:
+                raise ValueError(
+                    f"Column {name!r} is both an input and a target: the model "
+                    "would be told the answer. Leave it out of the inputs. "
+                    f"Received: inputs={list(self.inputs)}, "
+                    f"targets={list(self.targets)}"
+                )
+        if len(self.targets) > 1:
+            raise ValueError(
+                "A schema has one target. Build one model for each. "
+                f"Received: targets={list(self.targets)}"
+            )
+
+    @property
+    def target_name(self):
+        """The target column's name, or None."""
+        return next(iter(self.targets), None)
+
+    @property
+    def target(self):
+        """The target, or None."""
+        return next(iter(self.targets.values()), None)
+
+    @property
+    def is_adapted(self):
+        """Whether every input can turn raw values into tensors."""
+        return all(value.is_adapted for value in self.inputs.values())
+
+    def adapt(self, table):
+        """Learns vocabularies, normalisation and class names; returns `self`.
+
+        Args:
+            table: the TRAINING rows, in any form that `keras_mm.data.to_table`
+                reads. What validation and test rows hold must not be learned.
+        """
+        for name, value in self.inputs.items():
+            if type(value).adapt is not Input.adapt:
+                try:
+                    value.adapt(column_of(table, name))
+                except ValueError as error:
+                    raise ValueError(f"Input {name!r}: {error}") from error
+        for name, value in self.targets.items():
+            if isinstance(value, Number):
+                value.encode(column_of(table, name), name)
+                value.adapt(column_of(table, name))
+            else:
+                value.adapt(column_of(table, name), name)
+        return self
+
+    def modalities(self, own=()):
+        """Which inputs share an encoder.
+
+        All numbers make one modality, `"numbers"`, and all categories
+        another, `"categories"`; a single one keeps its own name, and so does
+        every column that is named in `own`.
+
+        Args:
+            own: names of columns that have an encoder of their own.
+
+        Returns:
+            dict from modality name to a list of column names, in the order
+            of the inputs.
+        """
+        groups = {}
+        for name, value in self.inputs.items():
+            grouped = value.group and name not in own
+            groups.setdefault(value.group if grouped else name, []).append(name)
+        return {
+            columns[0] if len(columns) == 1 else group: columns
+            for group, columns in groups.items()
+        }
+
+    def with_tokens(self, tokens):
+        """A copy whose text inputs have the tensor forms of their encoders.
+
+        Args:
+            tokens: dict from a text input's name to its form, `"words"` or
+                `"ngrams"`.
+        """
+        copy = self.from_config(self.get_config())
+        for name, form in tokens.items():
+            copy.inputs[name] = copy.inputs[name].with_tokens(form)
+        return copy
+
+    def preprocess(self, raw):
+        """dict of raw batches -> dict of tensors for the model."""
+        return {
+            name: value.preprocess(raw[name]) for name, value in self.inputs.items()
+        }
+
+    def describe(self):
+        """A few lines for people: each column and what becomes of it."""
+        width = max(map(len, [*self.inputs, *self.targets]))
+        lines = [
+            f"  {name:<{width}}  {value.describe()}"
+            for name, value in self.inputs.items()
+        ]
+        lines += [
+            f"  {name:<{width}}  -> {value.describe()}"
+            for name, value in self.targets.items()
+        ]
+        return "Schema\n" + "\n".join(lines)
+
+    __repr__ = describe
+
+    def get_config(self):
+        """Everything, as plain data."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "inputs": [[n, serialize(v)] for n, v in self.inputs.items()],
+            "targets": [[n, serialize(v)] for n, v in self.targets.items()],
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Creates the schema again from `get_config()`."""
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(
+            inputs={name: deserialize(value) for name, value in config["inputs"]},
+            targets={name: deserialize(value) for name, value in config["targets"]},
+        )
+
+
+def text_names(schema):
+    """Names of the text inputs of a schema."""
+    return [n for n, value in schema.inputs.items() if isinstance(value, Text)]
+
+
+def _check_name(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            "A column's name becomes a name in the exported model, which "
+            "takes letters, digits, '_', '.' and '-' only. Rename the column: "
+            "table.rename(columns={...}). "
+            f"Received: name={name!r}"
+        )
+    if name in _GROUPS:
+        raise ValueError(
+            f"The name {name!r} is kept for the group of all {name}. Rename "
+            f"the column. Received: name={name!r}"
+        )

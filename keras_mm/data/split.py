@@ -1,0 +1,111 @@
+import warnings
+
+import numpy as np
+
+from .columns import require_columns
+from .to_table import to_table
+
+_PARTS = (("train", "training"), ("validation", "val", "valid", "dev"), ("test",))
+
+
+def split(
+    table,
+    by=None,
+    fractions=(0.6, 0.2, 0.2),
+    groups=None,
+    stratify=None,
+    seed=0,
+):
+    """Splits a table into training, validation and test rows.
+
+    Examples:
+
+    >>> train, validation, test = keras_mm.data.split(table, by="split")
+    >>> train, test = keras_mm.data.split(
+    ...     table, fractions=(0.8, 0.2), groups="author", stratify="category")
+
+    Args:
+        table: rows, in any form that `to_table` reads.
+        by: name of a column that says `train`, `validation` (or `val`) or
+            `test` for every row.
+        fractions: share of the rows in each part, summing to 1. Without `by`.
+        groups: name of a column; rows with the same value stay in one part
+            (pictures of one author, sounds of one speaker).
+        stratify: name of a column whose values should be equally frequent in
+            all parts, the target as a rule.
+        seed: int; the same seed gives the same parts.
+
+    Returns:
+        list of DataFrames, in the order of the parts.
+    """
+    table = to_table(table)
+    if by is not None:
+        return _split_by(table, by)
+    if abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
+        raise ValueError(
+            "`fractions` must be positive and sum to 1. "
+            f"Received: fractions={fractions}"
+        )
+    require_columns(table.columns, [n for n in (groups, stratify) if n is not None])
+    fold = _folds(table, groups, stratify, seed)
+    # Small folds are dealt out to the parts: the largest shortfall is served
+    # first, so every part gets at least one.
+    sizes = np.bincount(fold)
+    wanted = np.array(fractions) * len(table)
+    parts = [[] for _ in fractions]
+    for number in np.argsort(-sizes, kind="stable"):
+        held = np.array([sizes[part].sum() for part in parts])
+        parts[int(np.argmax((wanted - held) / wanted))].append(number)
+    if not all(parts):
+        raise ValueError(
+            "There are fewer groups than parts to split into. "
+            f"Received: groups={groups!r}, fractions={fractions}"
+        )
+    return [table[np.isin(fold, part)].reset_index(drop=True) for part in parts]
+
+
+def _folds(table, groups, stratify, seed, most=20):
+    """Number of the fold that each row belongs to."""
+    from sklearn import model_selection
+
+    group = None if groups is None else table[groups].astype(str)
+    label = None if stratify is None else table[stratify].astype(str)
+    units = len(table) if group is None else group.nunique()
+    count = min(most, units)
+    if label is not None:
+        # A class must be able to reach every fold, or nearly.
+        count = max(2, min(count, int(label.value_counts().max())))
+    if count < 2:
+        raise ValueError(
+            "A table of one row or one group cannot be split. "
+            f"Received: {units} {'rows' if groups is None else 'groups'}"
+        )
+    names = {
+        (False, False): "KFold",
+        (True, False): "GroupKFold",
+        (False, True): "StratifiedKFold",
+        (True, True): "StratifiedGroupKFold",
+    }
+    name = names[group is not None, label is not None]
+    splitter = getattr(model_selection, name)(count, shuffle=True, random_state=seed)
+    fold = np.zeros(len(table), dtype=int)
+    with warnings.catch_warnings():
+        # A class with fewer rows than folds is what real tables have.
+        warnings.simplefilter("ignore", UserWarning)
+        for number, (_, rows) in enumerate(splitter.split(table, label, group)):
+            fold[rows] = number
+    return fold
+
+
+def _split_by(table, by):
+    require_columns(table.columns, [by])
+    values = table[by].astype(str).str.lower()
+    known = [name for part in _PARTS for name in part]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(
+            f"Column {by!r} must say train, validation or test in every row. "
+            f"Received: {by}={unknown[:5]}"
+        )
+    parts = [table[values.isin(part)].reset_index(drop=True) for part in _PARTS]
+    return [part for part in parts if len(part)]

@@ -1,0 +1,98 @@
+from ..errors import missing_extra
+from ..inputs import Category, ClassLabel, Image, Number, Text
+from .schema import Schema
+
+
+def from_tfds(
+    name_or_builder, split="train", target=None, data_dir=None, image_size=96
+):
+    """Rows of a TensorFlow Datasets set, with the schema that its features say.
+
+    `Image` features become `Image` inputs (decoded in our own pipeline), text
+    features `Text`, scalars `Number`; a `ClassLabel` becomes the target. Other
+    features are left out, and said so.
+
+    Examples:
+
+    >>> rows, schema = keras_mm.data.from_tfds("oxford_flowers102")
+    >>> model = keras_mm.build_classifier(schema.adapt(rows))
+    >>> model.fit(rows, epochs=5)
+
+    Args:
+        name_or_builder: string, or a `tfds.core.DatasetBuilder`.
+        split: string, such as `"train"` or `"train[:80%]"`.
+        target: name of the feature to predict; the only `ClassLabel` if not
+            given.
+        data_dir: folder where the prepared sets are.
+        image_size: int or pair, height and width that pictures get.
+
+    Returns:
+        `tf.data.Dataset` of dicts, one row each, and a `Schema` (adapted only
+        if it has nothing to learn).
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise missing_extra("tensorflow_datasets", "tfds") from error
+    import tensorflow as tf
+
+    builder = name_or_builder
+    if isinstance(builder, str):
+        builder = tfds.builder(builder, data_dir=data_dir)
+    features = builder.info.features
+    if not isinstance(features, tfds.features.FeaturesDict):
+        raise ValueError(
+            "The set's features must be named. "
+            f"Received: features={type(features).__name__}"
+        )
+    labels = [n for n, f in features.items() if isinstance(f, tfds.features.ClassLabel)]
+    if target is None:
+        if len(labels) != 1:
+            raise ValueError(
+                "Name the feature to predict with `target`: the set has not "
+                f"exactly one ClassLabel. Received: features={list(features)}"
+            )
+        target = labels[0]
+    if target not in features:
+        raise ValueError(
+            f"There is no feature {target!r}. Received: features={list(features)}"
+        )
+    inputs, decoders, left_out = {}, {}, []
+    for name, feature in features.items():
+        if name == target:
+            continue
+        if isinstance(feature, tfds.features.Image):
+            inputs[name] = Image(image_size)
+            decoders[name] = tfds.decode.SkipDecoding()
+        elif isinstance(feature, tfds.features.ClassLabel):
+            inputs[name] = Category(vocabulary=feature.names)
+        elif isinstance(feature, tfds.features.Text) or feature.dtype in (str, "object"):
+            inputs[name] = Text()
+        elif getattr(feature, "shape", None) == () and feature.dtype != bool:
+            inputs[name] = Number()
+        else:
+            left_out.append(name)
+    if labels and target in labels:
+        answer = ClassLabel(class_names=features[target].names)
+    else:
+        answer = Number()
+    dataset = builder.as_dataset(split=split, decoders=decoders)
+    categories = {
+        name: tf.constant(value.vocabulary)
+        for name, value in inputs.items()
+        if isinstance(value, Category)
+    }
+
+    def rename(row):
+        return {
+            name: tf.gather(categories[name], row[name])
+            if name in categories
+            else row[name]
+            for name in [*inputs, target]
+        }
+
+    if left_out:
+        print(f"Features left out: {', '.join(left_out)}")
+    return dataset.map(rename), Schema(inputs, {target: answer})
+
+

@@ -1,0 +1,55 @@
+"""One modality's tensors -> tokens and mask, as a small Keras model."""
+
+from .cnn import CNN
+from .custom import Custom
+from .dense import Dense
+from .embedding import Embedding
+from .encoder import Encoder
+from .lstm import LSTM
+from .ngrams import NGrams
+from .residual_cnn import ResidualCNN
+
+# Which encoders there are, and the type of input that each one reads.
+ENCODERS = {
+    "residual_cnn": (ResidualCNN, "Image"),
+    "cnn": (CNN, "Image"),
+    "ngrams": (NGrams, "Text"),
+    "lstm": (LSTM, "Text"),
+    "dense": (Dense, "Number"),
+    "embedding": (Embedding, "Category"),
+}
+
+
+def get(encoder, inputs):
+    """A name of the table above, an `Encoder`, or a part of the user's.
+
+    Args:
+        encoder: string, `Encoder`, layer, model or function; None: the
+            inputs' default.
+        inputs: list of the `Input` objects to encode.
+    """
+    kind = type(inputs[0]).__name__
+    encoder = encoder or inputs[0].default_encoder
+    if isinstance(encoder, str):
+        fitting = sorted(n for n, (_, reads) in ENCODERS.items() if reads == kind)
+        if encoder not in fitting:
+            raise ValueError(
+                f"An encoder of {kind} must be one of {fitting}, a layer, a "
+                f"model or a function. Received: encoder={encoder!r}"
+            )
+        return ENCODERS[encoder][0]()
+    if isinstance(encoder, Encoder):
+        reads = {reads for made, reads in ENCODERS.values() if made is type(encoder)}
+        if reads and kind not in reads:
+            raise ValueError(
+                f"{type(encoder).__name__} does not read {kind} columns. "
+                f"Received: encoder={encoder!r}"
+            )
+        return encoder
+    if isinstance(encoder, type) or not callable(encoder):
+        raise ValueError(
+            "An encoder is a name, an object such as keras_mm.encoders.LSTM(64),"
+            f" a layer, a model or a function. Received: encoder={encoder!r}"
+        )
+    return Custom(encoder)
+

@@ -1,0 +1,63 @@
+import keras
+from keras import ops
+
+
+class Encoder:
+    """Base class: builds the small Keras model that encodes one modality.
+
+    The model takes the modality's tensors and gives `tokens (batch, length,
+    dim)` and `mask (batch, length)`. An absent modality has a mask that is all
+    False, and no NaN gets past the encoder.
+    """
+
+    # Form of token ids that a text encoder reads: "words" or "ngrams".
+    tokens = None
+
+    def encode(self, tensors, inputs, sequences):
+        """Wires the layers.
+
+        Args:
+            tensors: list of symbolic tensors, one for each column.
+            inputs: list of the `Input` objects that they belong to.
+            sequences: bool, whether the fusion wants single tokens; otherwise
+                one pooled token a row will do.
+
+        Returns:
+            Symbolic tokens and mask.
+        """
+        raise NotImplementedError
+
+    def build(self, inputs, name, sequences=False):
+        """Builds the model.
+
+        Args:
+            inputs: dict from column name to `Input`.
+            name: string, the model's name.
+            sequences: bool, see `encode`.
+
+        Returns:
+            `keras.Model` from the columns' tensors to `[tokens, mask]`.
+        """
+        tensors = [value.keras_input(column) for column, value in inputs.items()]
+        tokens, mask = self.encode(tensors, list(inputs.values()), sequences)
+        return keras.Model(tensors, [tokens, mask], name=name)
+
+
+def known(tensor):
+    """Which rows of a float tensor are there: bool `(batch, 1)`.
+
+    A missing picture or number is NaN all over.
+    """
+    axes = tuple(range(1, len(tensor.shape)))
+    is_nan = ops.all(ops.isnan(tensor), axis=axes, keepdims=False)
+    return ops.expand_dims(ops.logical_not(is_nan), 1)
+
+
+def one_token(vector):
+    """`(batch, dim)` -> `(batch, 1, dim)`."""
+    return ops.expand_dims(vector, 1)
+
+
+def repeat_mask(mask, tokens):
+    """A row's mask `(batch, 1)`, for each of its tokens."""
+    return ops.repeat(mask, tokens.shape[1], axis=1)

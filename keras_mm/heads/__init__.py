@@ -1,0 +1,4 @@
+"""A vector -> named predictions, with the loss and metrics that belong to them."""
+
+from .crossentropy import Crossentropy
+from .head import Head

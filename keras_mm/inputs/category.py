@@ -1,0 +1,100 @@
+import collections
+
+import keras
+
+from .cells import to_strings
+from .input import Input
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Category(Input):
+    """A column with one of a few names a row: a colour, a shop, a country.
+
+    The tensor holds one id a row: 0 = missing, 1 = a category that `adapt` did
+    not see, 2 and more = the vocabulary in order.
+
+    Examples:
+
+    >>> colour = keras_mm.Category().adapt(pandas.Series(["red", "blue", "red"]))
+    >>> colour.vocabulary
+    ['red', 'blue']
+
+    Args:
+        vocabulary: list of strings, learned by `adapt` if not given, most
+            frequent first.
+        vocabulary_size: int, how many categories to keep at the most.
+    """
+
+    group = "categories"
+    default_encoder = "embedding"
+
+    def __init__(self, vocabulary=None, vocabulary_size=10_000):
+        self.vocabulary = None if vocabulary is None else list(vocabulary)
+        self.vocabulary_size = vocabulary_size
+        self._table = None
+
+    def adapt(self, column):
+        """Learns the vocabulary from a column; returns `self`."""
+        counts = collections.Counter(
+            value.decode("utf-8") for value in self.to_raw(column) if value
+        )
+        names = sorted(counts, key=lambda name: (-counts[name], name))
+        self.vocabulary = names[: self.vocabulary_size]
+        self._table = None
+        if not names:
+            raise ValueError(
+                "A category column has no value in it. Leave it out of the "
+                f"inputs. Received: column with {len(column)} missing values"
+            )
+        return self
+
+    @property
+    def is_adapted(self):
+        """Whether the vocabulary is known."""
+        return self.vocabulary is not None
+
+    @property
+    def num_ids(self):
+        """Number of different ids: the vocabulary, missing and unknown."""
+        size = len(self.vocabulary) if self.is_adapted else self.vocabulary_size
+        return size + 2
+
+    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+        """Column -> object array of UTF-8 bytes, `b""` where missing."""
+        return to_strings(column, name, bad)
+
+    def decode(self, raw):
+        """Strings `(batch,)` -> ids `(batch, 1)`, `int32`."""
+        import tensorflow as tf
+
+        from .vocabulary import lookup_table
+
+        if self._table is None:
+            self._table = lookup_table(self.vocabulary)
+        ids = tf.cast(self._table.lookup(raw), tf.int32)
+        return tf.reshape(tf.where(raw == "", 0, ids), [-1, 1])
+
+    def keras_input(self, name):
+        """`keras.Input` of shape `(batch, 1)`, `int32`."""
+        return keras.Input((1,), dtype="int32", name=name)
+
+    def sample(self, random, bad=False):
+        """A name of the vocabulary; an unknown one when `bad`."""
+        if bad or not self.vocabulary:
+            return b"no such category"
+        return str(random.choice(self.vocabulary)).encode("utf-8")
+
+    def describe(self):
+        """One line for people."""
+        if not self.is_adapted:
+            return "Category"
+        shown = ", ".join(self.vocabulary[:3])
+        more = ", ..." if len(self.vocabulary) > 3 else ""
+        return f"Category, {len(self.vocabulary)} known ({shown}{more})"
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            "vocabulary": self.vocabulary,
+            "vocabulary_size": self.vocabulary_size,
+        }

@@ -1,0 +1,124 @@
+import keras
+import numpy as np
+
+from ..errors import refuse_rows
+from .cells import is_missing, to_text
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class ClassLabel:
+    """A target column with one of several classes a row.
+
+    Two classes (binary classification) or more. Labels may be strings,
+    booleans or whole numbers; predictions come in the order of `class_names`.
+
+    Examples:
+
+    >>> label = keras_mm.ClassLabel().adapt(pandas.Series(["cat", "dog", "cat"]))
+    >>> label.class_names
+    ['cat', 'dog']
+
+    Args:
+        num_classes: int, how many classes the model tells apart; learned by
+            `adapt` if not given.
+        class_names: list of strings, learned by `adapt` if not given.
+    """
+
+    def __init__(self, num_classes=None, class_names=None):
+        self.class_names = None if class_names is None else list(class_names)
+        if num_classes is None and class_names is not None:
+            num_classes = len(self.class_names)
+        if num_classes is not None and num_classes < 2:
+            raise ValueError(
+                "A classifier needs at least two classes. "
+                f"Received: num_classes={num_classes}"
+            )
+        self.num_classes = num_classes
+
+    def adapt(self, column, name="target"):
+        """Learns the class names from a column; returns `self`."""
+        cells = [cell for cell in column if not is_missing(cell)]
+        names = {to_text(cell) for cell in cells}
+        try:
+            names = sorted(names, key=float)
+        except ValueError:
+            names = sorted(names)
+        if len(names) < 2:
+            raise ValueError(
+                f"Column {name!r} must hold at least two classes to learn "
+                f"from. Add rows of another class. Received: {name}={names}"
+            )
+        if self.num_classes is not None and len(names) > self.num_classes:
+            raise ValueError(
+                f"Column {name!r} holds {len(names)} classes, more than the "
+                "model tells apart. Raise `num_classes`. "
+                f"Received: num_classes={self.num_classes}"
+            )
+        self.class_names = names
+        self.num_classes = self.num_classes or len(names)
+        return self
+
+    @property
+    def names(self):
+        """Class names, one for each output; outputs without one are numbered."""
+        known = self.class_names or []
+        return known + [str(row) for row in range(len(known), self.num_classes)]
+
+    def encode(self, column, name="target"):
+        """Labels -> `int32` array `(rows,)` of indices into `class_names`."""
+        indices = {label: row for row, label in enumerate(self.class_names)}
+        codes = np.array(
+            [
+                -2 if is_missing(cell) else indices.get(to_text(cell), -1)
+                for cell in column
+            ],
+            dtype="int32",
+        )
+        for code, what, remedy in (
+            (-2, "no label", "Drop these rows: table.dropna(subset=[...])."),
+            (
+                -1,
+                "a label that the model was not made for",
+                f"Known are {self.class_names[:10]}. Correct or drop the rows, "
+                "or adapt the schema to a table that has them.",
+            ),
+        ):
+            rows = np.flatnonzero(codes == code)
+            if len(rows):
+                refuse_rows(name, rows, what, remedy, column.iloc[rows[0]])
+        return codes
+
+    def encode_tensor(self, raw):
+        """Labels as a tensor `(batch,)` -> `int32` indices `(batch,)`.
+
+        Integers are indices already; strings are looked up, and an unknown
+        one raises.
+        """
+        import tensorflow as tf
+
+        from .vocabulary import lookup_table
+
+        if raw.dtype.is_integer:
+            return tf.cast(raw, tf.int32)
+        codes = lookup_table(self.class_names).lookup(raw)
+        tf.debugging.assert_greater_equal(codes, 2, "unknown class label")
+        return codes - 2
+
+    def describe(self):
+        """One line for people."""
+        if self.class_names is None:
+            return f"ClassLabel, {self.num_classes or '?'} classes"
+        shown = ", ".join(self.class_names[:3])
+        more = ", ..." if len(self.class_names) > 3 else ""
+        return f"ClassLabel, {self.num_classes} classes ({shown}{more})"
+
+    __repr__ = describe
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"num_classes": self.num_classes, "class_names": self.class_names}
+
+    @classmethod
+    def from_config(cls, config):
+        """Creates the target again from `get_config()`."""
+        return cls(**config)

@@ -1,0 +1,372 @@
+import io
+import os
+
+import keras
+import numpy as np
+
+from ..errors import refuse_rows
+from .cells import is_missing
+from .input import Input
+
+# A picture larger than this is refused before it is decoded: 64 million
+# pixels are 192 MB, a header can claim far more.
+MAX_PIXELS = 64 * 2**20
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Image(Input):
+    """A column of pictures: file paths, encoded bytes or arrays.
+
+    JPEG, PNG, BMP and GIF (its first frame) are read. The tensor holds
+    `float32` RGB values from 0 to 1, resized; a missing picture is all NaN.
+    Transparent parts of a PNG become white.
+
+    Examples:
+
+    >>> image = keras_mm.Image((64, 64))
+    >>> image.preprocess([open("bird.jpg", "rb").read(), b""]).shape
+    TensorShape([2, 64, 64, 3])
+
+    Args:
+        size: int or pair of ints, `(height, width)` of the tensor in pixels.
+        pad_to_aspect_ratio: bool, whether to keep the picture's proportions
+            and fill up with white; otherwise it is stretched.
+        augmentation: `"light"` (mirroring, small shifts, rotations and zooms,
+            contrast), None, or a Keras layer that takes and gives pictures.
+            Applied in training only.
+    """
+
+    default_encoder = "residual_cnn"
+
+    def __init__(self, size=(96, 96), pad_to_aspect_ratio=False, augmentation="light"):
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(
+                "`size` must be a pair of positive ints, (height, width). "
+                f"Received: size={size}"
+            )
+        if isinstance(augmentation, dict):
+            augmentation = keras.saving.deserialize_keras_object(augmentation)
+        if augmentation not in (None, "light") and not isinstance(
+            augmentation, keras.layers.Layer
+        ):
+            raise ValueError(
+                "`augmentation` must be 'light', None or a Keras layer. "
+                f"Received: augmentation={augmentation!r}"
+            )
+        self.size = tuple(int(side) for side in size)
+        self.pad_to_aspect_ratio = pad_to_aspect_ratio
+        self.augmentation = augmentation
+
+    @property
+    def shape(self):
+        """`(height, width, channels)` of one picture's tensor."""
+        return (*self.size, 3)
+
+    @property
+    def compact_bytes(self):
+        """Bytes that one decoded picture takes in memory."""
+        return int(np.prod(self.shape))
+
+    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+        """Pictures -> object array of encoded bytes, or of file paths (`str`).
+
+        A column that holds paths only stays a column of paths (its pictures
+        are read when they are needed); in any other one paths are read here.
+        Headers are checked, so that a text file, a truncated picture or a
+        decompression bomb is found before training starts.
+        """
+        values = np.empty(len(column), dtype=object)
+        values[:] = b""
+        wrong, reason, paths = [], {}, []
+        for row, cell in enumerate(column):
+            if is_missing(cell) or _is_nan_array(cell):
+                continue
+            try:
+                if isinstance(cell, (str, os.PathLike)):
+                    path = os.path.join(base_dir or "", os.fspath(cell))
+                    check_encoded(path)
+                    values[row] = path
+                    paths.append(row)
+                elif isinstance(cell, (bytes, bytearray, memoryview)):
+                    check_encoded(bytes(cell))
+                    values[row] = bytes(cell)
+                else:
+                    values[row] = encode_array(cell)
+            except (OSError, ValueError) as error:
+                wrong.append(row)
+                reason[row] = str(error)
+        if wrong and bad == "error":
+            first = column.iloc[wrong[0]]
+            shown = first if isinstance(first, (str, os.PathLike)) else type(first)
+            refuse_rows(
+                name,
+                wrong,
+                f"no readable picture ({reason[wrong[0]]})",
+                "Correct the cells, or pass bad='missing' to treat them as "
+                "missing.",
+                shown,
+            )
+        if paths and len(paths) < sum(1 for value in values if value):
+            for row in paths:
+                with open(values[row], "rb") as file:
+                    values[row] = file.read()
+        return values
+
+    def decode(self, raw):
+        """Encoded pictures `(batch,)` -> `(pixels, ok)`.
+
+        A picture that cannot be read costs only its own row: its `ok` is
+        False and its pixels are 0.
+
+        Returns:
+            `uint8` tensor `(batch, height, width, 3)`, `bool` tensor
+            `(batch,)`.
+        """
+        import tensorflow as tf
+
+        raw = tf.reshape(tf.convert_to_tensor(raw, tf.string), [-1])
+        count = tf.shape(raw, out_type=tf.int64)[0]
+        # Decoding raises on garbage; a dataset can leave such elements out.
+        # The blank one at the end keeps the dataset from being empty.
+        pictures = tf.data.Dataset.range(count)
+        pictures = pictures.map(
+            lambda row: (row, self.decode_one(raw[row])),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        ).ignore_errors()
+        blank = tf.data.Dataset.from_tensors(
+            (count, tf.zeros(self.shape, tf.uint8))
+        )
+        pictures = pictures.concatenate(blank).batch(count + 1)
+        rows, pixels = pictures.get_single_element()
+        pixels = tf.scatter_nd(
+            rows[:, tf.newaxis],
+            tf.cast(pixels, tf.int32),
+            tf.concat([[count + 1], tf.constant(self.shape, tf.int64)], 0),
+        )[:-1]
+        ok = tf.scatter_nd(
+            rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count + 1]
+        )[:-1]
+        pixels = tf.ensure_shape(tf.cast(pixels, tf.uint8), [None, *self.shape])
+        return pixels, tf.cast(ok, tf.bool)
+
+    def decode_one(self, encoded):
+        """One encoded picture, scalar string -> `uint8` pixels.
+
+        Raises `tf.errors.InvalidArgumentError` if it cannot be read.
+        """
+        import tensorflow as tf
+
+        magic = tf.strings.substr(encoded, 0, 8)
+        is_jpeg = tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff"
+        pixels = tf.cond(
+            is_jpeg,
+            lambda: self._decode_jpeg(encoded),
+            lambda: tf.cond(
+                magic == _PNG,
+                lambda: _decode_png(encoded),
+                lambda: _decode_other(encoded),
+            ),
+        )
+        return self.resize(pixels)
+
+    def _decode_jpeg(self, encoded):
+        import tensorflow as tf
+
+        shape = _checked(tf.image.extract_jpeg_shape(encoded)[:2])
+        # libjpeg can halve a picture while it decodes, which saves most of
+        # the work for photographs and smooths like a box filter.
+        spare = tf.reduce_min(shape // tf.constant(self.size))
+        ratio = tf.reduce_sum(tf.cast(spare >= [2, 4, 8], tf.int32))
+
+        def decode_at(power):
+            return lambda: tf.io.decode_jpeg(encoded, channels=3, ratio=2**power)
+
+        return tf.switch_case(ratio, [decode_at(power) for power in range(4)])
+
+    def resize(self, pixels):
+        """Pixels `(height, width, 3)`, 0..255 -> `uint8` of the input's size."""
+        import tensorflow as tf
+
+        height, width = self.size
+        pixels = tf.ensure_shape(pixels, [None, None, 3])
+        if self.pad_to_aspect_ratio:
+            shape = tf.cast(tf.shape(pixels)[:2], tf.float32)
+            scale = tf.reduce_min(tf.constant([height, width], tf.float32) / shape)
+            size = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), 1)
+            pixels = tf.image.resize(pixels, size, antialias=True)
+            top, left = (height - size[0]) // 2, (width - size[1]) // 2
+            pixels = 255 + tf.image.pad_to_bounding_box(
+                pixels - 255, top, left, height, width
+            )
+        else:
+            pixels = tf.image.resize(pixels, self.size, antialias=True)
+        pixels = tf.saturate_cast(tf.round(pixels), tf.uint8)
+        return tf.ensure_shape(pixels, self.shape)
+
+    def finish(self, compact):
+        """`(pixels, ok)` -> `float32` tensor in 0..1, NaN where not ok."""
+        import tensorflow as tf
+
+        pixels, ok = compact
+        ok = tf.reshape(ok, [-1, 1, 1, 1])
+        return tf.where(ok, tf.cast(pixels, tf.float32) / 255.0, np.nan)
+
+    def keras_input(self, name):
+        """`keras.Input` of shape `(batch, height, width, 3)`, `float32`."""
+        return keras.Input(self.shape, dtype="float32", name=name)
+
+    def sample(self, random, bad=False):
+        """A small random JPEG or PNG; a truncated one when `bad`."""
+        from PIL import Image as Pillow
+
+        small = random.integers(0, 256, (6, 8, 3), dtype="uint8")
+        picture = Pillow.fromarray(small).resize((50, 40))
+        stream = io.BytesIO()
+        picture.save(stream, random.choice(["JPEG", "PNG"]))
+        encoded = stream.getvalue()
+        return encoded[: len(encoded) // 3] if bad else encoded
+
+    def describe(self):
+        """One line for people."""
+        return f"Image, {self.size[0]} x {self.size[1]} pixels, RGB"
+
+    def get_config(self):
+        """The constructor's arguments."""
+        augmentation = self.augmentation
+        if isinstance(augmentation, keras.layers.Layer):
+            augmentation = keras.saving.serialize_keras_object(augmentation)
+        return {
+            "size": list(self.size),
+            "pad_to_aspect_ratio": self.pad_to_aspect_ratio,
+            "augmentation": augmentation,
+        }
+
+
+def check_encoded(source):
+    """Raises `ValueError` unless `source` looks like a readable picture.
+
+    Reads the header and the last bytes; does not decode.
+
+    Args:
+        source: bytes of an encoded picture, or the path of one.
+    """
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
+
+    if isinstance(source, bytes):
+        stream, size = io.BytesIO(source), len(source)
+    else:
+        if not os.path.isfile(source):
+            raise ValueError("no such file")
+        stream, size = open(source, "rb"), os.path.getsize(source)
+    with stream:
+        if size == 0:
+            raise ValueError("empty file")
+        start = stream.read(16)
+        stream.seek(max(0, size - 4096))
+        tail = stream.read()
+        stream.seek(0)
+        try:
+            # Pillow warns of bombs by itself; the limit here is our own.
+            limit, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
+            with Pillow.open(stream) as picture:
+                kind, (width, height) = picture.format, picture.size
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise ValueError("not a picture, or a broken header") from error
+        finally:
+            Pillow.MAX_IMAGE_PIXELS = limit
+    if kind not in ("JPEG", "PNG", "GIF", "BMP", "MPO"):
+        raise ValueError(f"a {kind} picture; JPEG, PNG, GIF and BMP are read")
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are too many")
+    truncated = {
+        "JPEG": b"\xff\xd9" not in tail,
+        "PNG": b"IEND" not in tail,
+        "BMP": size < int.from_bytes(start[2:6], "little"),
+        "GIF": b"\x3b" not in tail,
+    }
+    if truncated.get(kind):
+        raise ValueError(f"a truncated {kind} picture")
+
+
+def encode_array(array):
+    """Pixels `(height, width)` or `(height, width, channels)` -> PNG bytes.
+
+    Integers are 0..255, floats 0..1; channels are 1 (grey), 3 or 4 (alpha).
+    """
+    from PIL import Image as Pillow
+
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ValueError(f"an array of shape {array.shape} is no picture")
+    if 0 in array.shape:
+        raise ValueError(f"an array of shape {array.shape} has no pixels")
+    if np.issubdtype(array.dtype, np.floating):
+        if not (np.nanmin(array) >= 0 and np.nanmax(array) <= 1):
+            raise ValueError("float pixels must lie between 0 and 1")
+        array = np.round(array * 255)
+    elif array.min() < 0 or array.max() > 255:
+        raise ValueError("integer pixels must lie between 0 and 255")
+    stream = io.BytesIO()
+    Pillow.fromarray(array.astype("uint8")).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _is_nan_array(cell):
+    return (
+        isinstance(cell, np.ndarray)
+        and np.issubdtype(cell.dtype, np.floating)
+        and bool(np.isnan(cell).all())
+    )
+
+
+def _checked(shape):
+    """`shape`, after an assertion that it has not too many pixels."""
+    import tensorflow as tf
+
+    pixels = tf.reduce_prod(tf.cast(shape, tf.int64))
+    check = tf.debugging.assert_less_equal(
+        pixels, tf.constant(MAX_PIXELS, tf.int64), "too many pixels"
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(shape)
+
+
+def _header_shape(encoded, start, dtype, little_endian):
+    """Reads `(width, height)` from an encoded picture's header."""
+    import tensorflow as tf
+
+    size = 2 * tf.as_dtype(dtype).size
+    header = tf.strings.substr(encoded, start, size)
+    shape = tf.io.decode_raw(header, dtype, little_endian=little_endian)
+    return tf.abs(tf.cast(shape, tf.int64))
+
+
+def _decode_png(encoded):
+    import tensorflow as tf
+
+    shape = _checked(_header_shape(encoded, 16, tf.int32, False))
+    with tf.control_dependencies([shape]):
+        pixels = tf.cast(tf.io.decode_png(encoded, channels=4), tf.float32)
+    alpha = pixels[..., 3:] / 255.0
+    pixels = pixels[..., :3] * alpha + 255.0 * (1.0 - alpha)
+    return tf.cast(tf.round(pixels), tf.uint8)
+
+
+def _decode_other(encoded):
+    """GIF (first frame) and BMP."""
+    import tensorflow as tf
+
+    shape = _checked(
+        tf.cond(
+            tf.strings.substr(encoded, 0, 2) == b"BM",
+            lambda: _header_shape(encoded, 18, tf.int32, True),
+            lambda: _header_shape(encoded, 6, tf.uint16, True),
+        )
+    )
+    with tf.control_dependencies([shape]):
+        return tf.io.decode_image(encoded, channels=3, expand_animations=False)

@@ -1,0 +1,114 @@
+import keras
+import numpy as np
+
+from ..errors import refuse_rows
+from .cells import is_missing, to_text
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class MultiLabel:
+    """A target column with any number of labels a row.
+
+    A cell is a list of labels, or text with a separator between them. An
+    empty list or text means: none of the labels; None or NaN is refused.
+
+    Examples:
+
+    >>> tags = keras_mm.MultiLabel().adapt(pandas.Series(["red|round", "red"]))
+    >>> tags.encode(pandas.Series(["round", ""])).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+
+    Args:
+        class_names: list of strings, learned by `adapt` if not given.
+        separator: string between the labels of a text cell.
+        threshold: float, the probability from which a label is predicted.
+    """
+
+    def __init__(self, class_names=None, separator="|", threshold=0.5):
+        self.class_names = None if class_names is None else list(class_names)
+        self.separator = separator
+        self.threshold = threshold
+
+    def _labels(self, cell):
+        if isinstance(cell, (bytes, str)):
+            cell = to_text(cell).split(self.separator)
+        return [label.strip() for label in map(to_text, cell) if label.strip()]
+
+    def adapt(self, column, name="target"):
+        """Learns the label names from a column; returns `self`."""
+        names = set()
+        for cell in column:
+            if not is_missing(cell):
+                names.update(self._labels(cell))
+        if not names:
+            raise ValueError(
+                f"Column {name!r} must hold at least one label to learn from. "
+                f"Received: {name} with {len(column)} empty cells"
+            )
+        self.class_names = sorted(names)
+        return self
+
+    @property
+    def num_classes(self):
+        """How many labels the model knows."""
+        return None if self.class_names is None else len(self.class_names)
+
+    @property
+    def names(self):
+        """Label names, one for each output."""
+        return self.class_names
+
+    def encode(self, column, name="target"):
+        """Labels -> `float32` array `(rows, num_classes)` of 0 and 1."""
+        indices = {label: index for index, label in enumerate(self.class_names)}
+        codes = np.zeros((len(column), len(indices)), dtype="float32")
+        absent, unknown = [], []
+        for row, cell in enumerate(column):
+            if is_missing(cell):
+                empty = isinstance(cell, (str, bytes, list, tuple, np.ndarray))
+                if not empty:
+                    absent.append(row)
+                continue
+            for label in self._labels(cell):
+                if label in indices:
+                    codes[row, indices[label]] = 1.0
+                else:
+                    unknown.append(row)
+        for rows, what in (
+            (absent, "no labels (None or NaN; write '' for none of them)"),
+            (unknown, "a label that the model was not made for"),
+        ):
+            if rows:
+                refuse_rows(
+                    name,
+                    sorted(set(rows)),
+                    what,
+                    "Correct or drop these rows.",
+                    column.iloc[rows[0]],
+                )
+        return codes
+
+    def encode_tensor(self, raw):
+        """`(batch, num_classes)` of 0 and 1 -> `float32`."""
+        import tensorflow as tf
+
+        return tf.cast(raw, tf.float32)
+
+    def describe(self):
+        """One line for people."""
+        return f"MultiLabel, {self.num_classes or '?'} labels"
+
+    __repr__ = describe
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            "class_names": self.class_names,
+            "separator": self.separator,
+            "threshold": self.threshold,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Creates the target again from `get_config()`."""
+        return cls(**config)

@@ -1,0 +1,293 @@
+import collections
+import math
+
+import keras
+import numpy as np
+
+from .cells import to_strings
+from .input import Input
+
+# Letters, marks, digits and symbols make words; everything else parts them.
+# Scripts that are written without spaces, and symbols such as emoji, count as
+# one word a character.
+_SEPARATORS = r"[^\p{L}\p{M}\p{N}\p{So}]+"
+_SINGLE = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{So}])"
+_CHUNK = 512
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Text(Input):
+    """A column of texts.
+
+    Two tensor forms are learned at once, and the encoder says which one it
+    reads:
+
+    - `"words"`: the text's words in order, for LSTM and its kin.
+    - `"ngrams"`: the set of its words, pairs of neighbouring words and
+      character n-grams, which copes with small tables, rare words and typing
+      errors; for the default encoder.
+
+    In both, 0 is padding (a missing text is all 0), 1 is out of vocabulary,
+    and a text that is there always has at least one id above 0.
+
+    Examples:
+
+    >>> text = keras_mm.Text(sequence_length=4)
+    >>> text = text.adapt(pandas.Series(["a red bird", "a bird"]))
+    >>> text.with_tokens("words").preprocess(["red bird", ""]).numpy().tolist()
+    [[4, 3, 0, 0], [0, 0, 0, 0]]
+
+    Args:
+        sequence_length: int, how many words of a text are read.
+        vocabulary_size: int, ids to keep at the most, the most frequent ones;
+            padding and out-of-vocabulary included.
+        tokens: `"words"`, `"ngrams"`, or None: what the encoder asks for.
+        standardize: `"lower"` or None; whether case is folded.
+        vocabulary: list of words, learned by `adapt` if not given.
+        ngram_vocabulary: list of n-grams, learned by `adapt`.
+        ngram_weights: list of floats, the inverse document frequency of each
+            n-gram, learned by `adapt`.
+        ngram_length: int, how many n-grams of a text are read, learned by
+            `adapt`.
+
+    Reference:
+        - n-grams with inverse document frequency: Sparck Jones 1972, "A
+          statistical interpretation of term specificity"; weight =
+          `log((1 + texts) / (1 + texts that contain it)) + 1`.
+        - character n-grams of words with boundary marks: Bojanowski et al.
+          2017, "Enriching word vectors with subword information".
+    """
+
+    ngram_widths = (3, 4, 5)
+
+    def __init__(
+        self,
+        sequence_length=64,
+        vocabulary_size=20_000,
+        tokens=None,
+        standardize="lower",
+        vocabulary=None,
+        ngram_vocabulary=None,
+        ngram_weights=None,
+        ngram_length=None,
+    ):
+        for name, value, allowed in (
+            ("tokens", tokens, (None, "words", "ngrams")),
+            ("standardize", standardize, (None, "lower")),
+        ):
+            if value not in allowed:
+                raise ValueError(
+                    f"`{name}` must be one of {allowed}. "
+                    f"Received: {name}={value!r}"
+                )
+        if int(sequence_length) < 1:
+            raise ValueError(
+                "`sequence_length` must be at least 1. "
+                f"Received: sequence_length={sequence_length}"
+            )
+        self.sequence_length = int(sequence_length)
+        self.vocabulary_size = int(vocabulary_size)
+        self.tokens = tokens
+        self.standardize = standardize
+        self.vocabulary = None if vocabulary is None else list(vocabulary)
+        self.ngram_vocabulary = ngram_vocabulary
+        self.ngram_weights = ngram_weights
+        self.ngram_length = ngram_length
+        self._tables = {}
+
+    @property
+    def default_encoder(self):
+        """`"ngrams"`, unless the tokens are fixed to words."""
+        return "lstm" if self.tokens == "words" else "ngrams"
+
+    def with_tokens(self, tokens):
+        """A copy of this input, of the given tensor form."""
+        config = self.get_config()
+        if config["tokens"] not in (None, tokens):
+            raise ValueError(
+                f"This encoder reads {tokens!r}, but the text input was fixed "
+                "to another form. Leave `tokens` out of keras_mm.Text(...). "
+                f"Received: tokens={config['tokens']!r}"
+            )
+        return type(self)(**{**config, "tokens": tokens})
+
+    def adapt(self, column):
+        """Learns both vocabularies from a column of texts; returns `self`."""
+        import tensorflow as tf
+
+        texts = [text for text in self.to_raw(column) if text]
+        if not texts:
+            raise ValueError(
+                "A text column has no text in it. Leave it out of the "
+                f"inputs. Received: column with {len(column)} missing values"
+            )
+        words = collections.Counter()
+        word_grams, character_grams = collections.Counter(), collections.Counter()
+        lengths = []
+        for start in range(0, len(texts), _CHUNK):
+            chunk = tf.constant(texts[start : start + _CHUNK], dtype=tf.string)
+            split = self._split(chunk)
+            words.update(split.flat_values.numpy().tolist())
+            rows = [
+                [set(row) for row in grams.to_list()]
+                for grams in self._grams(split)
+            ]
+            for word_row, character_row in zip(*rows):
+                word_grams.update(word_row)
+                character_grams.update(character_row)
+                lengths.append(len(word_row) + len(character_row) + 1)
+        room = self.vocabulary_size - 2
+        self.vocabulary = _most_frequent(words, room)
+        # A character n-gram of one text only cannot generalise; a word can
+        # (it will be regularised), and it is needed where texts are few.
+        character_grams = {
+            gram: count for gram, count in character_grams.items() if count > 1
+        }
+        counts = {**word_grams, **character_grams}
+        self.ngram_vocabulary = _most_frequent(counts, room)
+        self.ngram_weights = [
+            round(
+                math.log(
+                    (1 + len(texts)) / (1 + counts[gram.encode("utf-8")])
+                )
+                + 1,
+                4,
+            )
+            for gram in self.ngram_vocabulary
+        ]
+        # Long texts are cut; 16 n-grams a word is more than a word has.
+        self.ngram_length = min(max(lengths), 16 * self.sequence_length)
+        self._tables = {}
+        return self
+
+    @property
+    def is_adapted(self):
+        """Whether the vocabulary is known."""
+        return self.vocabulary is not None
+
+    @property
+    def num_ids(self):
+        """Number of different ids in the tensor."""
+        if self.tokens == "ngrams":
+            return len(self.ngram_vocabulary) + 2
+        if self.is_adapted:
+            return len(self.vocabulary) + 2
+        return self.vocabulary_size
+
+    @property
+    def length(self):
+        """Length of the tensor."""
+        return self.ngram_length if self.tokens == "ngrams" else self.sequence_length
+
+    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+        """Column -> object array of UTF-8 bytes, `b""` where missing."""
+        return to_strings(column, name, bad)
+
+    def decode(self, raw):
+        """Strings `(batch,)` -> ids `(batch, length)`, `int32`."""
+        import tensorflow as tf
+
+        from .vocabulary import lookup_table
+
+        raw = tf.convert_to_tensor(raw, tf.string)
+        tokens = self.tokens or "words"
+        if tokens not in self._tables:
+            self._tables[tokens] = lookup_table(
+                self.vocabulary if tokens == "words" else self.ngram_vocabulary
+            )
+        table = self._tables[tokens]
+        words = self._split(raw)
+        if tokens == "words":
+            ids = words.with_values(table.lookup(words.values))
+            ids = ids[:, : self.length].to_tensor(shape=[None, self.length])
+        else:
+            grams = tf.concat(self._grams(words), axis=1)
+            ids = grams.with_values(table.lookup(grams.values)).to_tensor()
+            ids = _unique_in_row(tf.where(ids == 1, 0, ids))
+            # One place is kept for the id that says: there is a text.
+            ids = ids[:, : self.length - 1]
+            ids = tf.pad(ids, [[0, 0], [0, self.length - 1 - tf.shape(ids)[1]]])
+            ids = tf.pad(ids, [[0, 0], [1, 0]], constant_values=1)
+        first = tf.cast(tf.range(self.length) == 0, tf.int32)[tf.newaxis]
+        wordless = tf.reduce_all(ids == 0, axis=1, keepdims=True)
+        ids = tf.where(wordless, first, ids)
+        ids = tf.where((raw == "")[:, tf.newaxis], 0, ids)
+        return tf.ensure_shape(ids, [None, self.length])
+
+    def _split(self, texts):
+        """Strings `(batch,)` -> ragged words `(batch, None)`."""
+        import tensorflow as tf
+
+        texts = tf.strings.unicode_transcode(
+            texts, "UTF-8", "UTF-8", replace_control_characters=True
+        )
+        if self.standardize == "lower":
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        texts = tf.strings.regex_replace(texts, _SINGLE, r" \1 ")
+        texts = tf.strings.regex_replace(texts, _SEPARATORS, " ")
+        return tf.strings.split(texts)
+
+    def _grams(self, words):
+        """Ragged words -> ragged word n-grams, ragged character n-grams."""
+        import tensorflow as tf
+
+        pairs = tf.strings.ngrams(words, [1, 2], separator=" ")
+        # "#" marks character n-grams, and no word contains it.
+        characters = tf.strings.unicode_split(
+            tf.strings.join(["<", words.flat_values, ">"]), "UTF-8"
+        )
+        grams = tf.strings.ngrams(characters, self.ngram_widths, separator="")
+        grams = grams.with_flat_values(tf.strings.join(["#", grams.flat_values]))
+        grams = words.with_values(grams).merge_dims(1, 2)
+        return pairs, grams
+
+    def keras_input(self, name):
+        """`keras.Input` of shape `(batch, length)`, `int32`, 0 = padding."""
+        return keras.Input((self.length,), dtype="int32", name=name)
+
+    def sample(self, random, bad=False):
+        """A few words of the vocabulary; no UTF-8 when `bad`."""
+        if bad:
+            return b"\xff\xfe broken \x00"
+        words = self.vocabulary or ["text"]
+        return " ".join(
+            str(word) for word in random.choice(words, size=random.integers(1, 9))
+        ).encode("utf-8")
+
+    def describe(self):
+        """One line for people."""
+        if not self.is_adapted:
+            return f"Text, {self.sequence_length} words"
+        return (
+            f"Text, {self.sequence_length} words, "
+            f"{len(self.vocabulary):,} known words, "
+            f"{len(self.ngram_vocabulary or []):,} known n-grams"
+        )
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            "sequence_length": self.sequence_length,
+            "vocabulary_size": self.vocabulary_size,
+            "tokens": self.tokens,
+            "standardize": self.standardize,
+            "vocabulary": self.vocabulary,
+            "ngram_vocabulary": self.ngram_vocabulary,
+            "ngram_weights": self.ngram_weights,
+            "ngram_length": self.ngram_length,
+        }
+
+
+def _most_frequent(counts, size):
+    """The `size` most frequent keys, as text, ties in alphabetical order."""
+    keys = sorted(counts, key=lambda key: (-counts[key], key))[:size]
+    return [key.decode("utf-8") for key in keys]
+
+
+def _unique_in_row(ids):
+    """Sorts each row's ids downwards, each id once; zeros come last."""
+    import tensorflow as tf
+
+    ids = tf.sort(ids, axis=1, direction="DESCENDING")
+    again = tf.pad(ids[:, 1:] == ids[:, :-1], [[0, 0], [1, 0]])
+    return tf.sort(tf.where(again, 0, ids), axis=1, direction="DESCENDING")

@@ -1,0 +1,22 @@
+"""Strings to ids inside a TensorFlow graph."""
+
+
+def lookup_table(vocabulary):
+    """A table from strings to ids: the first word is 2, unknown ones are 1.
+
+    The vocabulary becomes part of the graph, so that an exported model can be
+    moved without side files.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    keys = np.array([word.encode("utf-8") for word in vocabulary], dtype=object)
+    # A graph that is being traced must not own the table.
+    with tf.init_scope():
+        return tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant(keys, dtype=tf.string, shape=[len(keys)]),
+                tf.range(2, len(keys) + 2, dtype=tf.int32),
+            ),
+            default_value=1,
+        )

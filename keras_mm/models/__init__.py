@@ -1,0 +1,5 @@
+"""The builders: a schema in, a compiled Keras model out."""
+
+from .classifier import build_classifier
+from .model import MultimodalModel
+from .regressor import build_regressor

@@ -1,0 +1,128 @@
+"""Wires encoders, a fusion and a head into one compiled model."""
+
+import keras
+from keras import layers, ops
+
+from .. import encoders as encoder_room
+from .. import fusion as fusion_room
+from ..data import Schema
+from ..heads import Head
+from .model import MultimodalModel
+
+
+def build_model(
+    schema,
+    encoders=None,
+    fusion="concat",
+    modality_dropout=0.0,
+    missing_token=False,
+    hidden_units=None,
+    dropout=0.0,
+    label_smoothing=0.0,
+    optimizer=None,
+    seed=None,
+):
+    """Schema -> compiled `MultimodalModel`. See `build_classifier`."""
+    if not schema.is_adapted:
+        raise ValueError(
+            "The schema has not seen a table yet. Call schema.adapt(train) "
+            f"first. Received: schema={schema!r}"
+        )
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    encoders = dict(encoders or {})
+    modalities = schema.modalities(own=encoders)
+    unknown = set(encoders) - set(modalities) - set(schema.inputs)
+    if unknown:
+        raise ValueError(
+            f"`encoders` names what is no modality. Modalities are "
+            f"{list(modalities)}. Received: encoders={sorted(encoders)}"
+        )
+    chosen = {
+        name: encoder_room.get(
+            encoders.get(name), [schema.inputs[column] for column in columns]
+        )
+        for name, columns in modalities.items()
+    }
+    fusion = fusion_room.get(fusion)
+    schema = schema.with_tokens(
+        {
+            column: chosen[name].tokens
+            for name, columns in modalities.items()
+            for column in columns
+            if chosen[name].tokens and hasattr(schema.inputs[column], "with_tokens")
+        }
+    )
+
+    inputs = {name: value.keras_input(name) for name, value in schema.inputs.items()}
+    tokens, masks = [], []
+    for name, columns in modalities.items():
+        encoder = chosen[name].build(
+            {column: schema.inputs[column] for column in columns},
+            name=f"{name}_encoder",
+            sequences=getattr(fusion, "uses_tokens", True),
+        )
+        token, mask = encoder([inputs[column] for column in columns])
+        tokens.append(token)
+        masks.append(mask)
+    if modality_dropout and len(masks) > 1:
+        masks = fusion_room.ModalityDropout(
+            modality_dropout, seed=seed, name="modality_dropout"
+        )(masks)
+    if missing_token:
+        tokens, masks = fusion_room.MissingToken(name="missing_token")(tokens, masks)
+    if getattr(fusion, "weights_kind", None):
+        fused, _ = fusion(tokens, masks, return_weights=True)
+    else:
+        fused = fusion(tokens, masks)
+    x = fused
+    if hidden_units:
+        x = layers.Dense(hidden_units, activation="relu", name="hidden")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name="head_dropout")(x)
+    head = Head(schema.target, schema.target_name, label_smoothing)
+    model = MultimodalModel(list(inputs.values()), head(x), name="multimodal_model")
+    model.schema, model.seed = schema, seed
+    model.compile(
+        optimizer=optimizer or keras.optimizers.Adam(1e-3),
+        loss=head.loss,
+        metrics=head.metrics,
+    )
+    return model
+
+
+def textbook_model(schema):
+    """The two-branch model of the field's tutorials, of stock layers only.
+
+    image -> Conv2D -> MaxPooling2D -> Flatten; text -> Embedding -> LSTM;
+    Concatenate; Dense. A missing picture is 0, a missing text gives 0.
+    """
+    image = schema.inputs["image"].keras_input("image")
+    text = schema.inputs["text"].keras_input("text")
+    x = ops.nan_to_num(image)
+    x = layers.Conv2D(64, 3, activation="relu", name="image_convolution")(x)
+    x = layers.MaxPooling2D(name="image_pooling")(x)
+    x = layers.Flatten(name="image_vector")(x)
+    z = layers.Embedding(
+        schema.inputs["text"].num_ids, 64, mask_zero=True, name="text_embedding"
+    )(text)
+    # See encoders/lstm.py for why cuDNN is off.
+    z = layers.LSTM(64, use_cudnn=False, name="text_vector")(z)
+    fused = layers.Concatenate(name="fusion")([x, z])
+    head = Head(schema.target, schema.target_name)
+    model = MultimodalModel([image, text], head(fused), name="textbook_model")
+    model.schema = schema
+    model.compile(optimizer="adam", loss=head.loss, metrics=head.metrics)
+    return model
+
+
+def as_schema(schema, target):
+    """A schema, or a plain dict of inputs, as a schema with a target."""
+    if isinstance(schema, Schema):
+        return schema
+    if isinstance(schema, dict):
+        return Schema(schema, {"target": target})
+    raise ValueError(
+        "The first argument must be a keras_mm.Schema or a dict of inputs. "
+        f"Received: {type(schema).__name__}"
+    )

@@ -1,0 +1,96 @@
+from ..data import Schema
+from ..inputs import ClassLabel, Image, MultiLabel, Text
+from .build import as_schema, build_model, textbook_model
+
+
+def build_classifier(
+    schema=None,
+    num_classes=None,
+    encoders=None,
+    fusion="concat",
+    modality_dropout=0.0,
+    missing_token=False,
+    hidden_units=None,
+    dropout=0.0,
+    label_smoothing=0.0,
+    optimizer=None,
+    seed=None,
+):
+    """Builds a compiled classifier of rows with several modalities.
+
+    Without any argument it is the textbook's model: an image of (224, 224, 3)
+    through Conv2D, MaxPooling2D and Flatten, a text of 100 tokens out of 10,000
+    through Embedding and LSTM, Concatenate, and Dense with ten classes.
+
+    Examples:
+
+    >>> model = keras_mm.build_classifier(schema, fusion="gated")
+    >>> model.fit(train, validation_data=validation, epochs=20)
+
+    Args:
+        schema: an adapted `Schema` whose target is a `ClassLabel` or
+            `MultiLabel`; or a dict of inputs, for arrays, with `num_classes`.
+        num_classes: int, for a dict of inputs and for the textbook's model.
+        encoders: dict from a modality's or column's name to an encoder: a name
+            (`keras_mm.encoders.ENCODERS`), an `Encoder` object, or your own
+            layer, model or function. Default: what suits the input's type.
+        fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer.
+        modality_dropout: float, share of the training rows from which some
+            modalities are hidden, never all; see `fusion.ModalityDropout`.
+        missing_token: bool, whether an absent modality has a learned token
+            instead of being left out.
+        hidden_units: int, units of a Dense layer before the output, or None.
+        dropout: float, dropout rate before the output.
+        label_smoothing: float, share of each label spread over all classes.
+        optimizer: Keras optimizer or its name.
+        seed: int, for initialisation, dropout and the order of the rows.
+
+    Returns:
+        A compiled functional `keras.Model` with the attribute `schema`, giving
+        probabilities `(batch, classes)`.
+
+    Raises:
+        ValueError: if the schema is not adapted, or a name is unknown.
+    """
+    if schema is None:
+        schema = Schema(
+            inputs={
+                "image": Image((224, 224)),
+                "text": Text(
+                    sequence_length=100, vocabulary_size=10_000, tokens="words"
+                ),
+            },
+            targets={"category": ClassLabel(num_classes=num_classes or 10)},
+        )
+        return textbook_model(schema)
+    if isinstance(schema, dict):
+        if num_classes is None:
+            raise ValueError(
+                "A dict of inputs needs the number of classes, too. "
+                "Received: num_classes=None"
+            )
+        schema = as_schema(schema, ClassLabel(num_classes=num_classes))
+    schema = as_schema(schema, None)
+    if not isinstance(schema.target, (ClassLabel, MultiLabel)):
+        raise ValueError(
+            "A classifier's target is a ClassLabel or MultiLabel; for a Number "
+            "use keras_mm.build_regressor. "
+            f"Received: targets={schema.targets}"
+        )
+    if schema.target.num_classes is None:
+        raise ValueError(
+            "The target's classes are not known yet. Call schema.adapt(train). "
+            f"Received: targets={schema.targets}"
+        )
+    return build_model(
+        schema,
+        encoders=encoders,
+        fusion=fusion,
+        modality_dropout=modality_dropout,
+        missing_token=missing_token,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        optimizer=optimizer,
+        seed=seed,
+    )

@@ -1,0 +1,252 @@
+import keras
+
+from ..data import Schema, overlap, to_dataset, to_table
+from ..data.columns import is_dataset
+from ..data.dataset import class_weights, refuse_unreadable
+from ..inputs import Image
+from .tensors import are_tensors, check_tensors
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class MultimodalModel(keras.Model):
+    """A functional Keras model that knows its schema and reads tables.
+
+    Made by the builders. Everything that `keras.Model` does works; `fit`,
+    `evaluate` and `predict` take tables besides tensors, and the saved file
+    holds the schema.
+    """
+
+    schema = None
+    seed = None
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        *,
+        base_dir=None,
+        bad="error",
+        **kwargs,
+    ):
+        """Trains the model; `keras.Model.fit`, for tables too.
+
+        Examples:
+
+        >>> model.fit(train, validation_data=validation, epochs=20)
+        >>> model.fit({"image": pixels, "text": ids}, labels, epochs=20)
+
+        Args:
+            x: a table (DataFrame, path, dict of raw columns, or
+                `tf.data.Dataset` of dicts), which holds the target too; or
+                what Keras takes: tensors, or a dataset of `(inputs, target)`.
+            y: the target, if `x` does not hold it.
+            batch_size: int, 32 if not given.
+            epochs: int.
+            verbose: as in Keras.
+            callbacks: as in Keras.
+            validation_split: as in Keras; not for tables (see
+                `keras_mm.data.split`).
+            validation_data: a table, or what Keras takes.
+            shuffle: bool, whether to shuffle the rows anew in every epoch.
+            class_weight: `"balanced"`, or a dict from class name or index to
+                weight.
+            sample_weight: as in Keras; not for tables.
+            base_dir: folder that the table's relative file paths start from.
+            bad: `"error"` refuses cells that cannot be read, `"missing"`
+                treats them as missing.
+            **kwargs: as in Keras.
+
+        Returns:
+            `keras.callbacks.History`.
+        """
+        if not self._is_table(x):
+            self._check(x, y)
+            if class_weight is not None and y is not None:
+                weights = class_weights(_indices(y), self.schema.target, class_weight)
+                sample_weight = weights * (1 if sample_weight is None else sample_weight)
+            elif class_weight == "balanced":
+                raise ValueError(
+                    "Class weights can be balanced for a table or for arrays, "
+                    "not for a dataset that is read row by row. Received: "
+                    f"class_weight='balanced', x of type {type(x).__name__}"
+                )
+            if self._is_table(validation_data):
+                validation_data = self._dataset(
+                    validation_data, batch_size, base_dir, bad
+                )
+            return super().fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                sample_weight=sample_weight,
+                **kwargs,
+            )
+        if validation_split:
+            raise ValueError(
+                "Split a table by its meaning, not by its last rows: train, "
+                "validation, test = keras_mm.data.split(table, ...). "
+                f"Received: validation_split={validation_split}"
+            )
+        if sample_weight is not None:
+            raise ValueError(
+                "`sample_weight` goes with tensors. For a table use "
+                "`class_weight`. Received: sample_weight"
+            )
+        table = self._with_target(x, y)
+        train = self._dataset(
+            table,
+            batch_size,
+            base_dir,
+            bad,
+            shuffle=shuffle,
+            class_weight=class_weight,
+        )
+        validation = validation_data
+        if self._is_table(validation_data):
+            self._warn_of_overlap(table, validation_data)
+            validation = self._dataset(validation_data, batch_size, base_dir, bad)
+        try:
+            return super().fit(
+                train,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_data=validation,
+                # The rows are shuffled already; Keras would warn.
+                shuffle=False,
+                **kwargs,
+            )
+        except Exception as error:
+            # A table too large to be decoded beforehand may hold a picture
+            # whose damage only decoding shows: say which one.
+            if "InvalidArgument" in type(error).__name__ and not is_dataset(table):
+                refuse_unreadable(table, self.schema, base_dir)
+            raise
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, *, base_dir=None, bad="error", **kwargs
+    ):
+        """Loss and metrics; `keras.Model.evaluate`, for tables too.
+
+        Args:
+            x: a table, or what Keras takes.
+            y: the target, if `x` does not hold it.
+            batch_size: int, 32 if not given.
+            base_dir: as in `fit`.
+            bad: as in `fit`.
+            **kwargs: as in Keras.
+
+        Returns:
+            list of floats, or a dict with `return_dict=True`.
+        """
+        if self._is_table(x):
+            table = self._with_target(x, y)
+            x, y = self._dataset(table, batch_size, base_dir, bad), None
+            batch_size = None
+        else:
+            self._check(x, y)
+        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    def predict(self, x, batch_size=None, *, base_dir=None, bad="error", **kwargs):
+        """Predictions in the order of the rows; `keras.Model.predict`, for tables too.
+
+        Args:
+            x: a table (the target is not needed), or what Keras takes.
+            batch_size: int, 32 if not given.
+            base_dir: as in `fit`.
+            bad: as in `fit`.
+            **kwargs: as in Keras.
+
+        Returns:
+            Array `(rows, classes)` of probabilities, or `(rows, 1)` of numbers.
+        """
+        if self._is_table(x):
+            x = self._dataset(x, batch_size, base_dir, bad, with_target=False)
+            batch_size = None
+        else:
+            self._check(x)
+        return super().predict(x, batch_size=batch_size, **kwargs)
+
+    def _dataset(self, table, batch_size, base_dir, bad, **kwargs):
+        return to_dataset(
+            table,
+            self.schema,
+            batch_size=batch_size or 32,
+            seed=self.seed,
+            base_dir=base_dir,
+            bad=bad,
+            **kwargs,
+        )
+
+    def _is_table(self, x):
+        if is_dataset(x):
+            return isinstance(x.element_spec, dict)
+        if isinstance(x, dict):
+            return not are_tensors(x, self)
+        return hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
+
+    def _with_target(self, table, target):
+        if target is None:
+            return table
+        return to_table(table).assign(**{self.schema.target_name: list(target)})
+
+    def _check(self, x, y=None):
+        if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
+            check_tensors(x, y, self)
+
+    def _warn_of_overlap(self, train, validation):
+        import warnings
+
+        if is_dataset(train) or is_dataset(validation):
+            return
+        for name, value in self.schema.inputs.items():
+            if isinstance(value, Image):
+                count = overlap(train, validation, name)
+                if count:
+                    warnings.warn(
+                        f"{count} pictures of column {name!r} are in the training "
+                        "rows and in the validation rows: the scores will be too "
+                        "good. Split by group: keras_mm.data.split(groups=...).",
+                        stacklevel=3,
+                    )
+
+    def get_config(self):
+        """The network and the schema."""
+        return {
+            **super().get_config(),
+            "schema": None if self.schema is None else self.schema.get_config(),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Creates the model again from `get_config()`."""
+        config = dict(config)
+        schema, seed = config.pop("schema", None), config.pop("seed", None)
+        model = super().from_config(config, custom_objects=custom_objects)
+        model.schema = None if schema is None else Schema.from_config(schema)
+        model.seed = seed
+        return model
+
+
+def _indices(labels):
+    """Labels as class indices, whether they are one-hot or indices."""
+    import numpy as np
+
+    labels = np.asarray(labels)
+    return labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels

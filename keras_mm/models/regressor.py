@@ -1,0 +1,57 @@
+from ..inputs import Number
+from .build import as_schema, build_model
+
+
+def build_regressor(
+    schema,
+    encoders=None,
+    fusion="concat",
+    modality_dropout=0.0,
+    missing_token=False,
+    hidden_units=64,
+    dropout=0.0,
+    optimizer=None,
+    seed=None,
+):
+    """Builds a compiled model that predicts a number from several modalities.
+
+    Examples:
+
+    >>> schema = keras_mm.Schema(
+    ...     inputs={"image": keras_mm.Image(), "rooms": keras_mm.Number()},
+    ...     targets={"price": keras_mm.Number()}).adapt(train)
+    >>> model = keras_mm.build_regressor(schema)
+
+    Args:
+        schema: an adapted `Schema` whose target is a `Number`; or a dict of
+            inputs, for arrays.
+        encoders: as in `build_classifier`.
+        fusion: as in `build_classifier`.
+        modality_dropout: as in `build_classifier`.
+        missing_token: as in `build_classifier`.
+        hidden_units: int, units of a Dense layer before the output, or None.
+        dropout: float, dropout rate before the output.
+        optimizer: Keras optimizer or its name.
+        seed: int, for initialisation, dropout and the order of the rows.
+
+    Returns:
+        A compiled functional `keras.Model` with the attribute `schema`, giving
+        `(batch, 1)` in the target's own unit.
+    """
+    schema = as_schema(schema, Number())
+    if not isinstance(schema.target, Number):
+        raise ValueError(
+            "A regressor's target is a Number; for classes use "
+            f"keras_mm.build_classifier. Received: targets={schema.targets}"
+        )
+    return build_model(
+        schema,
+        encoders=encoders,
+        fusion=fusion,
+        modality_dropout=modality_dropout,
+        missing_token=missing_token,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        optimizer=optimizer,
+        seed=seed,
+    )

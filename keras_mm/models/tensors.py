@@ -1,0 +1,107 @@
+"""Checks of arrays that are fed to a model, before training starts."""
+
+import numpy as np
+
+
+def are_tensors(inputs, model):
+    """Whether a dict holds tensors for the model, not columns of a table.
+
+    Tensors have the rank that the model takes and are numbers; `uint8` arrays
+    are pictures of a table.
+    """
+    for tensor in model.inputs:
+        value = inputs.get(tensor.name)
+        shape = getattr(value, "shape", None)
+        if shape is None or len(shape) != len(tensor.shape):
+            return False
+        if str(getattr(value, "dtype", "")).split(".")[-1] in ("uint8", "object"):
+            return False
+    return True
+
+
+def check_tensors(x, y, model):
+    """Raises a `ValueError` if arrays do not fit the model.
+
+    Args:
+        x: dict from input name to array, list of arrays in the order of
+            `model.inputs`, or one array.
+        y: target array or None.
+        model: `keras.Model`.
+    """
+    expected = {tensor.name: tensor for tensor in model.inputs}
+    if isinstance(x, dict):
+        absent = [name for name in expected if name not in x]
+        if absent:
+            raise ValueError(
+                f"The model needs the inputs {list(expected)}; {absent} are not "
+                f"there. Received: x with keys {list(x)}"
+            )
+        values = {name: x[name] for name in expected}
+    else:
+        listed = list(x) if isinstance(x, (list, tuple)) else [x]
+        if len(listed) != len(expected):
+            raise ValueError(
+                f"The model takes {len(expected)} inputs, in this order: "
+                f"{list(expected)}. Received: {len(listed)} inputs"
+            )
+        values = dict(zip(expected, listed))
+    rows = {}
+    for name, value in values.items():
+        shape = getattr(value, "shape", None)
+        if shape is None:
+            raise ValueError(
+                f"Input {name!r} must be an array. "
+                f"Received: {name} of type {type(value).__name__}"
+            )
+        _check_shape(name, tuple(shape), tuple(expected[name].shape))
+        rows[name] = shape[0]
+        if isinstance(value, np.ndarray):
+            _check_values(name, value, expected[name], model)
+    if y is not None and hasattr(y, "__len__"):
+        rows["y"] = len(y)
+    if len(set(rows.values())) > 1:
+        raise ValueError(
+            f"All arrays must have the same number of rows. Received: rows={rows}"
+        )
+    if 0 in rows.values():
+        raise ValueError(f"There are no rows. Received: rows={rows}")
+
+
+def _check_shape(name, shape, expected):
+    fits = len(shape) == len(expected) and all(
+        wanted is None or wanted == got for got, wanted in zip(shape[1:], expected[1:])
+    )
+    if not fits:
+        raise ValueError(
+            f"Input {name!r} must have shape {('rows', *expected[1:])}. "
+            f"Received: {name} of shape {shape}"
+        )
+
+
+def _check_values(name, value, tensor, model):
+    if value.dtype == object or value.dtype.kind in "USO":
+        raise ValueError(
+            f"Input {name!r} takes numbers of dtype {tensor.dtype}. Raw texts and "
+            "pictures go in as a table. "
+            f"Received: {name} of dtype {value.dtype}"
+        )
+    if "int" in tensor.dtype:
+        if not np.issubdtype(value.dtype, np.integer):
+            raise ValueError(
+                f"Input {name!r} takes whole numbers (ids). "
+                f"Received: {name} of dtype {value.dtype}"
+            )
+        ids = getattr(model.schema and model.schema.inputs.get(name), "num_ids", None)
+        if ids is not None and value.size and not 0 <= value.min() <= value.max() < ids:
+            raise ValueError(
+                f"Ids of input {name!r} must lie between 0 and {ids - 1}. "
+                f"Received: {name} from {value.min()} to {value.max()}"
+            )
+    elif len(tensor.shape) == 4 and value.size:
+        highest = value[:8].max()
+        if highest > 1.5:
+            raise ValueError(
+                f"Pixels of input {name!r} must lie between 0 and 1; divide by "
+                "255, or pass uint8 pictures as a table. "
+                f"Received: {name} with pixels up to {highest}"
+            )
