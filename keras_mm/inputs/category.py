@@ -67,10 +67,11 @@ class Category(Input):
         """Strings `(batch,)` -> ids `(batch, 1)`, `int32`."""
         import tensorflow as tf
 
-        from .vocabulary import lookup_table
+        from .vocabulary import drop_invalid, lookup_table
 
         if self._table is None:
             self._table = lookup_table(self.vocabulary)
+        raw = drop_invalid(raw)
         ids = tf.cast(self._table.lookup(raw), tf.int32)
         return tf.reshape(tf.where(raw == "", 0, ids), [-1, 1])
 

@@ -187,9 +187,9 @@ class Text(Input):
         """Strings `(batch,)` -> ids `(batch, length)`, `int32`."""
         import tensorflow as tf
 
-        from .vocabulary import lookup_table
+        from .vocabulary import drop_invalid, lookup_table
 
-        raw = tf.convert_to_tensor(raw, tf.string)
+        raw = drop_invalid(tf.convert_to_tensor(raw, tf.string))
         tokens = self.tokens or "words"
         if tokens not in self._tables:
             self._tables[tokens] = lookup_table(

@@ -20,3 +20,16 @@ def lookup_table(vocabulary):
             ),
             default_value=1,
         )
+
+
+def drop_invalid(raw):
+    """Strings that are not UTF-8 become `""`, missing, as in a table.
+
+    Args:
+        raw: string tensor.
+    """
+    import tensorflow as tf
+
+    # Decoding leaves out what is invalid.
+    decoded = tf.strings.unicode_transcode(raw, "UTF-8", "UTF-8", errors="ignore")
+    return tf.where(raw == decoded, raw, "")

@@ -1,0 +1,144 @@
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import keras
+
+from ..data import Schema
+def write_companions(*args): pass
+from .signatures import signatures
+from .verify import example_rows, verify
+
+_IN_TENSORFLOW = """
+import sys, keras, keras_mm
+from keras_mm.serving.export import write_saved_model
+write_saved_model(keras.models.load_model(sys.argv[1]), sys.argv[2])
+"""
+
+
+def export(model, path, rows=None, verbose=True):
+    """Writes a model as a SavedModel that TF Serving answers from, and proves it.
+
+    The model goes to `path/<version>`, the next free version number. It is
+    written under another name, reloaded, and compared with the model on rows
+    with every modality missing in turn and with unreadable pictures; only then
+    does it get its name, so that a server that watches the folder never sees
+    half a model, or a wrong one.
+
+    Signatures: `serving_default` takes raw values (encoded pictures, texts,
+    numbers, names; `""` and NaN are missing) and gives class names and
+    probabilities by name; `serving_tensors` takes what the model takes;
+    `embed` and `embed_<modality>` give vectors; `explain` gives the fusion's
+    weights where it has some.
+
+    A model of the JAX or torch backend is exported by a second process that
+    runs Keras on TensorFlow.
+
+    Examples:
+
+    >>> keras_mm.export(model, "saved_models/clipart")
+    'saved_models/clipart/1'
+
+    Args:
+        model: a model made by a builder.
+        path: folder of the model; its name is the model's name in the server.
+        rows: a table to compare on, besides generated rows; or None.
+        verbose: bool, whether to print what was verified.
+
+    Returns:
+        string, the path of the version.
+
+    Raises:
+        RuntimeError: if the exported model answers differently.
+    """
+    if not isinstance(getattr(model, "schema", None), Schema):
+        raise ValueError(
+            "Only a model that was made by a builder can be exported: the schema "
+            f"says what the raw inputs are. Received: model={model!r}"
+        )
+    path = os.fspath(path).rstrip("/")
+    os.makedirs(path, exist_ok=True)
+    # A name that is no number is invisible to the server.
+    temporary = tempfile.mkdtemp(prefix=".export-", dir=path)
+    try:
+        if keras.backend.backend() == "tensorflow":
+            write_saved_model(model, temporary)
+        else:
+            _write_in_tensorflow(model, temporary)
+        report = verify(temporary, model, rows)
+        requests = {"serving_default": example_rows(model.schema)}
+        name = os.path.basename(os.path.abspath(path))
+        final = os.path.join(path, str(next_version(path)))
+        if model.schema.is_adapted:
+            write_companions(path, name, temporary, model.schema, requests)
+        os.chmod(temporary, 0o755)
+        os.rename(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if verbose:
+        print(
+            f"Exported to {final}: {report['rows']} rows compared with the model, "
+            f"largest difference {report['largest_difference']:.1e}"
+        )
+        if not model.schema.is_adapted:
+            print(
+                "The schema has seen no table, so this export takes tensors, not "
+                "raw values: model.schema.adapt(train) adds them."
+            )
+    return final
+
+
+def write_saved_model(model, path):
+    """Writes the SavedModel of a model that runs on TensorFlow."""
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, (function, specs) in signatures(model).items():
+        archive.add_endpoint(name, function, input_signature=[specs])
+    for value in model.schema.inputs.values():
+        for table in tables_of(value):
+            archive.track(table)
+    archive.write_out(path, verbose=False)
+
+
+def tables_of(value):
+    """The lookup tables that an input has created."""
+    tables = list(getattr(value, "_tables", {}).values())
+    table = getattr(value, "_table", None)
+    return tables + ([] if table is None else [table])
+
+
+def next_version(path):
+    """One more than the highest version in a model's folder."""
+    versions = [int(name) for name in os.listdir(path) if name.isdigit()]
+    return max(versions, default=0) + 1
+
+
+def _write_in_tensorflow(model, path):
+    """Saves the model, and lets a process on TensorFlow export it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "model.keras")
+        model.save(file)
+        root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+        process = subprocess.run(
+            [sys.executable, "-c", _IN_TENSORFLOW, file, path],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": "tensorflow",
+                # The other framework may hold the GPU's memory.
+                "CUDA_VISIBLE_DEVICES": "",
+                "PYTHONPATH": os.pathsep.join(
+                    [root, os.environ.get("PYTHONPATH", "")]
+                ).rstrip(os.pathsep),
+            },
+            capture_output=True,
+            text=True,
+        )
+    if process.returncode:
+        raise RuntimeError(
+            "The model could not be exported by Keras on TensorFlow. Layers and "
+            "functions of your own must be registered and importable there. "
+            f"Received: {process.stderr[-2000:]}"
+        )

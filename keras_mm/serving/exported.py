@@ -1,0 +1,152 @@
+import os
+
+import numpy as np
+
+
+def load_exported(path):
+    """Loads an exported model; what it answers is what TF Serving answers.
+
+    Examples:
+
+    >>> exported = keras_mm.load_exported("saved_models/clipart")
+    >>> exported(test.head())["category"]
+
+    Args:
+        path: folder of the model, of which the newest version is taken, or of
+            one version.
+
+    Returns:
+        `ExportedModel`, callable on a table.
+    """
+    return ExportedModel(newest_version(path))
+
+
+def newest_version(path):
+    """The path of the highest version in a model's folder, or `path` itself."""
+    path = os.fspath(path)
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        return path
+    versions = (
+        [int(name) for name in os.listdir(path) if name.isdigit()]
+        if os.path.isdir(path)
+        else []
+    )
+    if not versions:
+        raise ValueError(
+            "There is no exported model: a folder with a version, such as "
+            f"{os.path.join(path, '1')}, is expected. Received: path={path!r}"
+        )
+    return os.path.join(path, str(max(versions)))
+
+
+class ExportedModel:
+    """A SavedModel that was written by `keras_mm.export`.
+
+    Args:
+        path: folder of the version.
+    """
+
+    def __init__(self, path):
+        import tensorflow as tf
+
+        self.path = os.fspath(path)
+        # The loaded object owns the variables and must stay alive.
+        self._loaded = tf.saved_model.load(self.path)
+
+    @property
+    def signatures(self):
+        """Names of the signatures."""
+        return list(self._loaded.signatures)
+
+    def inputs(self, signature="serving_default"):
+        """dict from input name to `tf.TensorSpec`."""
+        return dict(self._loaded.signatures[signature].structured_input_signature[1])
+
+    def outputs(self, signature="serving_default"):
+        """dict from output name to `tf.TensorSpec`."""
+        return dict(self._loaded.signatures[signature].structured_outputs)
+
+    def run(self, signature, inputs):
+        """Runs one signature on arrays.
+
+        Args:
+            signature: string.
+            inputs: dict from input name to array; others are ignored.
+
+        Returns:
+            dict from output name to array.
+        """
+        import tensorflow as tf
+
+        if signature not in self._loaded.signatures:
+            raise ValueError(
+                f"The model has the signatures {self.signatures}. "
+                f"Received: signature={signature!r}"
+            )
+        feed = {}
+        for name, spec in self.inputs(signature).items():
+            if name not in inputs:
+                raise ValueError(
+                    f"Signature {signature!r} needs the input {name!r}. "
+                    f"Received: inputs={list(inputs)}"
+                )
+            value = inputs[name]
+            if spec.dtype == tf.string:
+                value = list(value)
+            feed[name] = tf.constant(value, dtype=spec.dtype)
+        outputs = self._loaded.signatures[signature](**feed)
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+    def __call__(
+        self, table, signature="serving_default", base_dir=None, batch_size=32
+    ):
+        """Answers for the rows of a table.
+
+        Args:
+            table: rows, in any form that `keras_mm.data.to_table` reads.
+            signature: string; one that takes raw values.
+            base_dir: folder that relative file paths start from.
+            batch_size: int.
+
+        Returns:
+            DataFrame with one column an output, one row a row of the table.
+            Probabilities and names of classes are lists.
+        """
+        import pandas as pd
+        import tensorflow as tf
+
+        from ..data import to_table
+        from ..data.columns import require_columns
+        from .requests import raw_column
+
+        table = to_table(table)
+        specs = self.inputs(signature)
+        require_columns(table.columns, specs)
+        pictures = {
+            name.removesuffix("_ok")
+            for name in self.outputs("serving_default")
+            if name.endswith("_ok")
+        }
+        raw = {
+            name: raw_column(
+                table[name], name, spec.dtype == tf.string, name in pictures, base_dir
+            )
+            for name, spec in specs.items()
+        }
+        parts = []
+        for start in range(0, len(table), batch_size):
+            chunk = {n: value[start : start + batch_size] for n, value in raw.items()}
+            parts.append(self.run(signature, chunk))
+        columns = {}
+        for name in parts[0]:
+            values = np.concatenate([part[name] for part in parts])
+            columns[name] = to_cells(values)
+        return pd.DataFrame(columns)
+
+
+def to_cells(values):
+    """An output's array -> a list of cells: text, numbers, lists."""
+    if values.dtype == object:
+        decode = np.vectorize(lambda cell: cell.decode("utf-8"), otypes=[object])
+        values = decode(values) if values.size else values
+    return values.tolist()

@@ -1,0 +1,86 @@
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+from . import libtensorflow
+
+
+def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
+    """Runs one signature of a SavedModel in a process without Python TensorFlow.
+
+    The process opens libtensorflow, the C++ runtime that TF Serving uses, and
+    never imports tensorflow. A model that runs there does not depend on the
+    Python process that made it. It runs on the CPU.
+
+    Examples:
+
+    >>> run_in_libtensorflow("saved_models/clipart/1", "serving_default",
+    ...                      {"image": [png, b""], "text": ["a red bird", ""]})
+    {'category': array([b'animals', b'animals'], dtype=object), ...}
+
+    Args:
+        path: version directory, the one that holds `saved_model.pb`.
+        signature: string, the signature's name.
+        inputs: dict from input name to array or list, all inputs of the
+            signature; strings are `str` or bytes.
+        timeout: float, seconds after which to give up.
+
+    Returns:
+        dict from output name to NumPy array; strings are object arrays of
+        bytes.
+
+    Raises:
+        RuntimeError: if the model does not load or does not run there, with
+            the runtime's own message.
+    """
+    path = os.path.abspath(path)
+    environment = {
+        # Information and warnings are not ours to show.
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **os.environ,
+        # This process may hold all the memory of the GPU.
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        inputs_path = os.path.join(folder, "inputs.npz")
+        outputs_path = os.path.join(folder, "outputs.npz")
+        libtensorflow.save_arrays(inputs_path, inputs)
+        # -P: modules of this folder must not stand in for others.
+        command = [sys.executable, "-P", libtensorflow.__file__]
+        try:
+            process = subprocess.run(
+                [*command, path, signature, inputs_path, outputs_path],
+                env=environment,
+                capture_output=True,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(
+                f"{path} did not answer within {timeout} seconds in libtensorflow. "
+                f"Received: signature={signature!r}"
+            ) from error
+        report = _report(process)
+        if "error" in report:
+            raise RuntimeError(
+                "The model cannot be served: it fails in libtensorflow, the C++ "
+                f"runtime that TF Serving uses. {report['error']} "
+                f"Received: path={path!r}, signature={signature!r}"
+            )
+        if report["tensorflow_imported"]:
+            raise RuntimeError(
+                "The process that must do without Python TensorFlow has imported "
+                f"it, so its answer proves nothing. Received: report={report}"
+            )
+        return libtensorflow.load_arrays(outputs_path)
+
+
+def _report(process):
+    """The script's JSON line; if it died without one, an error in its stead."""
+    lines = process.stdout.decode("utf-8", "replace").splitlines()
+    try:
+        return json.loads(lines[-1])
+    except (IndexError, ValueError):
+        shown = process.stderr.decode("utf-8", "replace").strip()[-2000:]
+        return {"error": f"The process ended with {process.returncode}: {shown}"}

@@ -1,0 +1,149 @@
+"""The functions of an exported model, as TensorFlow graphs."""
+
+import keras
+from keras import ops
+
+from ..fusion.fusion import masked_mean
+from ..inputs import ClassLabel, Image, MultiLabel
+
+
+def signatures(model):
+    """dict from signature name to `(function, dict of TensorSpec)`.
+
+    Args:
+        model: a `MultimodalModel` on the TensorFlow backend. Signatures that
+            take raw values are there only if its schema is adapted.
+    """
+    import tensorflow as tf
+
+    schema = model.schema
+    tensor_specs = {
+        tensor.name: tf.TensorSpec(
+            [None, *tensor.shape[1:]], tensor.dtype, name=tensor.name
+        )
+        for tensor in model.inputs
+    }
+
+    def serve_tensors(tensors):
+        return _answer(model(_listed(model, tensors), training=False), schema)
+
+    found = {"serving_tensors": (serve_tensors, tensor_specs)}
+    if not schema.is_adapted:
+        found["serving_default"] = (serve_tensors, tensor_specs)
+        return found
+
+    raw_specs = {n: value.serving_spec(n) for n, value in schema.inputs.items()}
+
+    def serve(raw):
+        tensors, readable = _preprocess(schema, raw)
+        output = model(_listed(model, tensors), training=False)
+        return {**_answer(output, schema), **readable}
+
+    found["serving_default"] = (serve, raw_specs)
+
+    # Parts of the model, for embeddings and explanations.
+    for name, part, columns in _parts(model):
+        specs = {column: raw_specs[column] for column in columns}
+        found[name] = (_part_function(part, schema, columns), specs)
+    return found
+
+
+def _part_function(part, schema, columns):
+    def serve(raw):
+        tensors, _ = _preprocess(schema, raw, columns)
+        outputs = part(_listed(part, tensors), training=False)
+        return {
+            key: ops.cast(value, "float32") for key, value in outputs.items()
+        }
+
+    return serve
+
+
+def _parts(model):
+    """`(signature, model with named outputs, raw columns)` for each part."""
+    names = [tensor.name for tensor in model.inputs]
+    layers = {layer.name: layer for layer in model.layers}
+    fusion = layers["fusion"]
+    outputs = fusion.output
+    fused = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+    yield "embed", keras.Model(model.inputs, {"embedding": fused}), names
+    modalities = modality_names(model)
+    for name in modalities:
+        if f"{name}_encoder" in layers:
+            encoder = layers[f"{name}_encoder"]
+            embedding = masked_mean(*encoder.outputs)
+            inputs = encoder.inputs
+        else:
+            # The textbook's model has no nested encoders.
+            embedding = layers[f"{name}_vector"].output
+            inputs = [tensor for tensor in model.inputs if tensor.name == name]
+        part = keras.Model(inputs, {"embedding": embedding})
+        yield f"embed_{name}", part, [tensor.name for tensor in inputs]
+    kind = getattr(fusion, "weights_kind", None)
+    if kind == "modalities":
+        weights = {n: outputs[1][:, index] for index, n in enumerate(modalities)}
+        yield "explain", keras.Model(model.inputs, weights), names
+    elif kind == "pairs" and fusion.pairs:
+        maps = {
+            f"{modalities[query]}_to_{modalities[value]}": outputs[1][index]
+            for index, (query, value) in enumerate(fusion.pairs)
+        }
+        yield "explain", keras.Model(model.inputs, maps), names
+
+
+def modality_names(model):
+    """Names of the modalities, in the order in which they are fused."""
+    encoders = [
+        layer.name.removesuffix("_encoder")
+        for layer in model.layers
+        if layer.name.endswith("_encoder") and isinstance(layer, keras.Model)
+    ]
+    # model.layers is sorted by depth, which may differ between branches.
+    order = [tensor.name for tensor in model.inputs]
+    if not encoders:
+        return order
+
+    def first_column(name):
+        encoder = model.get_layer(f"{name}_encoder")
+        return order.index(encoder.inputs[0].name)
+
+    return sorted(encoders, key=first_column)
+
+
+def _listed(model, tensors):
+    return [tensors[tensor.name] for tensor in model.inputs]
+
+
+def _preprocess(schema, raw, columns=None):
+    """Raw values -> tensors, and which pictures could be read."""
+    tensors, readable = {}, {}
+    for name in columns or schema.inputs:
+        value = schema.inputs[name]
+        compact = value.decode(raw[name])
+        tensors[name] = value.finish(compact)
+        if isinstance(value, Image):
+            readable[f"{name}_ok"] = compact[1]
+    return tensors, readable
+
+
+def _answer(output, schema):
+    """Predictions -> named outputs."""
+    import tensorflow as tf
+
+    name, target = schema.target_name, schema.target
+    if not isinstance(target, (ClassLabel, MultiLabel)):
+        return {name: tf.reshape(output, [-1])}
+    names = tf.constant(target.names)
+    if isinstance(target, ClassLabel):
+        best = tf.gather(names, tf.argmax(output, axis=1))
+    else:
+        chosen = tf.ragged.boolean_mask(
+            tf.broadcast_to(names[tf.newaxis], tf.shape(output)),
+            output >= target.threshold,
+        )
+        best = tf.strings.reduce_join(chosen, axis=1, separator=target.separator)
+    return {
+        name: best,
+        f"{name}_classes": tf.broadcast_to(names[tf.newaxis], tf.shape(output)),
+        f"{name}_probabilities": output,
+    }

@@ -1,0 +1,167 @@
+import itertools
+import json
+import os
+
+import numpy as np
+
+from ..inputs import Image
+from .exported import ExportedModel
+
+TOLERANCE = 1e-5
+_MOST_SUBSETS = 16
+
+
+def verify(path, model, rows=None):
+    """Compares an exported model with the model that it was made of.
+
+    Every signature is run. `serving_default` must give the model's own
+    predictions on generated rows (each subset of the inputs missing, and
+    unreadable values) and on rows of a table. The result is written to
+    `verification.json` in the version's folder.
+
+    Examples:
+
+    >>> keras_mm.serving.verify("saved_models/clipart/1", model)["rows"]
+    52
+
+    Args:
+        path: folder of the version.
+        model: the model.
+        rows: a table to compare on, besides; or None.
+
+    Returns:
+        dict with `rows`, `largest_difference` and `signatures`.
+
+    Raises:
+        RuntimeError: if an answer differs by 1e-5 or more, is not finite, or a
+            signature cannot be run.
+    """
+    import pandas as pd
+
+    from ..data import to_table
+    from ..data.dataset import read_files, to_raw
+
+    exported = ExportedModel(path)
+    schema = model.schema
+    if not schema.is_adapted:
+        raw = _random_tensors(model)
+        expected = model.predict(raw, verbose=0)
+        count = len(expected)
+    else:
+        raw = verification_rows(schema)
+        table = pd.DataFrame({n: pd.Series(list(v)) for n, v in raw.items()})
+        expected = model.predict(table, bad="missing", verbose=0)
+        if rows is not None:
+            table = to_table(rows).head(256)
+            real = to_raw(table, schema, bad="missing")
+            raw = {
+                name: np.concatenate([value, read_files(real[name])])
+                if value.dtype == object
+                else np.concatenate([value, real[name]])
+                for name, value in raw.items()
+            }
+            more = model.predict(table, bad="missing", verbose=0)
+            expected = np.concatenate([expected, more])
+        count = len(expected)
+    answer = exported.run("serving_default", raw)
+    name = schema.target_name
+    got = answer.get(f"{name}_probabilities", answer[name])
+    difference = np.abs(got.reshape(expected.shape) - expected)
+    # Probabilities are at most 1; numbers have units of their own.
+    difference = difference / np.maximum(1.0, np.abs(expected))
+    largest = float(difference.max())
+    for signature in exported.signatures:
+        feed = raw
+        if signature == "serving_tensors":
+            feed = _random_tensors(model)
+        exported.run(signature, feed)
+    if not largest < TOLERANCE:
+        row = int(np.argmax(difference.reshape(count, -1).max(axis=1)))
+        raise RuntimeError(
+            "The exported model does not answer as the model does: row "
+            f"{row} of {count} differs by {largest:.2g}, allowed is {TOLERANCE}. "
+            f"Received: exported={got[row]}, model={expected[row]}"
+        )
+    report = {
+        "rows": count,
+        "largest_difference": largest,
+        "tolerance": TOLERANCE,
+        "signatures": sorted(exported.signatures),
+    }
+    with open(os.path.join(path, "verification.json"), "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=2)
+    return report
+
+
+def verification_rows(schema, seed=0):
+    """Raw rows that try an exported model: a dict of arrays, 36 rows or more.
+
+    Each subset of the inputs is missing from some rows, and each input is
+    unreadable in some.
+    """
+    random = np.random.default_rng(seed)
+    names = list(schema.inputs)
+    subsets = [
+        subset
+        for size in range(len(names) + 1)
+        for subset in itertools.combinations(names, size)
+    ][:_MOST_SUBSETS]
+    rows = []
+    for present in [names] * 16 + subsets:
+        rows.append(
+            {
+                name: value.sample(random) if name in present else value.missing
+                for name, value in schema.inputs.items()
+            }
+        )
+    for bad in [*names, *names, *names]:
+        rows.append(
+            {
+                name: value.sample(random, bad=name == bad)
+                for name, value in schema.inputs.items()
+            }
+        )
+    while len(rows) < 36:
+        rows.append({n: v.sample(random) for n, v in schema.inputs.items()})
+    return _columns(rows, schema)
+
+
+def example_rows(schema, count=2, seed=1):
+    """A few plain raw rows, such as a client would send: a dict of arrays."""
+    random = np.random.default_rng(seed)
+    rows = [
+        {name: value.sample(random) for name, value in schema.inputs.items()}
+        for _ in range(count)
+    ]
+    return _columns(rows, schema) if schema.is_adapted else {}
+
+
+def _columns(rows, schema):
+    columns = {}
+    for name, value in schema.inputs.items():
+        if value.raw_dtype == "string":
+            columns[name] = np.empty(len(rows), dtype=object)
+            columns[name][:] = [row[name] for row in rows]
+        else:
+            columns[name] = np.array([row[name] for row in rows], dtype="float32")
+    return columns
+
+
+def _random_tensors(model, count=36, seed=0):
+    """Tensors of the model's inputs; the first rows have missing ones."""
+    random = np.random.default_rng(seed)
+    tensors = {}
+    for index, tensor in enumerate(model.inputs):
+        shape = (count, *tensor.shape[1:])
+        value = model.schema.inputs[tensor.name]
+        if "int" in tensor.dtype:
+            array = random.integers(1, value.num_ids, shape).astype(tensor.dtype)
+            array[index] = 0
+        else:
+            array = random.random(shape).astype(tensor.dtype)
+            array[index] = np.nan
+        if isinstance(value, Image) and array[0].size > 2**16:
+            array = array[: max(8, len(model.inputs))]
+        tensors[tensor.name] = array
+    least = min(len(array) for array in tensors.values())
+    return {name: array[:least] for name, array in tensors.items()}
