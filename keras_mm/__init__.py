@@ -1,9 +1,18 @@
 """Multimodal deep learning with Keras: from a table to a served model."""
 
-from . import data, encoders, fusion, heads, inputs, models, serving
+from . import (
+    data,
+    encoders,
+    evaluation,
+    fusion,
+    heads,
+    inputs,
+    models,
+    serving,
+    training,
+)
 from .data import Schema, infer_schema
 from .inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
 from .models import MultimodalModel, build_classifier, build_regressor
-
 from .serving import export, load_exported
 from .version import __version__

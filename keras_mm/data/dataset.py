@@ -58,6 +58,11 @@ def to_dataset(
         )
     with_target = with_target and schema.target is not None
     if is_dataset(table):
+        if class_weight is not None:
+            raise ValueError(
+                "`class_weight` goes with a table, not with a dataset that is "
+                f"read row by row. Received: class_weight={class_weight!r}"
+            )
         return _from_rows(table, schema, batch_size, shuffle, seed, with_target)
     table = to_table(table)
     raw = to_raw(table, schema, base_dir, bad)

@@ -32,8 +32,7 @@ def from_folder(path):
                 continue
             row = {"image": stem + ending, "label": label}
             if os.path.isfile(stem + ".txt"):
-                with open(stem + ".txt", encoding="utf-8") as text:
-                    row["text"] = text.read().strip()
+                row["text"] = _read_text(stem + ".txt")
             rows.append(row)
     if not rows:
         raise ValueError(
@@ -41,3 +40,13 @@ def from_folder(path):
             f"({', '.join(_PICTURES)}). Received: path={path!r}"
         )
     return pd.DataFrame(rows)
+
+
+def _read_text(path):
+    with open(path, encoding="utf-8") as file:
+        try:
+            return file.read().strip()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"The file is not UTF-8 text. Save it as UTF-8. Received: path={path!r}"
+            ) from error

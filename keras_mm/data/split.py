@@ -68,8 +68,8 @@ def _folds(table, groups, stratify, seed, most=20):
     """Number of the fold that each row belongs to."""
     from sklearn import model_selection
 
-    group = None if groups is None else table[groups].astype(str)
-    label = None if stratify is None else table[stratify].astype(str)
+    group = None if groups is None else _texts(table[groups])
+    label = None if stratify is None else _texts(table[stratify])
     units = len(table) if group is None else group.nunique()
     count = min(most, units)
     if label is not None:
@@ -99,7 +99,7 @@ def _folds(table, groups, stratify, seed, most=20):
 
 def _split_by(table, by):
     require_columns(table.columns, [by])
-    values = table[by].astype(str).str.lower()
+    values = _texts(table[by]).str.lower()
     known = [name for part in _PARTS for name in part]
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -109,3 +109,10 @@ def _split_by(table, by):
         )
     parts = [table[values.isin(part)].reset_index(drop=True) for part in _PARTS]
     return [part for part in parts if len(part)]
+
+
+def _texts(column):
+    """A column as text; missing cells are equal to each other."""
+    import pandas as pd
+
+    return pd.Series([str(cell) for cell in column])

@@ -1,3 +1,5 @@
+import numpy as np
+
 from ..errors import missing_extra
 from ..inputs import Category, ClassLabel, Image, Number, Text
 from .schema import Schema
@@ -66,9 +68,12 @@ def from_tfds(
             decoders[name] = tfds.decode.SkipDecoding()
         elif isinstance(feature, tfds.features.ClassLabel):
             inputs[name] = Category(vocabulary=feature.names)
-        elif isinstance(feature, tfds.features.Text) or feature.dtype in (str, "object"):
+        elif getattr(feature, "shape", None) != () or name.endswith("filename"):
+            # A file's name often holds the class.
+            left_out.append(name)
+        elif np.dtype(feature.np_dtype).kind in "OSU":
             inputs[name] = Text()
-        elif getattr(feature, "shape", None) == () and feature.dtype != bool:
+        elif np.dtype(feature.np_dtype).kind in "iuf":
             inputs[name] = Number()
         else:
             left_out.append(name)

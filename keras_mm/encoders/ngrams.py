@@ -16,9 +16,15 @@ class NGrams(Encoder):
     >>> encoder = keras_mm.encoders.NGrams(units=64, dropout=0.3)
     >>> model = keras_mm.build_classifier(schema, encoders={"text": encoder})
 
+    Every n-gram is weighted by its inverse document frequency; words and
+    character n-grams are normalised apart, so that the many of the latter do
+    not drown the few of the former.
+
     Args:
         units: int, length of the token.
         dropout: float, share of the token's entries dropped in training.
+        l2: float, penalty on the embeddings. It keeps n-grams that few texts
+            have from being learned by heart.
 
     Reference:
         Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification".
@@ -26,32 +32,36 @@ class NGrams(Encoder):
 
     tokens = "ngrams"
 
-    def __init__(self, units=128, dropout=0.5):
+    def __init__(self, units=64, dropout=0.0, l2=1e-3):
         self.units = units
         self.dropout = dropout
+        self.l2 = l2
 
     def encode(self, tensors, inputs, sequences):
         """Ids `(batch, length)` -> one token."""
         (ids,) = tensors
         text = inputs[0]
-        weights = np.concatenate([[0.0, 1.0], text.ngram_weights])[:, None]
-        weight = layers.Embedding(
-            text.num_ids,
-            1,
-            embeddings_initializer=keras.initializers.Constant(0.0),
-            trainable=False,
-            name="inverse_document_frequency",
+        # One column for words, one for character n-grams; padding and the mark
+        # that there is a text weigh nothing.
+        weights = np.zeros((text.num_ids, 2), dtype="float32")
+        for row, gram in enumerate(text.ngram_vocabulary):
+            weights[row + 2, int(gram.startswith("#"))] = text.ngram_weights[row]
+        frequency = layers.Embedding(
+            text.num_ids, 2, trainable=False, name="inverse_document_frequency"
         )
-        scale = weight(ids)
-        weight.set_weights([weights])
+        scale = frequency(ids)
+        frequency.set_weights([weights])
         norm = ops.sqrt(ops.sum(ops.square(scale), axis=1, keepdims=True))
-        scale = ops.divide_no_nan(scale, norm)
+        scale = ops.sum(ops.divide_no_nan(scale, norm), axis=2)
         x = layers.Embedding(
             text.num_ids,
             self.units,
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.1),
+            # Small, because a new n-gram's vector is noise until it is learned.
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            embeddings_regularizer=keras.regularizers.L2(self.l2),
         )(ids)
-        x = ops.sum(x * scale, axis=1)
-        x = layers.Dropout(self.dropout)(x)
+        x = layers.Activation("relu")(layers.Dot(axes=1)([scale, x]))
+        if self.dropout:
+            x = layers.Dropout(self.dropout)(x)
         present = ops.any(ops.not_equal(ids, 0), axis=1, keepdims=True)
         return one_token(x), present

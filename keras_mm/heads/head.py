@@ -27,6 +27,7 @@ class Head:
             return layers.Dense(
                 self.target.num_classes,
                 activation="softmax",
+                kernel_initializer="orthogonal",
                 dtype="float32",
                 name=self.name,
             )(vector)

@@ -11,7 +11,9 @@ def is_missing(cell):
         return len(cell) == 0
     if isinstance(cell, (float, np.floating)):
         return cell != cell
-    if isinstance(cell, (list, tuple, np.ndarray)):
+    if isinstance(cell, np.ndarray):
+        return cell.size == 0
+    if isinstance(cell, (list, tuple)):
         return len(cell) == 0
     import pandas as pd
 

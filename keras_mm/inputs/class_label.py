@@ -48,6 +48,11 @@ class ClassLabel:
                 f"Column {name!r} must hold at least two classes to learn "
                 f"from. Add rows of another class. Received: {name}={names}"
             )
+        # Names that were given stay, whether labels are names or indices.
+        known = self.class_names or []
+        indices = [str(index) for index in range(len(known))]
+        if set(names) <= set(known) or set(names) <= set(indices):
+            return self
         if self.num_classes is not None and len(names) > self.num_classes:
             raise ValueError(
                 f"Column {name!r} holds {len(names)} classes, more than the "

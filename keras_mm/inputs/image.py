@@ -305,8 +305,11 @@ def encode_array(array):
         raise ValueError(f"an array of shape {array.shape} is no picture")
     if 0 in array.shape:
         raise ValueError(f"an array of shape {array.shape} has no pixels")
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"an array of dtype {array.dtype} is no picture")
     if np.issubdtype(array.dtype, np.floating):
-        if not (np.nanmin(array) >= 0 and np.nanmax(array) <= 1):
+        # NaN is not in this range either.
+        if not (array.min() >= 0 and array.max() <= 1):
             raise ValueError("float pixels must lie between 0 and 1")
         array = np.round(array * 255)
     elif array.min() < 0 or array.max() > 255:
@@ -361,12 +364,51 @@ def _decode_other(encoded):
     """GIF (first frame) and BMP."""
     import tensorflow as tf
 
-    shape = _checked(
-        tf.cond(
-            tf.strings.substr(encoded, 0, 2) == b"BM",
-            lambda: _header_shape(encoded, 18, tf.int32, True),
-            lambda: _header_shape(encoded, 6, tf.uint16, True),
-        )
+    encoded, start = tf.cond(
+        tf.strings.substr(encoded, 0, 3) == b"GIF",
+        lambda: _first_frame(encoded),
+        lambda: (encoded, 0),
     )
+    shapes = tf.cond(
+        start > 0,
+        # The canvas and the frame; either may be the larger one.
+        lambda: tf.stack(
+            [
+                _header_shape(encoded, 6, tf.uint16, True),
+                _header_shape(encoded, start + 5, tf.uint16, True),
+            ]
+        ),
+        lambda: _header_shape(encoded, 18, tf.int32, True)[tf.newaxis],
+    )
+    shape = _checked(tf.reduce_max(shapes, axis=0))
     with tf.control_dependencies([shape]):
         return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
+def _first_frame(encoded):
+    """An animated GIF -> a GIF of its first frame, and where that frame starts.
+
+    The decoder would unpack all frames, each as large as it claims to be.
+    """
+    import tensorflow as tf
+
+    data = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int32)
+
+    def colours(flags):
+        """Bytes of the colour table that a byte of flags announces."""
+        size = 3 * tf.bitwise.left_shift(2, tf.bitwise.bitwise_and(data[flags], 7))
+        return tf.where(data[flags] >= 128, size, 0)
+
+    def skip(at):
+        """The place after a chain of blocks, each with its length in front."""
+        return 1 + tf.while_loop(
+            lambda at: data[at] > 0, lambda at: [at + data[at] + 1], [at]
+        )[0]
+
+    start = tf.while_loop(
+        lambda at: data[at] == 0x21,  # an extension: comment, timing, ...
+        lambda at: [skip(at + 2)],
+        [13 + colours(10)],
+    )[0]
+    end = skip(start + 11 + colours(start + 9))
+    return tf.strings.join([tf.strings.substr(encoded, 0, end), b"\x3b"]), start

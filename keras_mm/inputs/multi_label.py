@@ -45,7 +45,8 @@ class MultiLabel:
                 f"Column {name!r} must hold at least one label to learn from. "
                 f"Received: {name} with {len(column)} empty cells"
             )
-        self.class_names = sorted(names)
+        if not names <= set(self.class_names or []):
+            self.class_names = sorted(names)
         return self
 
     @property

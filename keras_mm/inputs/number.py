@@ -69,7 +69,7 @@ class Number(Input):
                 if isinstance(cell, (bytes, bytearray)):
                     cell = bytes(cell).decode("utf-8")
                 values[row] = float(cell)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 wrong.append(row)
                 continue
             # Also what float32 cannot hold.

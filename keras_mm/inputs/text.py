@@ -2,7 +2,6 @@ import collections
 import math
 
 import keras
-import numpy as np
 
 from .cells import to_strings
 from .input import Input
@@ -85,6 +84,11 @@ class Text(Input):
                 "`sequence_length` must be at least 1. "
                 f"Received: sequence_length={sequence_length}"
             )
+        if int(vocabulary_size) < 2:
+            raise ValueError(
+                "`vocabulary_size` must be at least 2: padding and "
+                f"out-of-vocabulary. Received: vocabulary_size={vocabulary_size}"
+            )
         self.sequence_length = int(sequence_length)
         self.vocabulary_size = int(vocabulary_size)
         self.tokens = tokens
@@ -97,8 +101,9 @@ class Text(Input):
 
     @property
     def default_encoder(self):
-        """`"ngrams"`, unless the tokens are fixed to words."""
-        return "lstm" if self.tokens == "words" else "ngrams"
+        """`"ngrams"`, unless tokens are words or come as arrays, not adapted."""
+        words = self.tokens == "words" or not self.is_adapted
+        return "lstm" if words else "ngrams"
 
     def with_tokens(self, tokens):
         """A copy of this input, of the given tensor form."""

@@ -10,7 +10,9 @@ def lookup_table(vocabulary):
     import numpy as np
     import tensorflow as tf
 
-    keys = np.array([word.encode("utf-8") for word in vocabulary], dtype=object)
+    # A table must not be empty; no word is.
+    words = list(vocabulary) or [""]
+    keys = np.array([word.encode("utf-8") for word in words], dtype=object)
     # A graph that is being traced must not own the table.
     with tf.init_scope():
         return tf.lookup.StaticHashTable(

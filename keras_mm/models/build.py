@@ -23,11 +23,6 @@ def build_model(
     seed=None,
 ):
     """Schema -> compiled `MultimodalModel`. See `build_classifier`."""
-    if not schema.is_adapted:
-        raise ValueError(
-            "The schema has not seen a table yet. Call schema.adapt(train) "
-            f"first. Received: schema={schema!r}"
-        )
     if seed is not None:
         keras.utils.set_random_seed(seed)
     encoders = dict(encoders or {})
@@ -84,7 +79,7 @@ def build_model(
     model = MultimodalModel(list(inputs.values()), head(x), name="multimodal_model")
     model.schema, model.seed = schema, seed
     model.compile(
-        optimizer=optimizer or keras.optimizers.Adam(1e-3),
+        optimizer=optimizer or keras.optimizers.Adam(2e-3),
         loss=head.loss,
         metrics=head.metrics,
     )
@@ -117,8 +112,13 @@ def textbook_model(schema):
 
 
 def as_schema(schema, target):
-    """A schema, or a plain dict of inputs, as a schema with a target."""
+    """An adapted schema, or a dict of inputs of arrays with the target."""
     if isinstance(schema, Schema):
+        if not schema.is_adapted:
+            raise ValueError(
+                "The schema has not seen a table yet. Call schema.adapt(train) "
+                f"first. Received: schema={schema!r}"
+            )
         return schema
     if isinstance(schema, dict):
         return Schema(schema, {"target": target})

@@ -63,14 +63,12 @@ def build_classifier(
             targets={"category": ClassLabel(num_classes=num_classes or 10)},
         )
         return textbook_model(schema)
-    if isinstance(schema, dict):
-        if num_classes is None:
-            raise ValueError(
-                "A dict of inputs needs the number of classes, too. "
-                "Received: num_classes=None"
-            )
-        schema = as_schema(schema, ClassLabel(num_classes=num_classes))
-    schema = as_schema(schema, None)
+    if isinstance(schema, dict) and num_classes is None:
+        raise ValueError(
+            "A dict of inputs needs the number of classes, too. "
+            "Received: num_classes=None"
+        )
+    schema = as_schema(schema, ClassLabel(num_classes=num_classes))
     if not isinstance(schema.target, (ClassLabel, MultiLabel)):
         raise ValueError(
             "A classifier's target is a ClassLabel or MultiLabel; for a Number "

@@ -73,11 +73,11 @@ class MultimodalModel(keras.Model):
             if class_weight is not None and y is not None:
                 weights = class_weights(_indices(y), self.schema.target, class_weight)
                 sample_weight = weights * (1 if sample_weight is None else sample_weight)
-            elif class_weight == "balanced":
+            elif class_weight is not None:
                 raise ValueError(
-                    "Class weights can be balanced for a table or for arrays, "
-                    "not for a dataset that is read row by row. Received: "
-                    f"class_weight='balanced', x of type {type(x).__name__}"
+                    "`class_weight` goes with a table or with arrays, not with a "
+                    "dataset that is read row by row. Received: "
+                    f"class_weight={class_weight!r}, x of type {type(x).__name__}"
                 )
             if self._is_table(validation_data):
                 validation_data = self._dataset(

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from ..errors import rows_text
+from ..inputs import ClassLabel
+
 
 def are_tensors(inputs, model):
     """Whether a dict holds tensors for the model, not columns of a table.
@@ -59,6 +62,8 @@ def check_tensors(x, y, model):
             _check_values(name, value, expected[name], model)
     if y is not None and hasattr(y, "__len__"):
         rows["y"] = len(y)
+        if isinstance(y, (np.ndarray, list)) and len(y):
+            _check_target(np.asarray(y), model)
     if len(set(rows.values())) > 1:
         raise ValueError(
             f"All arrays must have the same number of rows. Received: rows={rows}"
@@ -105,3 +110,32 @@ def _check_values(name, value, tensor, model):
                 "255, or pass uint8 pictures as a table. "
                 f"Received: {name} with pixels up to {highest}"
             )
+
+
+def _check_target(y, model):
+    outputs = model.output_shape[-1]
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            "Target arrays hold numbers: class indices, 0 and 1 for each class, "
+            f"or quantities. Received: y of dtype {y.dtype}"
+        )
+    single = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
+    target = getattr(model.schema, "target", None)
+    indices = single and isinstance(target, ClassLabel)
+    if not (indices or (single and outputs == 1) or y.shape[1:] == (outputs,)):
+        raise ValueError(
+            f"The target must have shape ('rows', {outputs})"
+            f"{', or one class index a row' * isinstance(target, ClassLabel)}. "
+            f"Received: y of shape {y.shape}"
+        )
+    if not np.isfinite(y).all():
+        wrong = np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(1))
+        raise ValueError(
+            f"The target is NaN or infinite in {rows_text(wrong)}. Drop these "
+            f"rows. Received: y={y[wrong[0]]}"
+        )
+    if indices and not 0 <= y.min() <= y.max() < outputs:
+        raise ValueError(
+            f"Class indices must lie between 0 and {outputs - 1}. "
+            f"Received: y from {y.min()} to {y.max()}"
+        )

@@ -1,5 +1,8 @@
 """Models that a server answers from: export, proof, and asking."""
 
+from .client import Client
+from .companions import serving_commands
 from .export import export
 from .exported import ExportedModel, load_exported
+from .runtime import run_in_libtensorflow
 from .verify import verify

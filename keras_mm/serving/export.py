@@ -7,9 +7,10 @@ import tempfile
 import keras
 
 from ..data import Schema
-def write_companions(*args): pass
+from .companions import write_companions
+from .libtensorflow import read_signatures
 from .signatures import signatures
-from .verify import example_rows, verify
+from .verify import example_rows, verification_rows, verify
 
 _IN_TENSORFLOW = """
 import sys, keras, keras_mm
@@ -68,10 +69,10 @@ def export(model, path, rows=None, verbose=True):
         else:
             _write_in_tensorflow(model, temporary)
         report = verify(temporary, model, rows)
-        requests = {"serving_default": example_rows(model.schema)}
         name = os.path.basename(os.path.abspath(path))
         final = os.path.join(path, str(next_version(path)))
         if model.schema.is_adapted:
+            requests = _requests(model.schema, temporary)
             write_companions(path, name, temporary, model.schema, requests)
         os.chmod(temporary, 0o755)
         os.rename(temporary, final)
@@ -93,14 +94,33 @@ def export(model, path, rows=None, verbose=True):
 
 def write_saved_model(model, path):
     """Writes the SavedModel of a model that runs on TensorFlow."""
+    import tensorflow as tf
+
+    schema = model.schema
+    if schema.is_adapted:
+        # A lookup table is made when it is first needed, and must be there to
+        # be tracked.
+        raw = verification_rows(schema)
+        for name, value in schema.inputs.items():
+            value.decode(tf.constant(raw[name][:1].tolist(), value.raw_dtype))
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for name, (function, specs) in signatures(model).items():
-        archive.add_endpoint(name, function, input_signature=[specs])
-    for value in model.schema.inputs.values():
+    for value in schema.inputs.values():
         for table in tables_of(value):
             archive.track(table)
+    for name, (function, specs) in signatures(model).items():
+        archive.add_endpoint(name, function, input_signature=[specs])
     archive.write_out(path, verbose=False)
+
+
+def _requests(schema, path):
+    """Example rows for every signature that takes raw values."""
+    rows = example_rows(schema)
+    return {
+        name: {column: rows[column] for column in signature["inputs"]}
+        for name, signature in read_signatures(path).items()
+        if name != "serving_tensors"
+    }
 
 
 def tables_of(value):

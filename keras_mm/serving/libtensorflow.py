@@ -11,7 +11,7 @@ never tensorflow, keras or keras_mm, which would bring the Python kernels along.
     python libtensorflow.py MODEL_VERSION_DIR SIGNATURE INPUTS.npz OUTPUTS.npz
 
 The last line on the standard output is JSON: the signatures, the outputs'
-dtypes and shapes, or `{"error": ...}` with exit status 1.
+dtypes and shapes, or `{"error": ..., "message": ...}` with exit status 1.
 
 The `.npz` files need no pickle. Numbers named `x` are the entry `x:values`.
 Strings named `x` are two entries: `x:bytes`, `uint8`, all of them one after
@@ -144,14 +144,19 @@ def run_saved_model(path, signature, inputs):
         session = library.TF_LoadSessionFromSavedModel(
             options,
             None,
-            path.encode(),
+            os.fsencode(path),
             (ctypes.c_char_p * 1)(b"serve"),
             1,
             graph,
             None,
             status,
         )
-        _check(library, status, f"The SavedModel does not load. Received: path={path}")
+        _check(
+            library,
+            status,
+            "The model does not load in the C++ runtime that TF Serving uses.",
+            f"path={path!r}",
+        )
         try:
             return _run(library, session, graph, status, spec, signature, inputs)
         finally:
@@ -165,11 +170,10 @@ def run_saved_model(path, signature, inputs):
 
 def _run(library, session, graph, status, spec, signature, inputs):
     sources, results = spec["inputs"], spec["outputs"]
-    tensors = []
+    tensors, returned = [], (ctypes.c_void_p * len(results))()
     try:
         for name, info in sources.items():
             tensors.append(_to_tensor(library, name, inputs[name], info["dtype"]))
-        returned = (ctypes.c_void_p * len(results))()
         library.TF_SessionRun(
             session,
             None,
@@ -187,17 +191,21 @@ def _run(library, session, graph, status, spec, signature, inputs):
         _check(
             library,
             status,
-            "The SavedModel loads and does not run in the C++ runtime that TF "
-            f"Serving uses. Received: signature={signature!r}",
+            "The model loads, but does not run in the C++ runtime that TF Serving "
+            "uses.",
+            f"signature={signature!r}",
         )
+        return {
+            name: _to_array(library, name, tensor)
+            for name, tensor in zip(results, returned)
+        }
     finally:
+        # Not earlier: an input that is passed through shares its memory with
+        # the output.
+        for tensor in filter(None, returned):
+            library.TF_DeleteTensor(tensor)
         for tensor in tensors:
             _delete_tensor(library, tensor)
-    arrays = {}
-    for name, tensor in zip(results, returned):
-        arrays[name] = _to_array(library, name, tensor)
-        library.TF_DeleteTensor(tensor)
-    return arrays
 
 
 def open_library():
@@ -234,12 +242,17 @@ def open_library():
     return library
 
 
-def _check(library, status, what):
+def _check(library, status, what, received):
     """Raises `RuntimeError` if the last call did not succeed."""
-    code = library.TF_GetCode(status)
-    if code:
-        message = library.TF_Message(status).decode("utf-8", "replace")
-        raise RuntimeError(f"{what}, TensorFlow's code={code}: {message}")
+    if library.TF_GetCode(status):
+        message = library.TF_Message(status).decode("utf-8", "replace").strip()
+        # "Op type not registered", "No OpKernel was registered to support Op".
+        unknown = "registered" in message
+        remedy = "Use TensorFlow's own graph ops only, no py_function. "
+        raise RuntimeError(
+            f"{what} {remedy if unknown else ''}TensorFlow's message: {message} "
+            f"Received: {received}"
+        )
 
 
 def _outputs(library, graph, infos):
@@ -262,7 +275,7 @@ def _to_tensor(library, name, values, dtype):
     if dtype not in _NUMBERS:
         raise ValueError(f"This type cannot be fed. Received: {name}={dtype}")
     if dtype == "string":
-        array = _strings(values)
+        array = _strings(name, values)
         size = array.size * _STRING_SIZE
     else:
         array = np.array(values, dtype=dtype, order="C")
@@ -311,11 +324,16 @@ def _to_array(library, name, tensor):
     return array
 
 
-def _strings(values):
+def _strings(name, values):
     """Strings of any kind -> object array of bytes."""
     array = np.array(values, dtype=object)
     for row, cell in enumerate(array.flat):
-        array.flat[row] = cell.encode("utf-8") if isinstance(cell, str) else bytes(cell)
+        if isinstance(cell, str):
+            array.flat[row] = cell.encode("utf-8")
+        elif not isinstance(cell, bytes):
+            raise ValueError(
+                f"Input {name!r} takes strings or bytes. Received: {name}={cell!r}"
+            )
     return array
 
 
@@ -451,14 +469,18 @@ def save_arrays(path, arrays):
     """Writes a dict of arrays, strings too, to an `.npz` file; see above."""
     entries = {}
     for name, values in arrays.items():
-        array = np.asarray(values)
-        if array.dtype.kind in "OSU":
-            array = _strings(values)
+        # Via objects: NumPy cannot mix str and bytes, nor keep trailing zeros.
+        is_array = isinstance(values, np.ndarray)
+        array = values if is_array else np.array(values, dtype=object)
+        if array.dtype.kind in "OSU" and isinstance(
+            next(iter(array.flat), b""), (str, bytes)
+        ):
+            array = _strings(name, array)
             lengths = np.array([len(cell) for cell in array.flat], dtype="int64")
             entries[f"{name}:lengths"] = lengths.reshape(array.shape)
             entries[f"{name}:bytes"] = np.frombuffer(b"".join(array.flat), "uint8")
         else:
-            entries[f"{name}:values"] = array
+            entries[f"{name}:values"] = array if is_array else np.array(values)
     with open(path, "wb") as file:
         np.savez(file, **entries)
 
@@ -512,7 +534,9 @@ def main(arguments=None):
                 "tensorflow_imported": "tensorflow" in sys.modules,
             }
     except (ValueError, RuntimeError, OSError) as error:
-        report = {"error": f"{type(error).__name__}: {error}"}
+        kinds = (ValueError, RuntimeError, OSError)
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        report = {"error": kind.__name__, "message": str(error)}
     print(json.dumps(report))
     return int("error" in report)
 

@@ -6,6 +6,8 @@ import tempfile
 
 from . import libtensorflow
 
+_ERRORS = {"ValueError": ValueError, "OSError": OSError, "RuntimeError": RuntimeError}
+
 
 def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
     """Runs one signature of a SavedModel in a process without Python TensorFlow.
@@ -32,8 +34,10 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
         bytes.
 
     Raises:
+        ValueError: if there is no such signature, or the inputs are not its.
         RuntimeError: if the model does not load or does not run there, with
             the runtime's own message.
+        OSError: if the library or the model is not there.
     """
     path = os.path.abspath(path)
     environment = {
@@ -63,11 +67,7 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
             ) from error
         report = _report(process)
         if "error" in report:
-            raise RuntimeError(
-                "The model cannot be served: it fails in libtensorflow, the C++ "
-                f"runtime that TF Serving uses. {report['error']} "
-                f"Received: path={path!r}, signature={signature!r}"
-            )
+            raise _ERRORS[report["error"]](report["message"])
         if report["tensorflow_imported"]:
             raise RuntimeError(
                 "The process that must do without Python TensorFlow has imported "
@@ -77,10 +77,15 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
 
 
 def _report(process):
-    """The script's JSON line; if it died without one, an error in its stead."""
+    """The script's JSON line; if it died without one, an error in its place."""
     lines = process.stdout.decode("utf-8", "replace").splitlines()
     try:
         return json.loads(lines[-1])
     except (IndexError, ValueError):
         shown = process.stderr.decode("utf-8", "replace").strip()[-2000:]
-        return {"error": f"The process ended with {process.returncode}: {shown}"}
+        message = (
+            "libtensorflow, the C++ runtime that TF Serving uses, ended without an "
+            f"answer. Its last words: {shown} "
+            f"Received: exit status={process.returncode}"
+        )
+        return {"error": "RuntimeError", "message": message}

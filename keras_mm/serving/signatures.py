@@ -42,53 +42,58 @@ def signatures(model):
     found["serving_default"] = (serve, raw_specs)
 
     # Parts of the model, for embeddings and explanations.
-    for name, part, columns in _parts(model):
+    for name, part, outputs_of in _parts(model):
+        columns = [tensor.name for tensor in part.inputs]
         specs = {column: raw_specs[column] for column in columns}
-        found[name] = (_part_function(part, schema, columns), specs)
+        found[name] = (_part_function(part, schema, columns, outputs_of), specs)
     return found
 
 
-def _part_function(part, schema, columns):
+def _part_function(part, schema, columns, outputs_of):
     def serve(raw):
         tensors, _ = _preprocess(schema, raw, columns)
-        outputs = part(_listed(part, tensors), training=False)
-        return {
-            key: ops.cast(value, "float32") for key, value in outputs.items()
-        }
+        outputs = outputs_of(part(_listed(part, tensors), training=False))
+        return {key: ops.cast(value, "float32") for key, value in outputs.items()}
 
     return serve
 
 
 def _parts(model):
-    """`(signature, model with named outputs, raw columns)` for each part."""
-    names = [tensor.name for tensor in model.inputs]
+    """`(signature, model of a part, its outputs -> named tensors)`.
+
+    What is computed on top is not wired into the parts: a model that was loaded
+    from a file has names that new operations could take again.
+    """
     layers = {layer.name: layer for layer in model.layers}
     fusion = layers["fusion"]
-    outputs = fusion.output
-    fused = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-    yield "embed", keras.Model(model.inputs, {"embedding": fused}), names
+    kind = getattr(fusion, "weights_kind", None)
+    fused = keras.Model(model.inputs, fusion.output)
+    yield "embed", fused, lambda out: {"embedding": out[0] if kind else out}
     modalities = modality_names(model)
     for name in modalities:
         if f"{name}_encoder" in layers:
             encoder = layers[f"{name}_encoder"]
-            embedding = masked_mean(*encoder.outputs)
-            inputs = encoder.inputs
+            yield f"embed_{name}", encoder, lambda out: {"embedding": masked_mean(*out)}
         else:
             # The textbook's model has no nested encoders.
-            embedding = layers[f"{name}_vector"].output
             inputs = [tensor for tensor in model.inputs if tensor.name == name]
-        part = keras.Model(inputs, {"embedding": embedding})
-        yield f"embed_{name}", part, [tensor.name for tensor in inputs]
-    kind = getattr(fusion, "weights_kind", None)
+            part = keras.Model(inputs, layers[f"{name}_vector"].output)
+            yield f"embed_{name}", part, lambda out: {"embedding": out}
     if kind == "modalities":
-        weights = {n: outputs[1][:, index] for index, n in enumerate(modalities)}
-        yield "explain", keras.Model(model.inputs, weights), names
+        yield (
+            "explain",
+            fused,
+            lambda out: {n: out[1][:, index] for index, n in enumerate(modalities)},
+        )
     elif kind == "pairs" and fusion.pairs:
-        maps = {
-            f"{modalities[query]}_to_{modalities[value]}": outputs[1][index]
-            for index, (query, value) in enumerate(fusion.pairs)
-        }
-        yield "explain", keras.Model(model.inputs, maps), names
+        yield (
+            "explain",
+            fused,
+            lambda out: {
+                f"{modalities[query]}_to_{modalities[value]}": out[1][index]
+                for index, (query, value) in enumerate(fusion.pairs)
+            },
+        )
 
 
 def modality_names(model):

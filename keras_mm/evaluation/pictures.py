@@ -1,0 +1,176 @@
+"""Pictures of what a model learned and how it errs."""
+
+import io
+
+import numpy as np
+
+from ..data import to_table
+from ..inputs import Image
+from ..inputs.cells import is_missing
+
+
+def plot_history(histories, metric="accuracy"):
+    """Draws training curves: the loss and a metric, epoch by epoch.
+
+    Examples:
+
+    >>> history = model.fit(train, validation_data=validation, epochs=20)
+    >>> keras_mm.evaluation.plot_history(history).savefig("curves.png")
+
+    Args:
+        histories: a `keras.callbacks.History`, or a dict from a model's name
+            to one.
+        metric: string, the metric's name.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    from matplotlib.figure import Figure
+
+    if not isinstance(histories, dict):
+        histories = {"": histories}
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    for axes, key in zip(figure.subplots(1, 2), ("loss", metric)):
+        for index, (name, history) in enumerate(histories.items()):
+            for prefix, style in (("", ":"), ("val_", "-")):
+                values = history.history.get(prefix + key)
+                if values:
+                    label = f"{name} {'validation' if prefix else 'training'}".strip()
+                    axes.plot(
+                        range(1, len(values) + 1),
+                        values,
+                        style,
+                        color=f"C{index}",
+                        label=label,
+                    )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(key)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def plot_confusion(model, table, base_dir=None):
+    """Draws which class is taken for which: rows are the truth.
+
+    Examples:
+
+    >>> keras_mm.evaluation.plot_confusion(model, test).savefig("confusion.png")
+
+    Args:
+        model: a classifier made by a builder.
+        table: rows with the target.
+        base_dir: folder that relative file paths start from.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    from matplotlib.figure import Figure
+    from sklearn.metrics import confusion_matrix
+
+    schema = model.schema
+    table = to_table(table)
+    truth = schema.target.encode(table[schema.target_name], schema.target_name)
+    predicted = model.predict(table, base_dir=base_dir, verbose=0).argmax(axis=1)
+    names = schema.target.names
+    counts = confusion_matrix(truth, predicted, labels=range(len(names)))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.5 * len(names)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        if counts[row, column]:
+            axes.text(
+                column,
+                row,
+                counts[row, column],
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if shares[row, column] > 0.55 else "black",
+            )
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    return figure
+
+
+def plot_predictions(model, table, count=18, seed=0, base_dir=None):
+    """Draws rows with their picture, texts, true class and prediction.
+
+    Examples:
+
+    >>> keras_mm.evaluation.plot_predictions(model, test).savefig("sheet.png")
+
+    Args:
+        model: a classifier made by a builder, with a picture among its inputs.
+        table: rows with the target.
+        count: int, how many rows to show, chosen at random.
+        seed: int.
+        base_dir: folder that relative file paths start from.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    import textwrap
+
+    from matplotlib.figure import Figure
+
+    schema = model.schema
+    table = to_table(table)
+    table = table.sample(min(count, len(table)), random_state=seed)
+    table = table.reset_index(drop=True)
+    predicted = model.predict(table, base_dir=base_dir, verbose=0)
+    names = schema.target.names
+    pictures = [n for n, v in schema.inputs.items() if isinstance(v, Image)]
+    texts = [n for n in schema.inputs if n not in pictures]
+    columns = 6
+    lines = -(-len(table) // columns)
+    figure = Figure(figsize=(11, 2.3 * lines), layout="constrained")
+    for axes in np.ravel(figure.subplots(lines, columns, squeeze=False)):
+        axes.axis("off")
+    for row, axes in zip(range(len(table)), figure.axes):
+        if pictures:
+            axes.imshow(_pixels(table[pictures[0]][row], base_dir))
+        best = int(predicted[row].argmax())
+        truth = str(table[schema.target_name][row])
+        right = names[best] == truth
+        caption = "; ".join(
+            str(table[name][row]) for name in texts if not is_missing(table[name][row])
+        )
+        title = f"{names[best]} {predicted[row, best]:.0%}"
+        if not right:
+            title += f"\n(is {truth})"
+        axes.set_title(title, fontsize=8.5, color="#1a7f37" if right else "#cf222e")
+        # "$" would start a formula.
+        caption = textwrap.shorten(caption, 46, placeholder="...").replace("$", r"\$")
+        axes.text(
+            0.5,
+            -0.04,
+            textwrap.fill(caption, 24),
+            transform=axes.transAxes,
+            ha="center",
+            va="top",
+            fontsize=7,
+            color="#444444",
+        )
+    return figure
+
+
+def _pixels(cell, base_dir):
+    import os
+
+    from PIL import Image as Pillow
+
+    if is_missing(cell):
+        return np.full((8, 8, 3), 230, dtype="uint8")
+    if isinstance(cell, (str, os.PathLike)):
+        return np.asarray(Pillow.open(os.path.join(base_dir or "", cell)).convert("RGB"))
+    if isinstance(cell, (bytes, bytearray)):
+        picture = Pillow.open(io.BytesIO(cell)).convert("RGBA")
+        paper = Pillow.new("RGBA", picture.size, "white")
+        return np.asarray(Pillow.alpha_composite(paper, picture).convert("RGB"))
+    return np.asarray(cell)

@@ -1,0 +1,4 @@
+"""Learning beyond plain fit."""
+
+from .callbacks import callbacks
+from .progress import ProgressBar

@@ -1,0 +1,42 @@
+"""Fixtures and settings of all tests."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import keras  # noqa: E402
+import pandas as pd  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+import keras_mm  # noqa: E402
+
+from .helpers import make_table  # noqa: E402
+
+settings.register_profile(
+    "quick",
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("quick")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def table():
+    """24 rows, three of them with missing cells."""
+    return make_table()
+
+
+@pytest.fixture(scope="session")
+def clipart():
+    """45 rows of the bundled real data set, nine classes."""
+    table = keras_mm.data.clipart()
+    parts = [rows.head(5) for _, rows in table.groupby("category")]
+    return pd.concat(parts).reset_index(drop=True)

@@ -1,0 +1,433 @@
+"""Every fusion: numbers against NumPy, parameters, gradients, masks, files."""
+
+import itertools
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+from keras.src import testing
+from keras.src.testing import test_case
+
+import keras_mm
+from keras_mm import fusion as room
+from keras_mm.fusion.fusion import masked_mean, masked_softmax, presence
+
+ALL = {
+    "concat": lambda: room.Concat(units=6),
+    "concat_plain": lambda: room.Concat(),
+    "mean": lambda: room.Mean(units=6),
+    "weighted": lambda: room.Weighted(units=6),
+    "gated": lambda: room.Gated(units=6),
+    "attention": lambda: room.Attention(units=6, num_heads=2),
+}
+# Two tokens at least: attention to a single one does not feel its query.
+DIMS, LENGTHS = (4, 5, 3), (3, 2, 2)
+fusions = pytest.mark.parametrize("name", ALL)
+
+
+def example(count=2, rows=5, seed=0):
+    random = np.random.default_rng(seed)
+    tokens = [
+        random.normal(size=(rows, LENGTHS[m], DIMS[m])).astype("float32")
+        for m in range(count)
+    ]
+    masks = [random.random((rows, LENGTHS[m])) < 0.7 for m in range(count)]
+    for mask in masks:
+        mask[0] = True
+    return tokens, masks
+
+
+def randomise(layer, seed=1):
+    """Random weights: zeros and ones hide mistakes."""
+    random = np.random.default_rng(seed)
+    layer.set_weights([random.normal(size=w.shape) for w in layer.get_weights()])
+
+
+def call(layer, tokens, masks, **kwargs):
+    result = layer(
+        [ops.convert_to_tensor(t) for t in tokens],
+        [ops.convert_to_tensor(m) for m in masks],
+        **kwargs,
+    )
+    return keras.tree.map_structure(ops.convert_to_numpy, result)
+
+
+def pooled(tokens, masks):
+    """Masked means, the slow way."""
+    result = []
+    for token, mask in zip(tokens, masks):
+        rows = [t[m].mean(0) if m.any() else np.zeros(t.shape[1]) for t, m in zip(token, mask)]
+        result.append(np.stack(rows))
+    return result
+
+
+def weight(layer, *path):
+    found = [w for w in layer.weights if all(part in w.path for part in path)]
+    assert len(found) == 1, [w.path for w in layer.weights]
+    return ops.convert_to_numpy(found[0])
+
+
+def softmax(x, axis):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+# --- numbers -------------------------------------------------------------------
+
+
+def test_concat_is_a_matrix_times_the_means():
+    tokens, masks = example()
+    layer = room.Concat(units=6)
+    call(layer, tokens, masks)
+    randomise(layer)
+    expected = np.concatenate(pooled(tokens, masks), -1) @ weight(layer, "projection")
+    np.testing.assert_allclose(call(layer, tokens, masks), expected, atol=1e-5)
+    plain = call(room.Concat(), tokens, masks)
+    np.testing.assert_allclose(plain, np.concatenate(pooled(tokens, masks), -1), atol=1e-6)
+
+
+def test_mean_leaves_out_absent_modalities():
+    tokens, masks = example(3)
+    masks[1][2] = False
+    layer = room.Mean(units=6)
+    call(layer, tokens, masks)
+    randomise(layer)
+    expected = np.zeros((5, 6))
+    for row in range(5):
+        parts = [
+            tokens[m][row][masks[m][row]].mean(0) @ weight(layer, f"projection_{m}")
+            for m in range(3)
+            if masks[m][row].any()
+        ]
+        expected[row] = np.mean(parts, axis=0)
+    np.testing.assert_allclose(call(layer, tokens, masks), expected, atol=1e-5)
+
+
+def test_weighted_gives_the_weight_of_the_absent_to_the_others():
+    tokens, masks = example(3)
+    masks[0][1] = False
+    layer = room.Weighted(units=6)
+    call(layer, tokens, masks)
+    randomise(layer)
+    fused, weights = call(layer, tokens, masks, return_weights=True)
+    logits = weight(layer, "logits")
+    present = np.stack([mask.any(1) for mask in masks], 1)
+    expected = np.exp(logits) * present
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(weights, expected, atol=1e-5)
+    assert weights[1, 0] == 0
+    parts = [p @ weight(layer, f"projection_{m}") for m, p in enumerate(pooled(tokens, masks))]
+    np.testing.assert_allclose(
+        fused, sum(expected[:, m : m + 1] * part for m, part in enumerate(parts)), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_gated_follows_the_paper(count):
+    tokens, masks = example(count)
+    for mask in masks:
+        mask[:] = True
+    layer = room.Gated(units=6)
+    call(layer, tokens, masks)
+    randomise(layer)
+    means = pooled(tokens, masks)
+    hidden = [np.tanh(z @ weight(layer, f"projection_{m}")) for m, z in enumerate(means)]
+    logits = np.concatenate(means, -1) @ weight(layer, "/gate/")
+    if count == 2:
+        gate = 1 / (1 + np.exp(-logits))
+        gates = [gate, 1 - gate]
+    else:
+        gates = np.moveaxis(softmax(logits.reshape(-1, count, 6), 1), 1, 0)
+    fused, weights = call(layer, tokens, masks, return_weights=True)
+    np.testing.assert_allclose(fused, sum(g * h for g, h in zip(gates, hidden)), atol=1e-5)
+    np.testing.assert_allclose(weights, np.stack([g.mean(-1) for g in gates], 1), atol=1e-5)
+
+
+def test_gate_of_an_absent_modality_is_zero():
+    tokens, masks = example()
+    masks[0][3], masks[1][3] = False, True
+    layer = room.Gated(units=6)
+    call(layer, tokens, masks)
+    randomise(layer)
+    fused, weights = call(layer, tokens, masks, return_weights=True)
+    np.testing.assert_allclose(weights[3], [0, 1], atol=1e-6)
+    alone = np.tanh(tokens[1][3].mean(0) @ weight(layer, "projection_1"))
+    np.testing.assert_allclose(fused[3], alone, atol=1e-5)
+
+
+def test_attention_in_numpy():
+    tokens, masks = example(2)
+    layer = room.Attention(units=6, num_heads=2)
+    call(layer, tokens, masks)
+    randomise(layer)
+    fused, maps = call(layer, tokens, masks, return_weights=True)
+    x = [t @ weight(layer, f"projection_{m}/") for m, t in enumerate(tokens)]
+    out = []
+    for a, b in [(0, 1), (1, 0)]:
+        name = f"attention_{a}_{b}"
+
+        def project(x, part, name=name):
+            kernel = weight(layer, name, f"/{part}/", "kernel")
+            bias = weight(layer, name, f"/{part}/", "bias")
+            return np.einsum("bld,dhk->bhlk", x, kernel) + bias[:, None]
+
+        q, k, v = project(x[a], "query"), project(x[b], "key"), project(x[b], "value")
+        rows = []
+        for row in range(len(q)):
+            keys = masks[b][row]
+            update = np.zeros_like(x[a][row])
+            if keys.any():
+                scores = softmax(q[row] @ k[row][:, keys].transpose(0, 2, 1) / np.sqrt(3), -1)
+                np.testing.assert_allclose(
+                    maps[0 if a == 0 else 1][row][masks[a][row]][:, keys],
+                    scores.mean(0)[masks[a][row]],
+                    atol=1e-5,
+                )
+                mixed = scores @ v[row][:, keys]
+                update = np.einsum(
+                    "hlk,hkd->ld", mixed, weight(layer, name, "attention_output", "kernel")
+                ) + weight(layer, name, "attention_output", "bias")
+            y = x[a][row] + update
+            y = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + 1e-3)
+            y = y * weight(layer, f"normalization_{a}", "gamma") + weight(
+                layer, f"normalization_{a}", "beta"
+            )
+            seen = masks[a][row]
+            rows.append(y[seen].mean(0) if seen.any() else np.zeros(6))
+        out.append(np.stack(rows))
+    np.testing.assert_allclose(fused, np.concatenate(out, -1), atol=2e-4)
+
+
+@given(st.integers(0, 10_000))
+def test_masked_mean_and_softmax(seed):
+    random = np.random.default_rng(seed)
+    tokens = random.normal(size=(3, 4, 2)).astype("float32")
+    mask = random.random((3, 4)) < 0.5
+    got = ops.convert_to_numpy(
+        masked_mean(ops.convert_to_tensor(tokens), ops.convert_to_tensor(mask))
+    )
+    np.testing.assert_allclose(got, pooled([tokens], [mask])[0], atol=1e-5)
+    logits = random.normal(size=(3, 4)).astype("float32") * 5
+    weights = ops.convert_to_numpy(
+        masked_softmax(ops.convert_to_tensor(logits), ops.convert_to_tensor(mask))
+    )
+    np.testing.assert_allclose(weights.sum(1), mask.any(1), atol=1e-5)
+    assert (weights[~mask] == 0).all()
+    for row in range(3):
+        if mask[row].any():
+            np.testing.assert_allclose(
+                weights[row][mask[row]], softmax(logits[row][mask[row]], 0), atol=1e-5
+            )
+
+
+def test_masked_mean_is_blind_to_nan_and_infinity():
+    tokens = np.array([[[1.0], [np.nan], [np.inf]]], "float32")
+    mask = np.array([[True, False, False]])
+    got = masked_mean(ops.convert_to_tensor(tokens), ops.convert_to_tensor(mask))
+    assert ops.convert_to_numpy(got).tolist() == [[1.0]]
+
+
+def test_presence():
+    masks = [np.array([[True, False], [False, False]]), np.array([[False], [True]])]
+    got = presence([ops.convert_to_tensor(mask) for mask in masks])
+    assert ops.convert_to_numpy(got).tolist() == [[True, False], [False, True]]
+
+
+# --- parameters ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@fusions
+def test_exact_parameter_count(name, count):
+    tokens, masks = example(count)
+    layer = ALL[name]()
+    call(layer, tokens, masks)
+    width, units, pairs = sum(DIMS[:count]), 6, count * (count - 1)
+    gate = {1: 0, 2: units, 3: 3 * units}[count] * width
+    expected = {
+        "concat": units * width,
+        "concat_plain": 0,
+        "mean": units * width,
+        "weighted": units * width + count,
+        "gated": units * width + gate,
+        # Query, key, value and output with biases; a normalisation a modality.
+        "attention": units * width
+        + pairs * (4 * units * units + 4 * units)
+        + count * 2 * units,
+    }[name]
+    assert layer.count_params() == expected
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@fusions
+def test_every_weight_is_trained(name, count):
+    """A fusion whose factors never move has been published more than once."""
+    tokens, masks = example(count, rows=8)
+    layer = ALL[name]()
+    inputs = [keras.Input(t.shape[1:]) for t in tokens]
+    shown = [keras.Input(m.shape[1:], dtype="bool") for m in masks]
+    output = keras.layers.Dense(1)(layer(inputs, shown))
+    model = keras.Model([*inputs, *shown], output)
+    randomise(layer)
+    before = [np.copy(w) for w in layer.get_weights()]
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", jit_compile=False)
+    target = np.random.default_rng(0).normal(size=(8, 1))
+    model.fit([*tokens, *masks], target, verbose=0)
+    for old, new, variable in zip(before, layer.get_weights(), layer.weights):
+        if "key/bias" in variable.path:
+            # Softmax does not feel a shift of all its logits.
+            continue
+        assert np.isfinite(new).all()
+        assert not np.array_equal(old, new), variable.path
+
+
+# --- masks ---------------------------------------------------------------------
+
+
+@fusions
+def test_what_a_mask_hides_is_never_read(name):
+    tokens, masks = example(3)
+    layer = ALL[name]()
+    call(layer, tokens, masks)
+    randomise(layer)
+    expected = call(layer, tokens, masks)
+    hidden = [np.where(m[..., None], t, 1e4).astype("float32") for t, m in zip(tokens, masks)]
+    np.testing.assert_allclose(call(layer, hidden, masks), expected, atol=1e-5)
+
+
+@fusions
+def test_padding_changes_nothing(name):
+    tokens, masks = example(3)
+    layer = ALL[name]()
+    call(layer, tokens, masks)
+    randomise(layer)
+    padded = [np.pad(t, ((0, 0), (0, 2), (0, 0)), constant_values=7) for t in tokens]
+    longer = [np.pad(m, ((0, 0), (0, 2))) for m in masks]
+    np.testing.assert_allclose(
+        call(layer, padded, longer), call(layer, tokens, masks), atol=1e-5
+    )
+
+
+@fusions
+def test_every_subset_is_finite_and_rows_are_independent(name):
+    subsets = list(itertools.product([False, True], repeat=3))
+    tokens, _ = example(3, rows=len(subsets))
+    masks = [
+        np.repeat(np.array(subsets)[:, m : m + 1], LENGTHS[m], axis=1) for m in range(3)
+    ]
+    layer = ALL[name]()
+    together = call(layer, tokens, masks)
+    assert np.isfinite(together).all()
+    assert (together[0] == 0).all(), "a row without any modality gives 0"
+    assert all(np.abs(row).sum() > 0 for row in together[1:])
+    for row in range(len(subsets)):
+        one = [t[row : row + 1] for t in tokens], [m[row : row + 1] for m in masks]
+        np.testing.assert_allclose(call(layer, *one)[0], together[row], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["weighted", "gated", "attention"])
+def test_weights_have_the_announced_shapes(name):
+    tokens, masks = example(3)
+    symbolic = ALL[name]()(
+        [keras.KerasTensor((None, *t.shape[1:])) for t in tokens],
+        [keras.KerasTensor((None, *m.shape[1:]), "bool") for m in masks],
+        return_weights=True,
+    )
+    real = call(ALL[name](), tokens, masks, return_weights=True)
+    for spec, value in zip(keras.tree.flatten(symbolic), keras.tree.flatten(real)):
+        assert spec.shape[1:] == value.shape[1:]
+        assert str(spec.dtype) == str(value.dtype)
+
+
+# --- Keras's own harness, and files --------------------------------------------
+
+
+def structure(make):
+    """Nested shapes and dtypes -> inputs; the harness itself cannot nest so far."""
+
+    def create(shapes, dtypes, *_):
+        if isinstance(dtypes, str):
+            return make(shapes, dtypes)
+        if isinstance(dtypes, dict):
+            return {k.removesuffix("_shape"): create(shapes[k], dtypes[k]) for k in dtypes}
+        return tuple(map(create, shapes, dtypes))
+
+    return create
+
+
+def random_tensor(shape, dtype):
+    values = np.random.default_rng(0).random(shape)
+    return ops.convert_to_tensor(values < 0.8 if dtype == "bool" else values.astype(dtype))
+
+
+HARNESS = {
+    room.Concat: {"units": 6},
+    room.Mean: {"units": 6},
+    room.Weighted: {"units": 6},
+    room.Gated: {"units": 6},
+    room.Attention: {"units": 6, "num_heads": 2, "dropout": 0.1},
+    room.MissingToken: {},
+    room.ModalityDropout: {"rate": 0.5, "seed": 3},
+}
+
+
+@pytest.mark.parametrize("layer", HARNESS, ids=lambda layer: layer.__name__)
+def test_keras_layer_harness(layer):
+    tokens, masks = ((2, 3, 4), (2, 2, 5)), ((2, 3), (2, 2))
+    shapes = {"tokens_shape": tokens, "masks_shape": masks}
+    dtypes = {"tokens_shape": ("float32",) * 2, "masks_shape": ("bool",) * 2}
+    if layer is room.ModalityDropout:
+        shapes, dtypes = shapes["masks_shape"], dtypes["masks_shape"]
+    shape = None
+    if issubclass(layer, room.Fusion):
+        shape = (2, 12 if layer is room.Attention else 6)
+    with mock.patch.multiple(
+        test_case,
+        create_eager_tensors=structure(random_tensor),
+        create_keras_tensors=structure(keras.KerasTensor),
+    ):
+        testing.TestCase().run_layer_test(
+            layer,
+            HARNESS[layer],
+            input_shape=shapes,
+            input_dtype=dtypes,
+            expected_output_shape=shape,
+            # Training takes one argument; test_every_weight_is_trained trains.
+            run_training_check=False,
+        )
+
+
+@fusions
+def test_saved_file_gives_the_same(name, tmp_path):
+    tokens, masks = example()
+    inputs = [keras.Input(t.shape[1:]) for t in tokens]
+    shown = [keras.Input(m.shape[1:], dtype="bool") for m in masks]
+    layer = ALL[name]()
+    model = keras.Model([*inputs, *shown], layer(inputs, shown))
+    randomise(layer)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    expected = model.predict([*tokens, *masks], verbose=0)
+    np.testing.assert_allclose(again.predict([*tokens, *masks], verbose=0), expected, atol=1e-6)
+
+
+def test_errors_end_with_what_was_received():
+    with pytest.raises(ValueError, match=r"num_heads.*Received: units=6, num_heads=4"):
+        room.Attention(units=6, num_heads=4)
+    with pytest.raises(ValueError, match="Received: units=0"):
+        room.Mean(units=0)
+    with pytest.raises(ValueError, match="Received: fusion='magic'"):
+        room.get("magic")
+    with pytest.raises(ValueError, match="Received: fusion=3"):
+        room.get(3)
+    with pytest.raises(ValueError, match="Received: fusion=<class"):
+        room.get(keras_mm.fusion.Mean)
+
+
+def test_every_name_gives_its_layer():
+    for name, layer in room.FUSIONS.items():
+        assert type(room.get(name)) is layer

@@ -1,0 +1,223 @@
+"""Numbers, categories, class labels and labels: cells in, tensors out."""
+
+import decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keras_mm
+from keras_mm.inputs.cells import is_missing, to_text
+
+
+def column(*cells):
+    return pd.Series(list(cells), dtype=object)
+
+
+# --- cells ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cell", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, "", b"", bytearray(), [], (), np.array([])]
+)
+def test_missing(cell):
+    assert is_missing(cell)
+
+
+@pytest.mark.parametrize("cell", [0, 0.0, False, " ", b"\0", [None], np.array(0), np.array([0]), {}])
+def test_not_missing(cell):
+    assert not is_missing(cell)
+
+
+@given(st.integers(-(2**53), 2**53))
+def test_whole_floats_and_integers_have_one_name(value):
+    assert to_text(value) == to_text(float(value)) == to_text(np.int64(value)) == str(value)
+
+
+# --- numbers -------------------------------------------------------------------
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1, max_size=20))
+def test_numbers_are_read_from_text_too(values):
+    number = keras_mm.Number()
+    plain = number.to_raw(column(*values))
+    texts = number.to_raw(column(*[None if v is None else f" {v!r} " for v in values]))
+    encoded = number.to_raw(column(*[None if v is None else repr(v).encode() for v in values]))
+    np.testing.assert_array_equal(plain, np.array(values, "float32"))
+    np.testing.assert_array_equal(plain, texts)
+    np.testing.assert_array_equal(plain, encoded)
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=20), st.floats(-1e4, 1e4))
+def test_standardisation(values, new):
+    number = keras_mm.Number().adapt(pd.Series(values))
+    known = np.array(values, "float32").astype("float64")
+    assert number.mean == pytest.approx(known.mean(), rel=1e-6, abs=1e-6)
+    got = number.preprocess([new, float("nan"), float("inf")]).numpy()
+    assert got.shape == (3, 1)
+    assert np.isnan(got[1:]).all()
+    if number.std != 1.0:
+        assert number.std == pytest.approx(known.std(), rel=1e-6)
+    np.testing.assert_allclose(got[0, 0], (new - number.mean) / number.std, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, 0.1, -1e6, 1e-20])
+def test_constant_column(value):
+    number = keras_mm.Number().adapt(pd.Series([value] * 7))
+    assert number.std == 1.0
+    assert np.isfinite(number.preprocess([value, value + 1]).numpy()).all()
+
+
+@pytest.mark.parametrize(
+    "cell", ["many", "1,5", "inf", "-Infinity", float("inf"), 1e300, 10**400, [1.0, 2.0], {}, b"\xff", " "]
+)
+def test_no_number(cell):
+    cells = column(1.0, cell, None)
+    with pytest.raises(ValueError, match=r"Column 'age': no finite number in row 1 .*Received: age="):
+        keras_mm.Number().to_raw(cells, "age")
+    got = keras_mm.Number().to_raw(cells, "age", bad="missing")
+    np.testing.assert_array_equal(got, [1, np.nan, np.nan])
+
+
+def test_numbers_of_other_types():
+    cells = column(True, np.int8(3), decimal.Decimal("2.5"), "1e3", "nan", pd.NA)
+    np.testing.assert_array_equal(
+        keras_mm.Number().to_raw(cells), np.array([1, 3, 2.5, 1000, np.nan, np.nan], "float32")
+    )
+
+
+def test_number_as_target_keeps_its_unit():
+    number = keras_mm.Number().adapt(pd.Series([10.0, 30.0]))
+    assert number.encode(pd.Series([10, 30])).tolist() == [[10.0], [30.0]]
+    with pytest.raises(ValueError, match=r"rows 1, 2 .*Received: price=None"):
+        number.encode(column(1, None, float("nan")), "price")
+
+
+def test_no_numbers_at_all():
+    with pytest.raises(ValueError, match="Received: column with 2 missing"):
+        keras_mm.Number().adapt(column(None, None))
+
+
+# --- categories ----------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(["red", "blue", "", None, "שלום", "a\0b", "😀"]), min_size=1))
+def test_category_ids(values):
+    if not any(values):
+        with pytest.raises(ValueError, match="Received: column with"):
+            keras_mm.Category().adapt(column(*values))
+        return
+    category = keras_mm.Category().adapt(column(*values))
+    counts = {v: values.count(v) for v in values if v}
+    assert category.vocabulary == sorted(counts, key=lambda v: (-counts[v], v))
+    ids = category.preprocess(category.to_raw(column(*values, "never seen"))).numpy()
+    expected = [category.vocabulary.index(v) + 2 if v else 0 for v in values] + [1]
+    assert ids.tolist() == [[i] for i in expected]
+
+
+def test_category_size_and_round_trip():
+    category = keras_mm.Category(vocabulary_size=2).adapt(column(*"aaabbc"))
+    assert category.vocabulary == ["a", "b"] and category.num_ids == 4
+    again = keras_mm.Category.from_config(category.get_config())
+    assert again.preprocess(["c", "b", ""]).numpy().tolist() == [[1], [3], [0]]
+
+
+def test_numbers_as_categories_survive_a_missing_cell():
+    category = keras_mm.Category().adapt(pd.Series([3, 3, 4]))
+    raw = category.to_raw(pd.Series([3, None, 4]))
+    assert category.preprocess(raw).numpy().tolist() == [[2], [0], [3]]
+
+
+def test_category_that_is_no_utf8():
+    with pytest.raises(ValueError, match="not UTF-8 in row 0"):
+        keras_mm.Category().to_raw(column(b"\xff"))
+    category = keras_mm.Category(["a"])
+    assert category.preprocess([b"\xff", b"a"]).numpy().tolist() == [[0], [2]]
+
+
+# --- class labels --------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=2).filter(lambda v: len(set(v)) > 1))
+def test_labels(values):
+    label = keras_mm.ClassLabel().adapt(column(*values))
+    assert label.class_names == sorted(set(values))
+    codes = label.encode(column(*values))
+    assert codes.dtype == "int32"
+    assert [label.names[code] for code in codes] == values
+
+
+def test_labels_that_are_numbers_are_ordered_as_numbers():
+    assert keras_mm.ClassLabel().adapt(column(10, 9, 2)).class_names == ["2", "9", "10"]
+    label = keras_mm.ClassLabel().adapt(pd.Series([True, False]))
+    assert label.class_names == ["False", "True"]
+    assert label.encode(pd.Series([True, False])).tolist() == [1, 0]
+    assert keras_mm.ClassLabel().adapt(pd.Series([1.0, 2.0])).encode(column(2, "1")).tolist() == [1, 0]
+
+
+def test_labels_that_are_wrong():
+    label = keras_mm.ClassLabel().adapt(column("a", "b"))
+    with pytest.raises(ValueError, match=r"not made for in rows 1, 3 .*Received: y='c'$"):
+        label.encode(column("a", "c", "b", "d"), "y")
+    with pytest.raises(ValueError, match=r"no label in rows 0, 2 .*Received: y=nan$"):
+        label.encode(column(float("nan"), "a", None), "y")
+    for cells in (column("a", "a"), column(None, float("nan")), column("a", None)):
+        with pytest.raises(ValueError, match="at least two classes.*Received: y="):
+            keras_mm.ClassLabel().adapt(cells, "y")
+    with pytest.raises(ValueError, match="Received: num_classes=2"):
+        keras_mm.ClassLabel(num_classes=2).adapt(column("a", "b", "c"))
+    with pytest.raises(ValueError, match="Received: num_classes=1"):
+        keras_mm.ClassLabel(num_classes=1)
+
+
+def test_given_class_names_stay():
+    label = keras_mm.ClassLabel(class_names=["dog", "cat", "owl"]).adapt(column("cat", "dog"))
+    assert label.class_names == ["dog", "cat", "owl"]
+    # Indices, as TensorFlow Datasets gives them.
+    assert label.adapt(column(0, 2, 1)).class_names == ["dog", "cat", "owl"]
+    # A table with other classes is learned anew.
+    fresh = keras_mm.ClassLabel().adapt(column("a", "b"))
+    assert fresh.adapt(column("b", "c")).class_names == ["b", "c"]
+
+
+def test_outputs_without_a_name_are_numbered():
+    label = keras_mm.ClassLabel(num_classes=4).adapt(column("a", "b"))
+    assert label.num_classes == 4 and label.names == ["a", "b", "2", "3"]
+    assert keras_mm.ClassLabel.from_config(label.get_config()).names == label.names
+
+
+def test_label_tensors():
+    import tensorflow as tf
+
+    label = keras_mm.ClassLabel(class_names=["a", "b"])
+    assert label.encode_tensor(tf.constant(["b", "a"])).numpy().tolist() == [1, 0]
+    assert label.encode_tensor(tf.constant([1, 0], tf.int64)).numpy().tolist() == [1, 0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="unknown class label"):
+        label.encode_tensor(tf.constant(["z"]))
+
+
+# --- several labels ------------------------------------------------------------
+
+
+def test_multi_label():
+    cells = column("red|round", ["red"], "", [], "round | small", ("small",), np.array(["red"]))
+    tags = keras_mm.MultiLabel().adapt(cells)
+    assert tags.class_names == ["red", "round", "small"]
+    assert tags.encode(cells).tolist() == [
+        [1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 0],
+    ]  # fmt: skip
+
+
+def test_multi_label_that_is_wrong():
+    tags = keras_mm.MultiLabel(["a", "b"])
+    with pytest.raises(ValueError, match=r"no labels.*rows 1, 2 .*Received: tags=None$"):
+        tags.encode(column("a", None, float("nan")), "tags")
+    with pytest.raises(ValueError, match=r"not made for in row 1 .*Received: tags='a\|z'$"):
+        tags.encode(column("a", "a|z"), "tags")
+    with pytest.raises(ValueError, match="Received: tags with 2 empty"):
+        keras_mm.MultiLabel().adapt(column(None, ""), "tags")
+    assert keras_mm.MultiLabel(["b", "a"]).adapt(column("a")).class_names == ["b", "a"]
+    again = keras_mm.MultiLabel.from_config(keras_mm.MultiLabel(["x"], ";", 0.3).get_config())
+    assert (again.names, again.separator, again.threshold) == (["x"], ";", 0.3)

@@ -1,0 +1,379 @@
+"""Pictures: every kind of file, every kind of damage."""
+
+import io
+import struct
+import zlib
+
+import keras
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from PIL import Image as Pillow
+
+import keras_mm
+from keras_mm.inputs.image import MAX_PIXELS, check_encoded, encode_array
+
+from ..helpers import encode_picture, random_pixels
+
+PIXELS = random_pixels()
+IMAGE = keras_mm.Image((12, 10))
+
+
+def column(*cells):
+    return pd.Series(list(cells), dtype=object)
+
+
+def decode_one(encoded, image=IMAGE):
+    pixels, ok = image.decode([encoded])
+    assert ok.numpy().tolist() == [True]
+    return pixels.numpy()[0].astype(int)
+
+
+def save(picture, format, **kwargs):
+    stream = io.BytesIO()
+    picture.save(stream, format, **kwargs)
+    return stream.getvalue()
+
+
+# --- what can be read ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "format, mode, tolerance",
+    [
+        ("PNG", "RGB", 0), ("PNG", "L", 0), ("PNG", "1", 0), ("PNG", "P", 0),
+        ("BMP", "RGB", 0), ("BMP", "L", 0), ("BMP", "RGBA", 0), ("GIF", "P", 1),
+        ("JPEG", "RGB", 4), ("JPEG", "L", 4), ("JPEG", "CMYK", 6),
+    ],
+)  # fmt: skip
+def test_kinds_of_files_agree_with_pillow(format, mode, tolerance):
+    encoded = encode_picture(PIXELS, format, mode)
+    check_encoded(encoded)
+    expected = np.asarray(Pillow.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
+    assert np.abs(decode_one(encoded) - expected).max() <= tolerance
+
+
+def test_16_bit_keeps_the_upper_byte():
+    deep = (np.arange(120).reshape(12, 10) * 500).astype("uint16")
+    encoded = save(Pillow.fromarray(deep), "PNG")
+    assert np.abs(decode_one(encoded)[..., 0] - deep / 257).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_becomes_white(mode):
+    picture = Pillow.fromarray(PIXELS).convert("RGBA")
+    alpha = np.full((12, 10), 255, "uint8")
+    alpha[:6] = 0
+    picture.putalpha(Pillow.fromarray(alpha))
+    if mode == "P":
+        # A palette with transparency.
+        palette = Pillow.fromarray(PIXELS).quantize(16)
+        index = palette.getpixel((0, 0))
+        encoded = save(palette, "PNG", transparency=index)
+        got = decode_one(encoded)
+        see_through = np.asarray(palette) == index
+        assert (got[see_through] == 255).all()
+        opaque = np.asarray(palette.convert("RGB"))[~see_through]
+        np.testing.assert_array_equal(got[~see_through], opaque)
+        return
+    got = decode_one(save(picture.convert(mode), "PNG"))
+    assert (got[:6] == 255).all()
+    grey = np.asarray(Pillow.fromarray(PIXELS).convert("L" if mode == "LA" else "RGB"))
+    np.testing.assert_array_equal(got[6:].reshape(6, 10, 3), np.broadcast_to(
+        grey[6:].reshape(6, 10, -1), (6, 10, 3)))
+
+
+def test_animated_gif_gives_its_first_frame():
+    frames = [
+        Pillow.fromarray(random_pixels(seed, (12, 10))).quantize(64) for seed in range(5)
+    ]
+    encoded = save(frames[0], "GIF", save_all=True, append_images=frames[1:], loop=0)
+    assert Pillow.open(io.BytesIO(encoded)).n_frames == 5
+    check_encoded(encoded)
+    expected = np.asarray(frames[0].convert("RGB")).astype(int)
+    assert np.abs(decode_one(encoded) - expected).max() <= 1
+
+
+def test_one_pixel():
+    for format in ("PNG", "BMP", "GIF"):
+        got = decode_one(encode_picture([[[9, 8, 7]]], format))
+        assert (got == [9, 8, 7]).all()
+    got = decode_one(encode_picture([[[9, 8, 7]]]), keras_mm.Image(8, pad_to_aspect_ratio=True))
+    assert (got == [9, 8, 7]).all()
+
+
+def test_thin_pictures_keep_a_row():
+    image = keras_mm.Image((8, 8), pad_to_aspect_ratio=True)
+    got = decode_one(encode_picture(np.zeros((1, 300, 3))), image)
+    assert (got == 0).all(-1).sum() == 8 and (got == 255).all(-1).sum() == 56
+
+
+def test_aspect_ratio_is_kept_on_white():
+    image = keras_mm.Image((8, 8), pad_to_aspect_ratio=True)
+    got = decode_one(encode_picture(np.zeros((10, 20, 3))), image)
+    assert (got[2:6] == 0).all() and (got[:2] == 255).all() and (got[6:] == 255).all()
+
+
+def test_large_jpegs_are_halved_while_decoding_without_a_visible_difference():
+    pixels = np.asarray(Pillow.fromarray(random_pixels(3)).resize((320, 240)))
+    encoded = encode_picture(pixels, "JPEG", quality=95)
+    expected = Pillow.fromarray(pixels).resize((16, 12), Pillow.BOX)
+    got = decode_one(encoded, keras_mm.Image((12, 16)))
+    assert np.abs(got - np.asarray(expected).astype(int)).max() < 12
+
+
+def test_preprocess_scales_and_marks_the_missing():
+    tensor = IMAGE.preprocess([encode_picture(PIXELS), b"", b"garbage"]).numpy()
+    np.testing.assert_allclose(tensor[0], PIXELS / 255, atol=1e-6)
+    assert np.isnan(tensor[1:]).all()
+    assert tensor.dtype == "float32"
+
+
+def test_preprocess_of_no_rows():
+    import tensorflow as tf
+
+    assert IMAGE.preprocess(tf.constant([], tf.string)).shape == (0, 12, 10, 3)
+
+
+def test_preprocess_runs_in_a_graph():
+    import tensorflow as tf
+
+    run = tf.function(IMAGE.preprocess, input_signature=[tf.TensorSpec([None], tf.string)])
+    raw = tf.constant([b"bad", encode_picture(PIXELS), b""])
+    np.testing.assert_allclose(run(raw), IMAGE.preprocess(raw))
+
+
+# --- cells ---------------------------------------------------------------------
+
+
+def test_arrays_of_all_sorts():
+    grey, colour = PIXELS[..., 0], PIXELS
+    cells = column(grey, grey[..., None], colour, colour / 255.0, colour.tolist())
+    raw = IMAGE.to_raw(cells)
+    for row, expected in enumerate([grey[..., None].repeat(3, -1)] * 2 + [colour] * 3):
+        np.testing.assert_array_equal(decode_one(raw[row]), expected)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (np.zeros(4), "of shape"),
+        (np.array(3), "of shape"),
+        (np.zeros((2, 2, 2)), "of shape"),
+        (np.zeros((2, 2, 3, 1)), "of shape"),
+        (np.full((2, 2), 1.5), "between 0 and 1"),
+        (np.array([[0.5, np.nan]]), "between 0 and 1"),
+        (np.full((2, 2), 65535, "uint16"), "between 0 and 255"),
+        (np.full((2, 2), -1), "between 0 and 255"),
+        (np.array([["a", "b"]]), "dtype"),
+        (np.ones((2, 2), bool), "dtype"),
+        (np.ones((2, 2), complex), "dtype"),
+        ([[], []], "no pixels"),
+        ([[1, 2], [3]], "no readable picture"),
+        (7, "of shape"),
+    ],
+)
+def test_arrays_that_are_no_picture(wrong, message):
+    cells = column(PIXELS, wrong)
+    with pytest.raises(ValueError, match=message) as error:
+        IMAGE.to_raw(cells, "photo")
+    assert "row 1 (1 in all" in str(error.value) and "Received: photo=" in str(error.value)
+    assert IMAGE.to_raw(cells, "photo", bad="missing")[1] == b""
+
+
+def test_missing_cells():
+    cells = column(None, float("nan"), pd.NA, b"", "", np.full((2, 2, 3), np.nan), np.array([]))
+    assert IMAGE.to_raw(cells).tolist() == [b""] * 7
+
+
+def test_paths_stay_paths_unless_mixed(tmp_path):
+    (tmp_path / "a.png").write_bytes(encode_picture(PIXELS))
+    raw = IMAGE.to_raw(column("a.png", None, tmp_path / "a.png"), base_dir=tmp_path)
+    assert raw.tolist() == [str(tmp_path / "a.png"), b"", str(tmp_path / "a.png")]
+    mixed = IMAGE.to_raw(column("a.png", PIXELS), base_dir=tmp_path)
+    assert all(isinstance(value, bytes) for value in mixed)
+
+
+# --- damage --------------------------------------------------------------------
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(
+        ">I", zlib.crc32(kind + data)
+    )
+
+
+def png_bomb(width=20_000, height=20_000):
+    packer = zlib.compressobj(9)
+    row = bytes(width * 3 + 1)
+    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+def patched(format, position, fields):
+    encoded = bytearray(encode_picture(np.zeros((64, 64, 3)), format))
+    if format == "JPEG":
+        position += encoded.index(b"\xff\xc0")
+    encoded[position : position + len(fields)] = fields
+    return bytes(encoded)
+
+
+def gif_bomb(canvas):
+    encoded = bytearray(save(Pillow.new("P", (20_000, 20_000)), "GIF"))
+    encoded[6:10] = struct.pack("<HH", *canvas)
+    return bytes(encoded)
+
+
+BOMBS = {
+    "png": png_bomb,
+    "jpeg": lambda: patched("JPEG", 5, struct.pack(">HH", 20_000, 20_000)),
+    "bmp": lambda: patched("BMP", 18, struct.pack("<ii", 20_000, 20_000)),
+    "bmp_upside_down": lambda: patched("BMP", 18, struct.pack("<ii", 20_000, -20_000)),
+    "gif": lambda: gif_bomb((20_000, 20_000)),
+    "gif_with_a_small_canvas": lambda: gif_bomb((10, 10)),
+    "png_of_many_more": lambda: patched("PNG", 16, struct.pack(">ii", 2**31 - 1, 2**31 - 1)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_take_no_memory(name):
+    encoded = BOMBS[name]()
+    assert 20_000 * 20_000 > MAX_PIXELS
+    good = encode_picture(PIXELS)
+    process = psutil.Process()
+    IMAGE.decode([good])
+    before = process.memory_info().rss
+    with pytest.raises(ValueError, match=r"row 1 .*Received: photo="):
+        IMAGE.to_raw(column(good, encoded), "photo")
+    pixels, ok = IMAGE.decode([good, encoded, good])
+    assert ok.numpy().tolist() == [True, False, True]
+    assert process.memory_info().rss - before < 100 * 2**20
+
+
+def test_later_frames_of_a_gif_take_no_memory():
+    frames = [Pillow.fromarray(PIXELS).quantize(16), Pillow.new("P", (20_000, 10_000))]
+    first, second = save(frames[0], "GIF"), save(frames[1], "GIF")
+    # The second file's blocks from its image descriptor on.
+    flags = second[10]
+    start = 13 + (3 * 2 ** ((flags & 7) + 1) if flags & 128 else 0)
+    encoded = first[:-1] + second[start:]
+    process = psutil.Process()
+    IMAGE.decode([first])
+    before = process.memory_info().rss
+    np.testing.assert_array_equal(decode_one(encoded), decode_one(first))
+    assert process.memory_info().rss - before < 100 * 2**20
+
+
+FORMATS = ["PNG", "JPEG", "BMP", "GIF"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_truncated(format):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3))
+    encoded = encode_picture(noise, format)[:-200]
+    with pytest.raises(ValueError, match="row 0 .*truncated|row 0 .*not a picture"):
+        IMAGE.to_raw(column(encoded))
+    pixels, ok = IMAGE.decode([encoded, encode_picture(PIXELS)])
+    assert ok.numpy()[1]
+    if format != "GIF":
+        assert not ok.numpy()[0]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_any_cut_costs_only_its_own_row(format):
+    encoded = encode_picture(PIXELS, format)
+    cuts = [encoded[:length] for length in range(0, len(encoded), max(1, len(encoded) // 25))]
+    pixels, ok = IMAGE.decode([*cuts, encode_picture(PIXELS)])
+    assert ok.numpy()[-1]
+    np.testing.assert_array_equal(pixels[-1], PIXELS)
+    assert (pixels.numpy()[~ok.numpy()] == 0).all()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_flipped_bytes_never_crash(format):
+    random = np.random.default_rng(0)
+    encoded = encode_picture(PIXELS, format)
+    damaged = []
+    for _ in range(40):
+        copy = bytearray(encoded)
+        for _ in range(3):
+            copy[random.integers(min(len(copy), 60))] = random.integers(256)
+        damaged.append(bytes(copy))
+    pixels, ok = IMAGE.decode([*damaged, encoded])
+    assert ok.numpy()[-1] and pixels.shape == (41, 12, 10, 3)
+
+
+@pytest.mark.parametrize(
+    "cell, why",
+    [
+        (b"just some text, no picture at all", "not a picture"),
+        (b"\x89PNG\r\n\x1a\n", "not a picture"),
+        (b"\xff\xd8\xff", "not a picture"),
+        (b"GIF89a", "not a picture"),
+        (b"BM", "not a picture"),
+        (b"\0", "not a picture"),
+        (encode_picture(PIXELS, "WEBP"), "WEBP"),
+        (encode_picture(PIXELS, "TIFF"), "TIFF"),
+    ],
+)
+def test_no_picture(cell, why):
+    with pytest.raises(ValueError, match=rf"row 1 .*(?s:.)*Received: photo="):
+        IMAGE.to_raw(column(None, cell), "photo")
+    with pytest.raises(ValueError, match=why):
+        check_encoded(cell)
+    IMAGE.decode([cell])
+
+
+def test_files_that_are_missing_or_empty(tmp_path):
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "folder.png").mkdir()
+    good = tmp_path / "good.png"
+    good.write_bytes(encode_picture(PIXELS))
+    cells = column("good.png", "none.png", "empty.png", "text.png", "folder.png")
+    with pytest.raises(ValueError, match=r"rows 1, 2, 3, 4 \(4 in all.*Received: x='none.png'$"):
+        IMAGE.to_raw(cells, "x", base_dir=tmp_path)
+    raw = IMAGE.to_raw(cells, "x", base_dir=tmp_path, bad="missing")
+    assert [bool(value) for value in raw] == [True, False, False, False, False]
+
+
+def test_pillows_own_limit_is_left_alone():
+    before = Pillow.MAX_IMAGE_PIXELS
+    with pytest.raises(ValueError):
+        check_encoded(b"no")
+    assert Pillow.MAX_IMAGE_PIXELS == before
+
+
+# --- configuration -------------------------------------------------------------
+
+
+def test_config_round_trip():
+    layer = keras.layers.RandomFlip("horizontal")
+    image = keras_mm.Image((8, 9), pad_to_aspect_ratio=True, augmentation=layer)
+    again = keras_mm.Image.from_config(image.get_config())
+    assert again.size == (8, 9) and again.pad_to_aspect_ratio
+    assert isinstance(again.augmentation, keras.layers.RandomFlip)
+    assert keras_mm.Image(7).size == (7, 7)
+
+
+@pytest.mark.parametrize("kwargs", [{"size": (0, 3)}, {"size": (3, 3, 3)}, {"augmentation": "wild"}])
+def test_wrong_arguments(kwargs):
+    with pytest.raises(ValueError, match=f"Received: {next(iter(kwargs))}="):
+        keras_mm.Image(**kwargs)
+
+
+def test_samples():
+    random = np.random.default_rng(0)
+    good = [IMAGE.sample(random) for _ in range(6)]
+    bad = [IMAGE.sample(random, bad=True) for _ in range(6)]
+    _, ok = IMAGE.decode(good + bad)
+    assert ok.numpy().tolist() == [True] * 6 + [False] * 6
+
+
+def test_encode_array_keeps_alpha():
+    rgba = np.dstack([PIXELS, np.zeros((12, 10), "uint8")])
+    assert (decode_one(encode_array(rgba)) == 255).all()
