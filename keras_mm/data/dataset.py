@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import refuse_rows
-from ..inputs import Image
+from ..inputs import ClassLabel, Image
 from .columns import is_dataset, require_columns
 from .to_table import to_table
 
@@ -175,7 +175,7 @@ def class_weights(target, label, class_weight):
     Reference:
         King and Zeng 2001, "Logistic regression in rare events data".
     """
-    names = label.names if hasattr(label, "encode") else None
+    names = label.names if isinstance(label, ClassLabel) else None
     target = np.asarray(target).reshape(-1)
     if names is None or not np.issubdtype(target.dtype, np.integer):
         raise ValueError(
@@ -297,18 +297,13 @@ def _batches(dataset, schema, batch_size, with_files, encode_target=None):
     def picture(name, raw):
         image = schema.inputs[name]
 
-        def read():
-            encoded = tf.io.read_file(raw) if name in with_files else raw
-            return image.decode_one(encoded), True
-
         if raw.dtype != tf.string:
             # An array of pixels: only resizing is left to do.
             return image.resize(raw), True
-        return tf.cond(
-            tf.equal(raw, ""),
-            lambda: (tf.zeros(image.shape, tf.uint8), False),
-            read,
-        )
+        if name not in with_files:
+            return image.decode_one(raw), raw != ""
+        encoded = tf.cond(raw == "", lambda: "", lambda: tf.io.read_file(raw))
+        return image.decode_one(encoded), raw != ""
 
     def decode_pictures(row):
         inputs = {

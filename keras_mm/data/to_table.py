@@ -1,7 +1,5 @@
 import os
 
-import numpy as np
-
 from ..errors import missing_extra
 
 
@@ -49,7 +47,7 @@ def to_table(source):
         table = pd.DataFrame(
             {
                 name: pd.Series(list(values), dtype=object)
-                if np.ndim(values) != 1
+                if getattr(values, "ndim", 1) != 1
                 else values
                 for name, values in source.items()
             }

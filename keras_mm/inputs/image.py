@@ -140,52 +140,67 @@ class Image(Input):
         )
         pictures = pictures.concatenate(blank).batch(count + 1)
         rows, pixels = pictures.get_single_element()
-        pixels = tf.scatter_nd(
-            rows[:, tf.newaxis],
-            tf.cast(pixels, tf.int32),
-            tf.concat([[count + 1], tf.constant(self.shape, tf.int64)], 0),
+        # Where each row's picture stands among those that could be read; the
+        # others take the blank one, which is the last.
+        last = tf.size(rows) - 1
+        place = tf.tensor_scatter_nd_update(
+            tf.fill([count + 1], last), rows[:, tf.newaxis], tf.range(last + 1)
         )[:-1]
-        ok = tf.scatter_nd(
-            rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count + 1]
-        )[:-1]
-        pixels = tf.ensure_shape(tf.cast(pixels, tf.uint8), [None, *self.shape])
-        return pixels, tf.cast(ok, tf.bool)
+        pixels = tf.gather(pixels, place)
+        return tf.ensure_shape(pixels, [None, *self.shape]), (place < last) & (raw != "")
 
     def decode_one(self, encoded):
         """One encoded picture, scalar string -> `uint8` pixels.
 
-        Raises `tf.errors.InvalidArgumentError` if it cannot be read.
+        Raises `tf.errors.InvalidArgumentError` if it cannot be read; an empty
+        string gives zeros.
         """
         import tensorflow as tf
 
-        magic = tf.strings.substr(encoded, 0, 8)
-        is_jpeg = tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff"
+        # Not inlined: in a graph even the operations of a branch that is not
+        # taken cost time, and JPEG is what comes by the thousand.
+        @tf.function(experimental_attributes={"_noinline": True})
+        def decode_others(encoded):
+            is_png = tf.strings.substr(encoded, 0, 8) == _PNG
+            return tf.switch_case(
+                tf.where(encoded == "", 0, tf.where(is_png, 1, 2)),
+                [
+                    lambda: tf.zeros(self.shape, tf.uint8),
+                    lambda: self.resize(_decode_png(encoded)),
+                    lambda: self.resize(_decode_other(encoded)),
+                ],
+            )
+
         pixels = tf.cond(
-            is_jpeg,
+            tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff",
             lambda: self._decode_jpeg(encoded),
-            lambda: tf.cond(
-                magic == _PNG,
-                lambda: _decode_png(encoded),
-                lambda: _decode_other(encoded),
-            ),
+            lambda: decode_others(encoded),
         )
-        return self.resize(pixels)
+        return tf.ensure_shape(pixels, self.shape)
 
     def _decode_jpeg(self, encoded):
         import tensorflow as tf
 
         shape = _checked(tf.image.extract_jpeg_shape(encoded)[:2])
         # libjpeg can halve a picture while it decodes, which saves most of
-        # the work for photographs and smooths like a box filter.
-        spare = tf.reduce_min(shape // tf.constant(self.size))
-        ratio = tf.reduce_sum(tf.cast(spare >= [2, 4, 8], tf.int32))
+        # the work for photographs and smooths like a box filter. What is left
+        # to shrink needs smoothing only if it is more than a half.
+        factors = tf.cast(shape / tf.constant(self.size), tf.float32)
+        power = tf.reduce_sum(
+            tf.cast(tf.reduce_min(factors) >= [2.0, 4.0, 8.0], tf.int32)
+        )
+        left = tf.reduce_max(factors) / tf.cast(2**power, tf.float32)
 
         def decode_at(power):
             return lambda: tf.io.decode_jpeg(encoded, channels=3, ratio=2**power)
 
-        return tf.switch_case(ratio, [decode_at(power) for power in range(4)])
+        pixels = tf.switch_case(power, [decode_at(power) for power in range(4)])
+        smooth = tf.function(
+            lambda: self.resize(pixels), experimental_attributes={"_noinline": True}
+        )
+        return tf.cond(left > 2.5, smooth, lambda: self.resize(pixels, False))
 
-    def resize(self, pixels):
+    def resize(self, pixels, antialias=True):
         """Pixels `(height, width, 3)`, 0..255 -> `uint8` of the input's size."""
         import tensorflow as tf
 
@@ -195,13 +210,13 @@ class Image(Input):
             shape = tf.cast(tf.shape(pixels)[:2], tf.float32)
             scale = tf.reduce_min(tf.constant([height, width], tf.float32) / shape)
             size = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), 1)
-            pixels = tf.image.resize(pixels, size, antialias=True)
+            pixels = tf.image.resize(pixels, size, antialias=antialias)
             top, left = (height - size[0]) // 2, (width - size[1]) // 2
             pixels = 255 + tf.image.pad_to_bounding_box(
                 pixels - 255, top, left, height, width
             )
         else:
-            pixels = tf.image.resize(pixels, self.size, antialias=True)
+            pixels = tf.image.resize(pixels, self.size, antialias=antialias)
         pixels = tf.saturate_cast(tf.round(pixels), tf.uint8)
         return tf.ensure_shape(pixels, self.shape)
 
@@ -210,8 +225,9 @@ class Image(Input):
         import tensorflow as tf
 
         pixels, ok = compact
-        ok = tf.reshape(ok, [-1, 1, 1, 1])
-        return tf.where(ok, tf.cast(pixels, tf.float32) / 255.0, np.nan)
+        # Dividing by NaN marks what is missing in the same pass.
+        highest = tf.where(ok, 255.0, np.nan)
+        return tf.cast(pixels, tf.float32) / tf.reshape(highest, [-1, 1, 1, 1])
 
     def keras_input(self, name):
         """`keras.Input` of shape `(batch, height, width, 3)`, `float32`."""
@@ -332,9 +348,8 @@ def _checked(shape):
     import tensorflow as tf
 
     pixels = tf.reduce_prod(tf.cast(shape, tf.int64))
-    check = tf.debugging.assert_less_equal(
-        pixels, tf.constant(MAX_PIXELS, tf.int64), "too many pixels"
-    )
+    # Text alone as data: with numbers, TensorFlow would add a branch.
+    check = tf.debugging.Assert(pixels <= MAX_PIXELS, ["too many pixels"])
     with tf.control_dependencies([check]):
         return tf.identity(shape)
 
@@ -355,7 +370,11 @@ def _decode_png(encoded):
     shape = _checked(_header_shape(encoded, 16, tf.int32, False))
     with tf.control_dependencies([shape]):
         pixels = tf.cast(tf.io.decode_png(encoded, channels=4), tf.float32)
-    alpha = pixels[..., 3:] / 255.0
+    alpha = pixels[..., 3:]
+    # Below 8 bits a pixel the decoder writes 1, 3 or 15 for opaque, not 255.
+    depth = tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8)[0]
+    opaque = tf.reduce_all(alpha == 2.0 ** tf.cast(depth, tf.float32) - 1.0)
+    alpha = tf.where(opaque, 1.0, alpha / 255.0)
     pixels = pixels[..., :3] * alpha + 255.0 * (1.0 - alpha)
     return tf.cast(tf.round(pixels), tf.uint8)
 

@@ -1,0 +1,195 @@
+"""Tables to batches: order, shuffling, memory, damage, weights."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import keras_mm
+from keras_mm import data
+from keras_mm.data import dataset as module
+
+from ..helpers import (
+    encode_picture,
+    make_table,
+    random_pixels,
+    small_schema,
+    tensors_of,
+)
+
+
+def collect(dataset):
+    batches = [entry for entry in dataset.as_numpy_iterator()]
+    inputs = {k: np.concatenate([b[0][k] for b in batches]) for k in batches[0][0]}
+    return [inputs, *(np.concatenate(part) for part in zip(*[b[1:] for b in batches]))]
+
+
+def test_rows_keep_their_order_and_their_missing_cells(table):
+    schema = small_schema(table)
+    inputs, target = collect(data.to_dataset(table, schema, batch_size=7))
+    assert target.tolist() == [0, 1, 2] * 8
+    assert np.isnan(inputs["image"]).all((1, 2, 3)).nonzero()[0].tolist() == [0, 2]
+    assert (~inputs["text"].any(1)).nonzero()[0].tolist() == [1, 2]
+    assert np.isnan(inputs["price"][:, 0]).nonzero()[0].tolist() == [0, 2]
+    assert (inputs["shop"][:, 0] == 0).nonzero()[0].tolist() == [1, 2]
+    # Numbers are standardised, and rows stay together.
+    price = pd.to_numeric(table["price"]).to_numpy()
+    np.testing.assert_allclose(
+        inputs["price"][:, 0], (price - np.nanmean(price)) / np.nanstd(price), rtol=1e-4
+    )
+    for row in range(3, 24):
+        assert inputs["image"][row].mean((0, 1)).argmax() == target[row]
+
+
+def test_without_memory_the_same_comes_out(table, monkeypatch, tmp_path):
+    for row in range(3, 24, 2):
+        (tmp_path / f"{row}.png").write_bytes(table.loc[row, "image"])
+        table.loc[row, "image"] = f"{row}.png"
+    schema = small_schema(make_table())
+    expected = collect(data.to_dataset(table, schema, base_dir=tmp_path))
+    paths = table.assign(image=[v if isinstance(v, str) else None for v in table["image"]])
+    only_paths = collect(data.to_dataset(paths, schema, base_dir=tmp_path))
+    monkeypatch.setattr(module, "MEMORY_LIMIT", 0)
+    for source, wanted in ((table, expected), (paths, only_paths)):
+        got = collect(data.to_dataset(source, schema, base_dir=tmp_path))
+        np.testing.assert_array_equal(got[1], wanted[1])
+        for name, value in wanted[0].items():
+            np.testing.assert_array_equal(got[0][name], value)
+
+
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_shuffling_keeps_rows_together_and_follows_the_seed(table, limit, monkeypatch):
+    monkeypatch.setattr(module, "MEMORY_LIMIT", limit)
+    table = table.assign(price=np.arange(24.0))
+    schema = small_schema(table, price=keras_mm.Number())
+    plain, labels = collect(data.to_dataset(table, schema))
+    one, two = (data.to_dataset(table, schema, shuffle=True, seed=1) for _ in range(2))
+    (a, y), (b, _) = collect(one), collect(two)
+    np.testing.assert_array_equal(a["price"], b["price"])
+    assert not np.array_equal(a["price"], plain["price"])
+    assert not np.array_equal(a["price"], collect(one)[0]["price"]), "anew in every epoch"
+    order = a["price"][:, 0].argsort()
+    np.testing.assert_array_equal(a["price"][order], plain["price"])
+    np.testing.assert_array_equal(y[order], labels)
+
+
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_pictures_that_only_decoding_finds(limit, monkeypatch):
+    table = make_table(8, missing=False)
+    schema = small_schema(table)
+    noise = encode_picture(np.random.default_rng(0).integers(0, 256, (40, 40, 3)))
+    middle = len(noise) // 2
+    table.loc[5, "image"] = noise[:middle] + bytes(200) + noise[middle + 200 :]
+    monkeypatch.setattr(module, "MEMORY_LIMIT", limit)
+    missing, _ = collect(data.to_dataset(table, schema, bad="missing"))
+    assert np.isnan(missing["image"]).all((1, 2, 3)).nonzero()[0].tolist() == [5]
+    with pytest.raises(ValueError, match=r"cannot be decoded in row 5 .*Received: image=b"):
+        data.to_dataset(table, schema)
+        # A large table is decoded while training.
+        model = keras_mm.build_classifier(schema, encoders={"image": "cnn"})
+        model.fit(table, verbose=0)
+
+
+def test_bad_cells_become_missing_when_asked(table):
+    schema = small_schema(table)
+    table = table.astype(object)
+    table.loc[5, "image"] = b"no picture"
+    table.loc[6, "price"] = "many"
+    table.loc[7, "text"] = b"\xff"
+    for name in ("image", "price", "text"):
+        with pytest.raises(ValueError, match=f"Column '{name}'.* in row .*Received: {name}="):
+            schema_of_one = keras_mm.Schema({name: schema.inputs[name]})
+            data.to_dataset(table, schema_of_one)
+    got = collect(data.to_dataset(table, schema, bad="missing"))[0]
+    assert np.isnan(got["image"][5]).all() and np.isnan(got["price"][6]).all()
+    assert not got["text"][7].any()
+
+
+def test_extra_columns_and_their_order_do_not_matter(table):
+    schema = small_schema(table)
+    expected = tensors_of(table, schema)
+    other = table.assign(extra=1, another=None)[["another", *table.columns[::-1], "extra"]]
+    other.index = [5] * len(other)
+    for name, value in tensors_of(other, schema).items():
+        np.testing.assert_array_equal(value, expected[name])
+
+
+def test_unseen_category_and_label(table):
+    schema = small_schema(table)
+    assert tensors_of(table.assign(shop="moon"), schema)["shop"].tolist() == [[1]] * 24
+    table.loc[4, "category"] = "dragon"
+    with pytest.raises(ValueError, match=r"not made for in row 4 .*Received: category='dragon'"):
+        data.to_dataset(table, schema)
+    table.loc[4, "category"] = None
+    with pytest.raises(ValueError, match=r"no label in row 4 "):
+        data.to_dataset(table, schema)
+
+
+def test_errors(table):
+    schema = small_schema(table)
+    with pytest.raises(ValueError, match="no column 'shop'.*Received: columns="):
+        data.to_dataset(table.drop(columns="shop"), schema)
+    with pytest.raises(ValueError, match="no column 'category'"):
+        data.to_dataset(table.drop(columns="category"), schema)
+    with pytest.raises(ValueError, match="Received: bad='ignore'"):
+        data.to_dataset(table, schema, bad="ignore")
+    fresh = keras_mm.Schema({"text": keras_mm.Text()}, {"category": keras_mm.ClassLabel()})
+    with pytest.raises(ValueError, match="schema.adapt.*Received: schema="):
+        data.to_dataset(table, fresh)
+
+
+def test_datasets_of_rows(table):
+    import tensorflow as tf
+
+    table = make_table(missing=False)
+    schema = small_schema(table)
+    rows = tf.data.Dataset.from_tensor_slices({k: list(v) for k, v in table.items()})
+    got = collect(data.to_dataset(rows, schema, batch_size=5))
+    expected = collect(data.to_dataset(table, schema))
+    np.testing.assert_array_equal(got[1], expected[1])
+    for name, value in expected[0].items():
+        np.testing.assert_allclose(got[0][name], value, atol=1e-6)
+    adapted = small_schema(rows)
+    assert adapted.describe() == schema.describe()
+    with pytest.raises(ValueError, match="no column 'image'"):
+        data.to_dataset(rows.map(lambda row: {"text": row["text"]}), schema)
+    with pytest.raises(ValueError, match="Received: class_weight='balanced'"):
+        data.to_dataset(rows, schema, class_weight="balanced")
+
+
+def test_arrays_in_datasets_of_rows():
+    import tensorflow as tf
+
+    pixels = np.stack([random_pixels(i) for i in range(3)])
+    schema = keras_mm.Schema({"image": keras_mm.Image((12, 10))})
+    rows = tf.data.Dataset.from_tensor_slices({"image": pixels})
+    (inputs,) = next(iter(data.to_dataset(rows, schema)))
+    np.testing.assert_allclose(inputs["image"], pixels / 255, atol=1e-6)
+
+
+# --- class weights -------------------------------------------------------------
+
+
+def test_class_weights():
+    label = keras_mm.ClassLabel(class_names=["a", "b", "c"])
+    target = np.array([0, 0, 0, 1, 2, 2])
+    got = module.class_weights(target, label, "balanced")
+    np.testing.assert_allclose(got, [2 / 3] * 3 + [2] + [1] * 2)
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    np.testing.assert_allclose(got, compute_sample_weight("balanced", target))
+    for weights in ({"b": 3}, {1: 3}):
+        assert module.class_weights(target, label, weights).tolist() == [1, 1, 1, 3, 1, 1]
+    # A class without rows must not make the others heavier.
+    assert module.class_weights(np.array([0, 1]), label, "balanced").tolist() == [1, 1]
+    for wrong in ("even", {"z": 1}, {7: 1}):
+        with pytest.raises(ValueError, match="Received: class_weight="):
+            module.class_weights(target, label, wrong)
+    with pytest.raises(ValueError, match="Received: class_weight="):
+        module.class_weights(np.zeros((2, 1)), keras_mm.Number(), "balanced")
+
+
+def test_class_weights_reach_the_batches(table):
+    schema = small_schema(table)
+    dataset = data.to_dataset(table, schema, class_weight={"basil": 5})
+    _, target, weight = collect(dataset)
+    assert (weight == np.where(target == 1, 5, 1)).all()
