@@ -1,6 +1,6 @@
 """`import keras_mm` against `import keras`: whole processes, in turn.
 
-    python benchmarks/import_time.py
+python benchmarks/import_time.py
 """
 
 import statistics
@@ -11,7 +11,9 @@ import time
 
 def seconds(module):
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", f"import {module}"], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", f"import {module}"], check=True, capture_output=True
+    )
     return time.perf_counter() - started
 
 

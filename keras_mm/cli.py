@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 
@@ -12,9 +13,10 @@ def main(arguments=None):
     0: done. 1: the data or the files are not as they should be; the reason is
     on standard error. 2: the command line cannot be understood.
     """
-    # TensorFlow's start-up notes would hide what the command says.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = _parser().parse_args(arguments)
+    # Every model compiles a function of its own, which TensorFlow takes for
+    # one function that is compiled again and again.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         options.run(options)
     except (ValueError, OSError, ImportError, RuntimeError) as error:

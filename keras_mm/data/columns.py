@@ -45,6 +45,5 @@ def require_columns(columns, names):
             near = difflib.get_close_matches(name, columns, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"The table has no column {name!r}.{hint} "
-                f"Received: columns={columns}"
+                f"The table has no column {name!r}.{hint} Received: columns={columns}"
             )

@@ -130,11 +130,13 @@ def _target_for(column, name):
 
     cells = _known(column)
     if not cells:
-        raise ValueError(
-            f"Target column {name!r} is empty. Received: target={name!r}"
-        )
-    if all(isinstance(cell, (list, tuple, set)) or hasattr(cell, "shape") and
-           len(cell.shape) == 1 for cell in cells):
+        raise ValueError(f"Target column {name!r} is empty. Received: target={name!r}")
+    if all(
+        isinstance(cell, (list, tuple, set))
+        or hasattr(cell, "shape")
+        and len(cell.shape) == 1
+        for cell in cells
+    ):
         return MultiLabel()
     distinct = len({str(cell) for cell in cells})
     if pd.api.types.is_float_dtype(column):

@@ -36,8 +36,7 @@ class Schema:
         self.targets = dict(targets or {})
         if not self.inputs:
             raise ValueError(
-                "A schema needs at least one input column. "
-                f"Received: inputs={inputs}"
+                f"A schema needs at least one input column. Received: inputs={inputs}"
             )
         for name, value in self.inputs.items():
             _check_name(name)

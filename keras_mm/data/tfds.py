@@ -99,5 +99,3 @@ def from_tfds(
     if left_out:
         print(f"Features left out: {', '.join(left_out)}")
     return dataset.map(rename), Schema(inputs, {target: answer})
-
-

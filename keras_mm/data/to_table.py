@@ -90,10 +90,8 @@ def _read(path):
         raise missing_extra("pyarrow", "all") from error
     except Exception as error:
         raise ValueError(
-            f"The file cannot be read as a table: {error}. "
-            f"Received: table={path!r}"
+            f"The file cannot be read as a table: {error}. Received: table={path!r}"
         ) from error
     raise ValueError(
-        "A table file ends in .csv, .tsv, .parquet or .jsonl. "
-        f"Received: table={path!r}"
+        f"A table file ends in .csv, .tsv, .parquet or .jsonl. Received: table={path!r}"
     )

@@ -52,4 +52,3 @@ def get(encoder, inputs):
             f" a layer, a model or a function. Received: encoder={encoder!r}"
         )
     return Custom(encoder)
-

@@ -39,9 +39,7 @@ class LSTM(Encoder):
             x = layers.Dropout(self.dropout)(x)
         # The cuDNN kernel fails on a text without words, and what is exported
         # with it does not load on a machine without a GPU.
-        recurrent = layers.LSTM(
-            self.units, return_sequences=sequences, use_cudnn=False
-        )
+        recurrent = layers.LSTM(self.units, return_sequences=sequences, use_cudnn=False)
         if self.bidirectional:
             recurrent = layers.Bidirectional(recurrent)
         x = recurrent(x, mask=mask)

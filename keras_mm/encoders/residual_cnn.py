@@ -41,9 +41,7 @@ class ResidualCNN(Encoder):
         for filters in self.filters:
             shortcut = layers.Conv2D(filters, 1, strides=2, use_bias=False)(x)
             shortcut = layers.BatchNormalization()(shortcut)
-            x = layers.Conv2D(
-                filters, 3, strides=2, padding="same", use_bias=False
-            )(x)
+            x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
             x = layers.BatchNormalization()(x)
             x = layers.Activation("relu")(x)
             x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)

@@ -129,9 +129,11 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     texts = [n for n in schema.inputs if n not in pictures]
     columns = 6
     lines = -(-len(table) // columns)
-    figure = Figure(figsize=(11, 2.3 * lines), layout="constrained")
+    figure = Figure(figsize=(11, 2.6 * lines), layout="constrained")
     for axes in np.ravel(figure.subplots(lines, columns, squeeze=False)):
-        axes.axis("off")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
     for row, axes in zip(range(len(table)), figure.axes):
         if pictures:
             axes.imshow(_pixels(table[pictures[0]][row], base_dir))
@@ -147,16 +149,7 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         axes.set_title(title, fontsize=8.5, color="#1a7f37" if right else "#cf222e")
         # "$" would start a formula.
         caption = textwrap.shorten(caption, 46, placeholder="...").replace("$", r"\$")
-        axes.text(
-            0.5,
-            -0.04,
-            textwrap.fill(caption, 24),
-            transform=axes.transAxes,
-            ha="center",
-            va="top",
-            fontsize=7,
-            color="#444444",
-        )
+        axes.set_xlabel(textwrap.fill(caption, 24), fontsize=7, color="#444444")
     return figure
 
 
@@ -168,7 +161,9 @@ def _pixels(cell, base_dir):
     if is_missing(cell):
         return np.full((8, 8, 3), 230, dtype="uint8")
     if isinstance(cell, (str, os.PathLike)):
-        return np.asarray(Pillow.open(os.path.join(base_dir or "", cell)).convert("RGB"))
+        return np.asarray(
+            Pillow.open(os.path.join(base_dir or "", cell)).convert("RGB")
+        )
     if isinstance(cell, (bytes, bytearray)):
         picture = Pillow.open(io.BytesIO(cell)).convert("RGBA")
         paper = Pillow.new("RGBA", picture.size, "white")

@@ -36,7 +36,9 @@ class Fusion(keras.layers.Layer):
     def compute_output_spec(self, tokens, masks, return_weights=False, **kwargs):
         """Symbolic outputs; Keras cannot know of `return_weights` by itself."""
         shapes = [token.shape for token in tokens], [mask.shape for mask in masks]
-        fused = keras.KerasTensor(self.compute_output_shape(*shapes), self.compute_dtype)
+        fused = keras.KerasTensor(
+            self.compute_output_shape(*shapes), self.compute_dtype
+        )
         if not return_weights:
             return fused
         batch, dtype = fused.shape[0], self.compute_dtype

@@ -29,9 +29,7 @@ class ModalityDropout(keras.layers.Layer):
     def __init__(self, rate=0.2, seed=None, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
-            raise ValueError(
-                f"`rate` must lie between 0 and 1. Received: rate={rate}"
-            )
+            raise ValueError(f"`rate` must lie between 0 and 1. Received: rate={rate}")
         self.rate = rate
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)

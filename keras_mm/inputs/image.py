@@ -104,8 +104,7 @@ class Image(Input):
                 name,
                 wrong,
                 f"no readable picture ({reason[wrong[0]]})",
-                "Correct the cells, or pass bad='missing' to treat them as "
-                "missing.",
+                "Correct the cells, or pass bad='missing' to treat them as missing.",
                 shown,
             )
         if paths and len(paths) < sum(1 for value in values if value):
@@ -135,9 +134,7 @@ class Image(Input):
             lambda row: (row, self.decode_one(raw[row])),
             num_parallel_calls=tf.data.AUTOTUNE,
         ).ignore_errors()
-        blank = tf.data.Dataset.from_tensors(
-            (count, tf.zeros(self.shape, tf.uint8))
-        )
+        blank = tf.data.Dataset.from_tensors((count, tf.zeros(self.shape, tf.uint8)))
         pictures = pictures.concatenate(blank).batch(count + 1)
         rows, pixels = pictures.get_single_element()
         # Where each row's picture stands among those that could be read; the
@@ -147,7 +144,9 @@ class Image(Input):
             tf.fill([count + 1], last), rows[:, tf.newaxis], tf.range(last + 1)
         )[:-1]
         pixels = tf.gather(pixels, place)
-        return tf.ensure_shape(pixels, [None, *self.shape]), (place < last) & (raw != "")
+        return tf.ensure_shape(pixels, [None, *self.shape]), (place < last) & (
+            raw != ""
+        )
 
     def decode_one(self, encoded):
         """One encoded picture, scalar string -> `uint8` pixels.
@@ -234,7 +233,7 @@ class Image(Input):
         return keras.Input(self.shape, dtype="float32", name=name)
 
     def sample(self, random, bad=False):
-        """A small random JPEG or PNG; a truncated one when `bad`."""
+        """A small random JPEG or PNG; some other bytes when `bad`."""
         from PIL import Image as Pillow
 
         small = random.integers(0, 256, (6, 8, 3), dtype="uint8")
@@ -242,7 +241,7 @@ class Image(Input):
         stream = io.BytesIO()
         picture.save(stream, random.choice(["JPEG", "PNG"]))
         encoded = stream.getvalue()
-        return encoded[: len(encoded) // 3] if bad else encoded
+        return b"no picture at all" if bad else encoded
 
     def describe(self):
         """One line for people."""
@@ -420,9 +419,12 @@ def _first_frame(encoded):
 
     def skip(at):
         """The place after a chain of blocks, each with its length in front."""
-        return 1 + tf.while_loop(
-            lambda at: data[at] > 0, lambda at: [at + data[at] + 1], [at]
-        )[0]
+        return (
+            1
+            + tf.while_loop(
+                lambda at: data[at] > 0, lambda at: [at + data[at] + 1], [at]
+            )[0]
+        )
 
     start = tf.while_loop(
         lambda at: data[at] == 0x21,  # an extension: comment, timing, ...

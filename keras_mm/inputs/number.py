@@ -82,8 +82,7 @@ class Number(Input):
                 name,
                 wrong,
                 "no finite number",
-                "Correct the cells, or pass bad='missing' to treat them as "
-                "missing.",
+                "Correct the cells, or pass bad='missing' to treat them as missing.",
                 column.iloc[wrong[0]],
             )
         return values.astype("float32")

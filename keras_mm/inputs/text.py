@@ -76,8 +76,7 @@ class Text(Input):
         ):
             if value not in allowed:
                 raise ValueError(
-                    f"`{name}` must be one of {allowed}. "
-                    f"Received: {name}={value!r}"
+                    f"`{name}` must be one of {allowed}. Received: {name}={value!r}"
                 )
         if int(sequence_length) < 1:
             raise ValueError(
@@ -134,8 +133,7 @@ class Text(Input):
             split = self._split(chunk)
             words.update(split.flat_values.numpy().tolist())
             rows = [
-                [set(row) for row in grams.to_list()]
-                for grams in self._grams(split)
+                [set(row) for row in grams.to_list()] for grams in self._grams(split)
             ]
             for word_row, character_row in zip(*rows):
                 word_grams.update(word_row)
@@ -152,10 +150,7 @@ class Text(Input):
         self.ngram_vocabulary = _most_frequent(counts, room)
         self.ngram_weights = [
             round(
-                math.log(
-                    (1 + len(texts)) / (1 + counts[gram.encode("utf-8")])
-                )
-                + 1,
+                math.log((1 + len(texts)) / (1 + counts[gram.encode("utf-8")])) + 1,
                 4,
             )
             for gram in self.ngram_vocabulary

@@ -72,7 +72,9 @@ class MultimodalModel(keras.Model):
             self._check(x, y)
             if class_weight is not None and y is not None:
                 weights = class_weights(_indices(y), self.schema.target, class_weight)
-                sample_weight = weights * (1 if sample_weight is None else sample_weight)
+                sample_weight = weights * (
+                    1 if sample_weight is None else sample_weight
+                )
             elif class_weight is not None:
                 raise ValueError(
                     "`class_weight` goes with a table or with arrays, not with a "

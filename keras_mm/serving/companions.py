@@ -279,9 +279,12 @@ def _outputs(schema):
     if isinstance(target, Number):
         yield name, "the predicted number"
     elif isinstance(target, MultiLabel):
-        yield name, (
-            f"the labels of probability {target.threshold} and more, joined by "
-            f"`{target.separator}`"
+        yield (
+            name,
+            (
+                f"the labels of probability {target.threshold} and more, joined by "
+                f"`{target.separator}`"
+            ),
         )
     elif isinstance(target, ClassLabel):
         yield name, "the most probable class"

@@ -530,7 +530,7 @@ def test_a_fresh_process_needs_only_the_import(table, tmp_path):
     layer = keras.Sequential([layers.RandomFlip("horizontal")])
     schema = small_schema(table)
     schema.inputs["image"].augmentation = layer
-    encoders = {**small_encoders(), "image": keras_mm.encoders.ResidualCNN((4,), units=4)}
+    encoders = {**small_encoders(), "image": keras_mm.encoders.ResidualCNN((32,), units=4)}
     encoders["text"] = keras_mm.encoders.LSTM(2, embedding_dim=2, bidirectional=True)
     model = small_model(schema, encoders=encoders, fusion=FUSIONS["gated"](), label_smoothing=0.1)
     model.fit(table, verbose=0)
@@ -626,7 +626,7 @@ def test_clipart(clipart):
         {"category": keras_mm.ClassLabel()},
     ).adapt(clipart)
     encoders = {
-        "image": keras_mm.encoders.ResidualCNN((4, 8), units=8, dropout=0.0),
+        "image": keras_mm.encoders.ResidualCNN((32,), units=8, dropout=0.0),
         "text": keras_mm.encoders.NGrams(units=16, dropout=0.0),
     }
     model = keras_mm.build_classifier(
