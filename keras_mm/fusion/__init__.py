@@ -32,4 +32,7 @@ def get(fusion):
             "`fusion` must be a name or a layer object, such as "
             f"keras_mm.fusion.Gated(units=64). Received: fusion={fusion!r}"
         )
+    if isinstance(fusion, Fusion) and not fusion.built:
+        # The model's parts are found by name.
+        return type(fusion).from_config({**fusion.get_config(), "name": "fusion"})
     return fusion

@@ -70,6 +70,9 @@ def build_model(
         fused, _ = fusion(tokens, masks, return_weights=True)
     else:
         fused = fusion(tokens, masks)
+    if getattr(fusion, "name", None) != "fusion":
+        # A part of the user's: export finds its result by this name.
+        fused = layers.Identity(name="fusion")(fused)
     x = fused
     if hidden_units:
         x = layers.Dense(hidden_units, activation="relu", name="hidden")(x)

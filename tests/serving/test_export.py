@@ -1,0 +1,270 @@
+"""Export and loading: the same answers everywhere, on every backend."""
+
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import keras_mm
+from keras_mm.serving import run_in_libtensorflow
+from keras_mm.serving.verify import verification_rows
+
+from ..helpers import make_table, small_model, small_schema
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="exports of the other backends are tried in processes of their own",
+)
+pytestmark = on_tensorflow
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+TRAIN = """
+import sys
+import numpy as np, pandas as pd
+import keras_mm
+table = pd.read_pickle(sys.argv[1])
+rows = pd.read_pickle(sys.argv[2])
+schema = keras_mm.Schema(
+    inputs={
+        "image": keras_mm.Image((16, 16), augmentation=None),
+        "text": keras_mm.Text(sequence_length=6),
+        "price": keras_mm.Number(),
+        "shop": keras_mm.Category(),
+    },
+    targets={"label": keras_mm.ClassLabel()},
+).adapt(table)
+model = keras_mm.build_classifier(
+    schema,
+    encoders={
+        "image": keras_mm.encoders.CNN(4),
+        "text": keras_mm.encoders.LSTM(4, 4),
+        "price": keras_mm.encoders.Dense(4),
+        "shop": keras_mm.encoders.Embedding(4),
+    },
+    fusion=keras_mm.fusion.Gated(6),
+    seed=0,
+)
+model.fit(table, epochs=1, verbose=0)
+model.save(sys.argv[3] + "/model.keras")
+np.save(sys.argv[3] + "/predicted.npy", model.predict(rows, verbose=0))
+print(keras_mm.export(model, sys.argv[3] + "/model", verbose=False))
+"""
+
+LOAD = """
+import sys
+import numpy as np, pandas as pd
+import keras, keras_mm
+model = keras.models.load_model(sys.argv[1] + "/model.keras")
+np.save(sys.argv[1] + "/loaded.npy", model.predict(pd.read_pickle(sys.argv[2]), verbose=0))
+"""
+
+
+def run(code, *arguments, backend="tensorflow"):
+    paths = [ROOT, os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+    }
+    process = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+
+
+def every_subset(table, columns):
+    """One row for each subset of the columns that is missing."""
+    rows = []
+    for size in range(len(columns) + 1):
+        for absent in itertools.combinations(columns, size):
+            row = table.iloc[len(rows) % len(table)].to_dict()
+            rows.append({**row, **dict.fromkeys(absent)})
+    return pd.DataFrame(rows)
+
+
+def raw_of(rows, schema):
+    raw = keras_mm.data.dataset.to_raw(rows, schema)
+    return {
+        name: np.array([v for v in values], dtype=values.dtype)
+        for name, values in raw.items()
+    }
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_same_answers_in_fresh_processes(backend, tmp_path):
+    """Model, its file, and its export on the C library: one set of numbers."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    table = make_table(24, missing=False)
+    table["label"] = [str(row % 3) for row in range(len(table))]
+    columns = ["image", "text", "price", "shop"]
+    table = table[[*columns, "label"]]
+    rows = every_subset(table, columns)
+    table.to_pickle(tmp_path / "table.pkl")
+    rows.to_pickle(tmp_path / "rows.pkl")
+    run(
+        TRAIN,
+        tmp_path / "table.pkl",
+        tmp_path / "rows.pkl",
+        tmp_path,
+        backend=backend,
+    )
+    run(LOAD, tmp_path, tmp_path / "rows.pkl", backend=backend)
+    predicted = np.load(tmp_path / "predicted.npy")
+    assert predicted.shape == (16, 3) and np.isfinite(predicted).all()
+    np.testing.assert_allclose(np.load(tmp_path / "loaded.npy"), predicted, atol=1e-6)
+
+    schema = keras.models.load_model(tmp_path / "model.keras").schema
+    raw = raw_of(rows, schema)
+    path = str(tmp_path / "model" / "1")
+    answer = run_in_libtensorflow(path, "serving_default", raw)
+    np.testing.assert_allclose(answer["label_probabilities"], predicted, atol=1e-5)
+    best = predicted.argmax(axis=1)
+    assert [name.decode() for name in answer["label"]] == [str(b) for b in best]
+    assert answer["image_ok"].tolist() == [cell is not None for cell in rows.image]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    table = make_table(24, missing=False)
+    schema = small_schema(table)
+    model = small_model(schema, fusion=keras_mm.fusion.Attention(6, num_heads=2))
+    folder = tmp_path_factory.mktemp("export") / "shop"
+    path = keras_mm.export(model, folder, rows=table, verbose=False)
+    return model, path, table
+
+
+def test_every_signature_runs_on_the_c_library(exported):
+    model, path, _ = exported
+    raw = verification_rows(model.schema)
+    here = keras_mm.serving.ExportedModel(path)
+    names = set(here.signatures)
+    assert {"serving_default", "serving_tensors", "embed", "explain"} <= names
+    assert {f"embed_{name}" for name in model.schema.modalities()} <= names
+    tensors = {
+        name: np.asarray(value) for name, value in model.schema.preprocess(raw).items()
+    }
+    for name in names:
+        feed = tensors if name == "serving_tensors" else raw
+        feed = {key: feed[key] for key in here.inputs(name)}
+        there = run_in_libtensorflow(path, name, feed)
+        for key, value in here.run(name, feed).items():
+            if value.dtype == object:
+                assert value.tolist() == there[key].tolist(), (name, key)
+            else:
+                np.testing.assert_allclose(there[key], value, atol=1e-5)
+                assert np.isfinite(value).all()
+
+
+def test_bad_picture_costs_its_own_row_only(exported):
+    model, path, table = exported
+    exported_model = keras_mm.load_exported(os.path.dirname(path))
+    rows = table.head(4).copy()
+    target = model.schema.target_name
+    before = exported_model(rows)
+    rows["image"] = [rows.image[0], b"garbage", rows.image[2][:40], rows.image[3]]
+    after = exported_model(rows)
+    assert after.image_ok.tolist() == [True, False, False, True]
+    for row in (0, 3):
+        np.testing.assert_allclose(
+            after[f"{target}_probabilities"][row],
+            before[f"{target}_probabilities"][row],
+            atol=1e-6,
+        )
+    absent = rows.copy()
+    absent["image"] = [rows.image[0], None, None, rows.image[3]]
+    np.testing.assert_allclose(
+        np.array(exported_model(absent)[f"{target}_probabilities"].tolist()),
+        np.array(after[f"{target}_probabilities"].tolist()),
+        atol=1e-6,
+    )
+
+
+def test_report_and_versions(exported, tmp_path):
+    model, path, _ = exported
+    with open(os.path.join(path, "verification.json")) as file:
+        report = json.load(file)
+    assert report["rows"] >= 32
+    assert report["largest_difference"] < 1e-5
+    (tmp_path / "7").mkdir()
+    first = keras_mm.export(model, tmp_path, verbose=False)
+    second = keras_mm.export(model, tmp_path, verbose=False)
+    assert [os.path.basename(p) for p in (first, second)] == ["8", "9"]
+    assert keras_mm.load_exported(tmp_path).path == second
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".export")]
+
+
+def test_wrong_export_is_refused_and_leaves_nothing(exported, tmp_path, monkeypatch):
+    """The proof must be able to fail: weights change after they were written."""
+    model, _, _ = exported
+    from keras_mm.serving import export as function
+
+    module = sys.modules[function.__module__]
+    write = module.write_saved_model
+
+    def write_and_change(model, path):
+        write(model, path)
+        layer = model.get_layer(model.schema.target_name)
+        layer.bias.assign(layer.bias + np.arange(layer.bias.shape[0]) * 0.1)
+
+    monkeypatch.setattr(module, "write_saved_model", write_and_change)
+    with pytest.raises(RuntimeError, match="does not answer as the model"):
+        keras_mm.export(model, tmp_path / "wrong", verbose=False)
+    assert os.listdir(tmp_path / "wrong") == []
+
+
+def test_regressor_and_multi_label(tmp_path):
+    table = make_table(24, missing=False)
+    for name, column, target, build in (
+        ("number", np.arange(24.0) * 10, keras_mm.Number(), keras_mm.build_regressor),
+        (
+            "tags",
+            ["red|round", "red", ""] * 8,
+            keras_mm.MultiLabel(),
+            keras_mm.build_classifier,
+        ),
+    ):
+        rows = table[["text", "price"]].assign(**{name: column})
+        schema = keras_mm.Schema(
+            {"text": keras_mm.Text(sequence_length=6), "price": keras_mm.Number()},
+            {name: target},
+        ).adapt(rows)
+        model = build(schema, seed=0)
+        model.fit(rows, epochs=1, verbose=0)
+        keras_mm.export(model, tmp_path / name, verbose=False)
+        answers = keras_mm.load_exported(tmp_path / name)(rows)
+        frame = keras_mm.evaluation.to_frame(model.predict(rows, verbose=0), schema)
+        if name == "number":
+            np.testing.assert_allclose(answers[name], frame[name], rtol=1e-5)
+        else:
+            assert answers[name].tolist() == frame[name].tolist()
+
+
+def test_models_without_schema_are_refused(tmp_path):
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    with pytest.raises(ValueError, match="Received: model="):
+        keras_mm.export(model, tmp_path)
+
+
+def test_textbook_without_a_table_takes_tensors(tmp_path):
+    model = keras_mm.build_classifier()
+    path = keras_mm.export(model, tmp_path / "textbook", verbose=False)
+    exported_model = keras_mm.serving.ExportedModel(path)
+    assert sorted(exported_model.signatures) == ["serving_default", "serving_tensors"]
+    images = np.random.default_rng(0).random((2, 224, 224, 3), dtype="float32")
+    tokens = np.array([[5, 6] + [0] * 98, [0] * 100], dtype="int32")
+    answer = exported_model.run("serving_default", {"image": images, "text": tokens})
+    expected = model.predict([images, tokens], verbose=0)
+    np.testing.assert_allclose(answer["category_probabilities"], expected, atol=1e-5)
