@@ -90,7 +90,7 @@ def _fit(name, columns, train, validation, quick, seed):
     history = model.fit(
         train,
         validation_data=validation,
-        epochs=2 if quick else 40,
+        epochs=2 if quick else 24,
         verbose=0,
         callbacks=training.callbacks(f"{name:<14}", patience=10),
     )

@@ -1,6 +1,6 @@
 """Trains and exports the small model that stands in this folder.
 
-    python saved_models/make.py
+python saved_models/make.py
 """
 
 import os

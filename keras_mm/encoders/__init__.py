@@ -7,6 +7,7 @@ from .embedding import Embedding
 from .encoder import Encoder
 from .lstm import LSTM
 from .ngrams import NGrams
+from .oriented_gradients import OrientedGradients
 from .residual_cnn import ResidualCNN
 
 # Which encoders there are, and the type of input that each one reads.

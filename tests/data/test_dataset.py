@@ -46,7 +46,9 @@ def test_without_memory_the_same_comes_out(table, monkeypatch, tmp_path):
         table.loc[row, "image"] = f"{row}.png"
     schema = small_schema(make_table())
     expected = collect(data.to_dataset(table, schema, base_dir=tmp_path))
-    paths = table.assign(image=[v if isinstance(v, str) else None for v in table["image"]])
+    paths = table.assign(
+        image=[v if isinstance(v, str) else None for v in table["image"]]
+    )
     only_paths = collect(data.to_dataset(paths, schema, base_dir=tmp_path))
     monkeypatch.setattr(module, "MEMORY_LIMIT", 0)
     for source, wanted in ((table, expected), (paths, only_paths)):
@@ -66,7 +68,9 @@ def test_shuffling_keeps_rows_together_and_follows_the_seed(table, limit, monkey
     (a, y), (b, _) = collect(one), collect(two)
     np.testing.assert_array_equal(a["price"], b["price"])
     assert not np.array_equal(a["price"], plain["price"])
-    assert not np.array_equal(a["price"], collect(one)[0]["price"]), "anew in every epoch"
+    assert not np.array_equal(a["price"], collect(one)[0]["price"]), (
+        "anew in every epoch"
+    )
     order = a["price"][:, 0].argsort()
     np.testing.assert_array_equal(a["price"][order], plain["price"])
     np.testing.assert_array_equal(y[order], labels)
@@ -82,7 +86,9 @@ def test_pictures_that_only_decoding_finds(limit, monkeypatch):
     monkeypatch.setattr(module, "MEMORY_LIMIT", limit)
     missing, _ = collect(data.to_dataset(table, schema, bad="missing"))
     assert np.isnan(missing["image"]).all((1, 2, 3)).nonzero()[0].tolist() == [5]
-    with pytest.raises(ValueError, match=r"cannot be decoded in row 5 .*Received: image=b"):
+    with pytest.raises(
+        ValueError, match=r"cannot be decoded in row 5 .*Received: image=b"
+    ):
         data.to_dataset(table, schema)
         # A large table is decoded while training.
         model = keras_mm.build_classifier(schema, encoders={"image": "cnn"})
@@ -96,7 +102,9 @@ def test_bad_cells_become_missing_when_asked(table):
     table.loc[6, "price"] = "many"
     table.loc[7, "text"] = b"\xff"
     for name in ("image", "price", "text"):
-        with pytest.raises(ValueError, match=f"Column '{name}'.* in row .*Received: {name}="):
+        with pytest.raises(
+            ValueError, match=f"Column '{name}'.* in row .*Received: {name}="
+        ):
             schema_of_one = keras_mm.Schema({name: schema.inputs[name]})
             data.to_dataset(table, schema_of_one)
     got = collect(data.to_dataset(table, schema, bad="missing"))[0]
@@ -107,7 +115,9 @@ def test_bad_cells_become_missing_when_asked(table):
 def test_extra_columns_and_their_order_do_not_matter(table):
     schema = small_schema(table)
     expected = tensors_of(table, schema)
-    other = table.assign(extra=1, another=None)[["another", *table.columns[::-1], "extra"]]
+    other = table.assign(extra=1, another=None)[
+        ["another", *table.columns[::-1], "extra"]
+    ]
     other.index = [5] * len(other)
     for name, value in tensors_of(other, schema).items():
         np.testing.assert_array_equal(value, expected[name])
@@ -117,7 +127,9 @@ def test_unseen_category_and_label(table):
     schema = small_schema(table)
     assert tensors_of(table.assign(shop="moon"), schema)["shop"].tolist() == [[1]] * 24
     table.loc[4, "category"] = "dragon"
-    with pytest.raises(ValueError, match=r"not made for in row 4 .*Received: category='dragon'"):
+    with pytest.raises(
+        ValueError, match=r"not made for in row 4 .*Received: category='dragon'"
+    ):
         data.to_dataset(table, schema)
     table.loc[4, "category"] = None
     with pytest.raises(ValueError, match=r"no label in row 4 "):
@@ -132,7 +144,9 @@ def test_errors(table):
         data.to_dataset(table.drop(columns="category"), schema)
     with pytest.raises(ValueError, match="Received: bad='ignore'"):
         data.to_dataset(table, schema, bad="ignore")
-    fresh = keras_mm.Schema({"text": keras_mm.Text()}, {"category": keras_mm.ClassLabel()})
+    fresh = keras_mm.Schema(
+        {"text": keras_mm.Text()}, {"category": keras_mm.ClassLabel()}
+    )
     with pytest.raises(ValueError, match="schema.adapt.*Received: schema="):
         data.to_dataset(table, fresh)
 
@@ -178,7 +192,14 @@ def test_class_weights():
 
     np.testing.assert_allclose(got, compute_sample_weight("balanced", target))
     for weights in ({"b": 3}, {1: 3}):
-        assert module.class_weights(target, label, weights).tolist() == [1, 1, 1, 3, 1, 1]
+        assert module.class_weights(target, label, weights).tolist() == [
+            1,
+            1,
+            1,
+            3,
+            1,
+            1,
+        ]
     # A class without rows must not make the others heavier.
     assert module.class_weights(np.array([0, 1]), label, "balanced").tolist() == [1, 1]
     for wrong in ("even", {"z": 1}, {7: 1}):

@@ -45,7 +45,10 @@ def test_duplicate_and_shuffled_index_are_dropped():
     "source, message",
     [
         (pd.DataFrame({"n": []}), r"no rows.*Received: columns=\['n'\]"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), r"same name.*Received: columns=\['a'\]"),
+        (
+            pd.DataFrame([[1, 2]], columns=["a", "a"]),
+            r"same name.*Received: columns=\['a'\]",
+        ),
         ({"a": [1], "b": [1, 2]}, "same length.*Received: lengths="),
         ({"a": "text"}, "Received: a='text'"),
         ({"a": 3}, "Received: a=3"),
@@ -59,7 +62,12 @@ def test_no_table(source, message):
 
 
 def test_files_that_are_no_table(tmp_path):
-    for name, content in {"a.parquet": b"junk", "a.csv": b"", "a.jsonl": b"{", "a.xml": b"<a/>"}.items():
+    for name, content in {
+        "a.parquet": b"junk",
+        "a.csv": b"",
+        "a.jsonl": b"{",
+        "a.xml": b"<a/>",
+    }.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"Received: table='.*{name}'$"):
             data.to_table(tmp_path / name)
@@ -81,15 +89,24 @@ def test_folder(tmp_path):
     for label in ("cat", "dog"):
         (tmp_path / label).mkdir()
         for i in range(2):
-            (tmp_path / label / f"{i}.PNG").write_bytes(encode_picture(random_pixels(i)))
+            (tmp_path / label / f"{i}.PNG").write_bytes(
+                encode_picture(random_pixels(i))
+            )
         (tmp_path / label / "notes.md").write_text("no picture")
     (tmp_path / "cat" / "0.txt").write_text(" a cät \n", encoding="utf-8")
     table = data.from_folder(tmp_path)
     assert table["label"].tolist() == ["cat", "cat", "dog", "dog"]
     assert table["text"][0] == "a cät" and table["text"].isna().sum() == 3
-    schema = keras_mm.Schema({"image": keras_mm.Image(8)}, {"label": keras_mm.ClassLabel()})
+    schema = keras_mm.Schema(
+        {"image": keras_mm.Image(8)}, {"label": keras_mm.ClassLabel()}
+    )
     inputs, labels = next(iter(data.to_dataset(table, schema.adapt(table))))
-    assert np.isfinite(inputs["image"]).all() and labels.numpy().tolist() == [0, 0, 1, 1]
+    assert np.isfinite(inputs["image"]).all() and labels.numpy().tolist() == [
+        0,
+        0,
+        1,
+        1,
+    ]
     (tmp_path / "cat" / "0.txt").write_bytes(b"caf\xe9")
     with pytest.raises(ValueError, match="not UTF-8.*Received: path='.*0.txt'"):
         data.from_folder(tmp_path)
@@ -111,7 +128,9 @@ def test_folder(tmp_path):
     use_classes=st.booleans(),
     two=st.booleans(),
 )
-def test_split_is_a_partition(rows, groups, classes, seed, use_groups, use_classes, two):
+def test_split_is_a_partition(
+    rows, groups, classes, seed, use_groups, use_classes, two
+):
     random = np.random.default_rng(seed)
     table = pd.DataFrame(
         {
@@ -186,7 +205,9 @@ def test_split_errors(kwargs, message):
 def test_overlap_counts_rows_of_the_second():
     first, second = random_pixels(1), random_pixels(2)
     train = {"image": [first, None, encode_picture(first), "a.png"]}
-    test = {"image": [first, first, second, None, encode_picture(first), "a.png", "b.png"]}
+    test = {
+        "image": [first, first, second, None, encode_picture(first), "a.png", "b.png"]
+    }
     assert data.overlap(train, test, "image") == 4
 
 
@@ -223,8 +244,12 @@ def test_schema_round_trip_and_modalities(table):
 
 
 def test_absent_column_is_named():
-    schema = keras_mm.Schema({"txet": keras_mm.Text()}, {"category": keras_mm.ClassLabel()})
-    with pytest.raises(ValueError, match=r"no column 'txet'. Did you mean 'text'\? Received: columns="):
+    schema = keras_mm.Schema(
+        {"txet": keras_mm.Text()}, {"category": keras_mm.ClassLabel()}
+    )
+    with pytest.raises(
+        ValueError, match=r"no column 'txet'. Did you mean 'text'\? Received: columns="
+    ):
         schema.adapt(make_table())
 
 
@@ -238,13 +263,21 @@ def test_infer(table, capsys):
     assert kinds == {
         "image": "Image", "text": "Text", "price": "Number", "shop": "Category", "flag": "Category",
     }  # fmt: skip
-    assert schema.is_adapted and schema.target.class_names == ["apple", "basil", "cloud"]
+    assert schema.is_adapted and schema.target.class_names == [
+        "apple",
+        "basil",
+        "cloud",
+    ]
     printed = capsys.readouterr().out
     for name in ("empty", "same", "code", "sound"):
         assert f"{name} left out: " in printed
-    with pytest.raises(ValueError, match="empty: every cell is missing.*Received: inputs="):
+    with pytest.raises(
+        ValueError, match="empty: every cell is missing.*Received: inputs="
+    ):
         keras_mm.infer_schema(table, "category", inputs=["text", "empty"])
-    with pytest.raises(ValueError, match="target cannot be an input.*Received: target="):
+    with pytest.raises(
+        ValueError, match="target cannot be an input.*Received: target="
+    ):
         keras_mm.infer_schema(table, "category", inputs=["text", "category"])
 
 
@@ -266,7 +299,9 @@ def test_infer_targets(table, target, kind):
 ])  # fmt: skip
 def test_infer_refuses_targets(table, target, message):
     with pytest.raises(ValueError, match=message):
-        keras_mm.infer_schema(table.assign(y=target), "y", inputs=["text"], verbose=False)
+        keras_mm.infer_schema(
+            table.assign(y=target), "y", inputs=["text"], verbose=False
+        )
 
 
 def test_one_broken_picture_does_not_hide_the_column(table):
@@ -279,5 +314,7 @@ def test_one_broken_picture_does_not_hide_the_column(table):
 
 def test_numbers_as_text_can_be_numbers():
     table = {"n": ["1.5", "2", None], "y": ["a", "b", "a"]}
-    schema = keras_mm.Schema({"n": keras_mm.Number()}, {"y": keras_mm.ClassLabel()}).adapt(table)
+    schema = keras_mm.Schema(
+        {"n": keras_mm.Number()}, {"y": keras_mm.ClassLabel()}
+    ).adapt(table)
     assert schema.inputs["n"].mean == 1.75

@@ -47,7 +47,9 @@ def test_mocked_set(tmp_path, capsys):
             "image": "Image", "text": "Text", "title": "Text", "price": "Number",
             "colour": "Category",
         }  # fmt: skip
-        assert "flag, vector" in capsys.readouterr().out.replace("vector, flag", "flag, vector")
+        assert "flag, vector" in capsys.readouterr().out.replace(
+            "vector, flag", "flag, vector"
+        )
         schema.adapt(rows)
         assert schema.target.class_names == ["cat", "dog", "owl"]
         model = keras_mm.build_classifier(
@@ -56,7 +58,9 @@ def test_mocked_set(tmp_path, capsys):
         history = model.fit(rows, verbose=0).history
         assert np.isfinite(history["loss"]).all()
         assert model.predict(rows, verbose=0).shape == (12, 3)
-        with pytest.raises(ValueError, match="not exactly one ClassLabel. Received: features="):
+        with pytest.raises(
+            ValueError, match="not exactly one ClassLabel. Received: features="
+        ):
             keras_mm.data.from_tfds(builder)
         with pytest.raises(ValueError, match="no feature 'mood'"):
             keras_mm.data.from_tfds(builder, target="mood")
@@ -80,7 +84,9 @@ def test_folder(tmp_path):
     bright = batch["image"].numpy().mean((1, 2, 3)) > 0.5
     assert schema.target.class_names == ["cat", "dog"]
     np.testing.assert_array_equal(bright, labels.numpy() == 1)
-    model = keras_mm.build_classifier(schema, encoders={"image": keras_mm.encoders.CNN(2)})
+    model = keras_mm.build_classifier(
+        schema, encoders={"image": keras_mm.encoders.CNN(2)}
+    )
     model.fit(rows, verbose=0)
     tests, _ = keras_mm.data.from_tfds(builder, split="test", image_size=(12, 10))
     assert len(model.evaluate(tests, verbose=0)) == 2

@@ -77,8 +77,14 @@ def test_absent_pictures_are_blank_and_finite_in_training(name):
 def test_cnn_is_the_textbook_stack():
     model = room.CNN([4, 6], kernel_size=3).build({"image": image()}, "e")
     kinds = [type(layer).__name__ for layer in model.layers]
-    assert [k for k in kinds if k[0].isupper() and k in dir(layers) and k != "InputLayer"] == [
-        "Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten",
+    assert [
+        k for k in kinds if k[0].isupper() and k in dir(layers) and k != "InputLayer"
+    ] == [
+        "Conv2D",
+        "MaxPooling2D",
+        "Conv2D",
+        "MaxPooling2D",
+        "Flatten",
     ]
     # 16 -> 14 -> 7 -> 5 -> 2.
     assert model.output_shape[0] == (None, 1, 2 * 2 * 6)
@@ -86,7 +92,9 @@ def test_cnn_is_the_textbook_stack():
 
 
 def test_residual_cnn_parameters():
-    model = room.ResidualCNN((4, 6), units=5, dropout=0.0).build({"image": image()}, "e")
+    model = room.ResidualCNN((4, 6), units=5, dropout=0.0).build(
+        {"image": image()}, "e"
+    )
     # A dozen formulas, one per layer: kernels without bias, four per channel of
     # a normalisation, two of which are trained.
     norm, width, expected = 0, 4, 27 * 4
@@ -100,7 +108,9 @@ def test_residual_cnn_parameters():
 
 
 def test_augmentation_is_random_in_training_only():
-    model = room.ResidualCNN((4,), units=5, dropout=0.0).build({"image": image("light")}, "e")
+    model = room.ResidualCNN((4,), units=5, dropout=0.0).build(
+        {"image": image("light")}, "e"
+    )
     x = pictures(absent=())
     same = [run(model, x)[0] for _ in range(2)]
     np.testing.assert_array_equal(*same)
@@ -138,7 +148,9 @@ def test_lstm(bidirectional, sequences):
     other = encoder.build({"text": longer}, "longer", sequences)
     other.set_weights(model.get_weights())
     again, _ = run(other, np.pad(ids, ((0, 0), (0, 4))))
-    np.testing.assert_allclose(again[0, : tokens.shape[1]][:2], tokens[0][:2], atol=1e-6)
+    np.testing.assert_allclose(
+        again[0, : tokens.shape[1]][:2], tokens[0][:2], atol=1e-6
+    )
 
 
 def test_lstm_in_numpy():
@@ -214,7 +226,9 @@ def test_embedding_has_a_token_a_column(columns):
 
 
 def test_custom_takes_models_and_pairs():
-    backbone = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Conv2D(4, 3, strides=5)])
+    backbone = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), layers.Conv2D(4, 3, strides=5)]
+    )
     tokens, mask = run(room.Custom(backbone).build({"image": image()}, "e"), pictures())
     assert tokens.shape == (4, 9, 4) and not mask[1].any() and mask[0].all()
 
@@ -299,7 +313,12 @@ def test_a_users_encoder_class():
 
 def test_encoders_train_every_weight():
     """All kinds in one model: no weight stays where it was."""
-    inputs = {"image": image(), "text": text(), "n": keras_mm.Number(), "c": keras_mm.Category(["x"])}
+    inputs = {
+        "image": image(),
+        "text": text(),
+        "n": keras_mm.Number(),
+        "c": keras_mm.Category(["x"]),
+    }
     chosen = {
         # Narrower ones crash in TensorFlow 2.21: oneDNN, strided 1x1 convolution.
         "image": room.ResidualCNN((32,), units=3, dropout=0.0),
@@ -331,7 +350,11 @@ def test_encoders_train_every_weight():
 def test_adapted_text_fits_its_encoder():
     if keras.backend.backend() != "tensorflow":
         pytest.skip("adapting on TensorFlow is enough")
-    value = keras_mm.Text(4).adapt(pd.Series(["a red bird", "a bird"])).with_tokens("ngrams")
+    value = (
+        keras_mm.Text(4)
+        .adapt(pd.Series(["a red bird", "a bird"]))
+        .with_tokens("ngrams")
+    )
     model = room.NGrams(units=3).build({"text": value}, "e")
     tokens, mask = numpy(model(value.preprocess(["a bird", "", "zzz"])))
     assert mask[:, 0].tolist() == [True, False, True] and np.isfinite(tokens).all()

@@ -60,7 +60,10 @@ def pooled(tokens, masks):
     """Masked means, the slow way."""
     result = []
     for token, mask in zip(tokens, masks):
-        rows = [t[m].mean(0) if m.any() else np.zeros(t.shape[1]) for t, m in zip(token, mask)]
+        rows = [
+            t[m].mean(0) if m.any() else np.zeros(t.shape[1])
+            for t, m in zip(token, mask)
+        ]
         result.append(np.stack(rows))
     return result
 
@@ -87,7 +90,9 @@ def test_concat_is_a_matrix_times_the_means():
     expected = np.concatenate(pooled(tokens, masks), -1) @ weight(layer, "projection")
     np.testing.assert_allclose(call(layer, tokens, masks), expected, atol=1e-5)
     plain = call(room.Concat(), tokens, masks)
-    np.testing.assert_allclose(plain, np.concatenate(pooled(tokens, masks), -1), atol=1e-6)
+    np.testing.assert_allclose(
+        plain, np.concatenate(pooled(tokens, masks), -1), atol=1e-6
+    )
 
 
 def test_mean_leaves_out_absent_modalities():
@@ -120,9 +125,14 @@ def test_weighted_gives_the_weight_of_the_absent_to_the_others():
     expected /= expected.sum(1, keepdims=True)
     np.testing.assert_allclose(weights, expected, atol=1e-5)
     assert weights[1, 0] == 0
-    parts = [p @ weight(layer, f"projection_{m}") for m, p in enumerate(pooled(tokens, masks))]
+    parts = [
+        p @ weight(layer, f"projection_{m}")
+        for m, p in enumerate(pooled(tokens, masks))
+    ]
     np.testing.assert_allclose(
-        fused, sum(expected[:, m : m + 1] * part for m, part in enumerate(parts)), atol=1e-5
+        fused,
+        sum(expected[:, m : m + 1] * part for m, part in enumerate(parts)),
+        atol=1e-5,
     )
 
 
@@ -135,7 +145,9 @@ def test_gated_follows_the_paper(count):
     call(layer, tokens, masks)
     randomise(layer)
     means = pooled(tokens, masks)
-    hidden = [np.tanh(z @ weight(layer, f"projection_{m}")) for m, z in enumerate(means)]
+    hidden = [
+        np.tanh(z @ weight(layer, f"projection_{m}")) for m, z in enumerate(means)
+    ]
     logits = np.concatenate(means, -1) @ weight(layer, "/gate/")
     if count == 2:
         gate = 1 / (1 + np.exp(-logits))
@@ -143,8 +155,12 @@ def test_gated_follows_the_paper(count):
     else:
         gates = np.moveaxis(softmax(logits.reshape(-1, count, 6), 1), 1, 0)
     fused, weights = call(layer, tokens, masks, return_weights=True)
-    np.testing.assert_allclose(fused, sum(g * h for g, h in zip(gates, hidden)), atol=1e-5)
-    np.testing.assert_allclose(weights, np.stack([g.mean(-1) for g in gates], 1), atol=1e-5)
+    np.testing.assert_allclose(
+        fused, sum(g * h for g, h in zip(gates, hidden)), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        weights, np.stack([g.mean(-1) for g in gates], 1), atol=1e-5
+    )
 
 
 def test_gate_of_an_absent_modality_is_zero():
@@ -181,7 +197,9 @@ def test_attention_in_numpy():
             keys = masks[b][row]
             update = np.zeros_like(x[a][row])
             if keys.any():
-                scores = softmax(q[row] @ k[row][:, keys].transpose(0, 2, 1) / np.sqrt(3), -1)
+                scores = softmax(
+                    q[row] @ k[row][:, keys].transpose(0, 2, 1) / np.sqrt(3), -1
+                )
                 np.testing.assert_allclose(
                     maps[0 if a == 0 else 1][row][masks[a][row]][:, keys],
                     scores.mean(0)[masks[a][row]],
@@ -189,10 +207,14 @@ def test_attention_in_numpy():
                 )
                 mixed = scores @ v[row][:, keys]
                 update = np.einsum(
-                    "hlk,hkd->ld", mixed, weight(layer, name, "attention_output", "kernel")
+                    "hlk,hkd->ld",
+                    mixed,
+                    weight(layer, name, "attention_output", "kernel"),
                 ) + weight(layer, name, "attention_output", "bias")
             y = x[a][row] + update
-            y = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + 1e-3)
+            y = (y - y.mean(-1, keepdims=True)) / np.sqrt(
+                y.var(-1, keepdims=True) + 1e-3
+            )
             y = y * weight(layer, f"normalization_{a}", "gamma") + weight(
                 layer, f"normalization_{a}", "beta"
             )
@@ -295,7 +317,9 @@ def test_what_a_mask_hides_is_never_read(name):
     call(layer, tokens, masks)
     randomise(layer)
     expected = call(layer, tokens, masks)
-    hidden = [np.where(m[..., None], t, 1e4).astype("float32") for t, m in zip(tokens, masks)]
+    hidden = [
+        np.where(m[..., None], t, 1e4).astype("float32") for t, m in zip(tokens, masks)
+    ]
     np.testing.assert_allclose(call(layer, hidden, masks), expected, atol=1e-5)
 
 
@@ -353,7 +377,9 @@ def structure(make):
         if isinstance(dtypes, str):
             return make(shapes, dtypes)
         if isinstance(dtypes, dict):
-            return {k.removesuffix("_shape"): create(shapes[k], dtypes[k]) for k in dtypes}
+            return {
+                k.removesuffix("_shape"): create(shapes[k], dtypes[k]) for k in dtypes
+            }
         return tuple(map(create, shapes, dtypes))
 
     return create
@@ -361,7 +387,9 @@ def structure(make):
 
 def random_tensor(shape, dtype):
     values = np.random.default_rng(0).random(shape)
-    return ops.convert_to_tensor(values < 0.8 if dtype == "bool" else values.astype(dtype))
+    return ops.convert_to_tensor(
+        values < 0.8 if dtype == "bool" else values.astype(dtype)
+    )
 
 
 HARNESS = {
@@ -412,7 +440,9 @@ def test_saved_file_gives_the_same(name, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     expected = model.predict([*tokens, *masks], verbose=0)
-    np.testing.assert_allclose(again.predict([*tokens, *masks], verbose=0), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        again.predict([*tokens, *masks], verbose=0), expected, atol=1e-6
+    )
 
 
 def test_errors_end_with_what_was_received():

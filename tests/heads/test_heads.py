@@ -24,7 +24,12 @@ def test_loss_for_indices_and_one_hot(seed, smoothing, classes):
     labels = random.integers(0, classes, 6)
     loss = Crossentropy(smoothing)
     expected = reference(labels, p, smoothing)
-    for y in (labels, labels[:, None], labels.astype("float32"), np.eye(classes)[labels]):
+    for y in (
+        labels,
+        labels[:, None],
+        labels.astype("float32"),
+        np.eye(classes)[labels],
+    ):
         got = ops.convert_to_numpy(loss(y, p.astype("float32")))
         np.testing.assert_allclose(got, expected, rtol=1e-4)
 
@@ -79,7 +84,14 @@ def test_number_head_answers_in_the_targets_unit():
 def test_predictions_stay_in_float32():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        for target in (keras_mm.ClassLabel(3), keras_mm.MultiLabel(["a"]), keras_mm.Number(0.0, 1.0)):
-            assert Head(target, "y")(keras.Input((4,), dtype="bfloat16")).dtype == "float32"
+        for target in (
+            keras_mm.ClassLabel(3),
+            keras_mm.MultiLabel(["a"]),
+            keras_mm.Number(0.0, 1.0),
+        ):
+            assert (
+                Head(target, "y")(keras.Input((4,), dtype="bfloat16")).dtype
+                == "float32"
+            )
     finally:
         keras.config.set_dtype_policy("float32")

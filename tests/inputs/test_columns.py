@@ -20,20 +20,40 @@ def column(*cells):
 
 
 @pytest.mark.parametrize(
-    "cell", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, "", b"", bytearray(), [], (), np.array([])]
+    "cell",
+    [
+        None,
+        float("nan"),
+        np.float32("nan"),
+        pd.NA,
+        pd.NaT,
+        "",
+        b"",
+        bytearray(),
+        [],
+        (),
+        np.array([]),
+    ],
 )
 def test_missing(cell):
     assert is_missing(cell)
 
 
-@pytest.mark.parametrize("cell", [0, 0.0, False, " ", b"\0", [None], np.array(0), np.array([0]), {}])
+@pytest.mark.parametrize(
+    "cell", [0, 0.0, False, " ", b"\0", [None], np.array(0), np.array([0]), {}]
+)
 def test_not_missing(cell):
     assert not is_missing(cell)
 
 
 @given(st.integers(-(2**53), 2**53))
 def test_whole_floats_and_integers_have_one_name(value):
-    assert to_text(value) == to_text(float(value)) == to_text(np.int64(value)) == str(value)
+    assert (
+        to_text(value)
+        == to_text(float(value))
+        == to_text(np.int64(value))
+        == str(value)
+    )
 
 
 # --- numbers -------------------------------------------------------------------
@@ -44,7 +64,9 @@ def test_numbers_are_read_from_text_too(values):
     number = keras_mm.Number()
     plain = number.to_raw(column(*values))
     texts = number.to_raw(column(*[None if v is None else f" {v!r} " for v in values]))
-    encoded = number.to_raw(column(*[None if v is None else repr(v).encode() for v in values]))
+    encoded = number.to_raw(
+        column(*[None if v is None else repr(v).encode() for v in values])
+    )
     np.testing.assert_array_equal(plain, np.array(values, "float32"))
     np.testing.assert_array_equal(plain, texts)
     np.testing.assert_array_equal(plain, encoded)
@@ -60,7 +82,9 @@ def test_standardisation(values, new):
     assert np.isnan(got[1:]).all()
     if number.std != 1.0:
         assert number.std == pytest.approx(known.std(), rel=1e-6)
-    np.testing.assert_allclose(got[0, 0], (new - number.mean) / number.std, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(
+        got[0, 0], (new - number.mean) / number.std, rtol=1e-2, atol=1e-2
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, 0.1, -1e6, 1e-20])
@@ -71,11 +95,26 @@ def test_constant_column(value):
 
 
 @pytest.mark.parametrize(
-    "cell", ["many", "1,5", "inf", "-Infinity", float("inf"), 1e300, 10**400, [1.0, 2.0], {}, b"\xff", " "]
+    "cell",
+    [
+        "many",
+        "1,5",
+        "inf",
+        "-Infinity",
+        float("inf"),
+        1e300,
+        10**400,
+        [1.0, 2.0],
+        {},
+        b"\xff",
+        " ",
+    ],
 )
 def test_no_number(cell):
     cells = column(1.0, cell, None)
-    with pytest.raises(ValueError, match=r"Column 'age': no finite number in row 1 .*Received: age="):
+    with pytest.raises(
+        ValueError, match=r"Column 'age': no finite number in row 1 .*Received: age="
+    ):
         keras_mm.Number().to_raw(cells, "age")
     got = keras_mm.Number().to_raw(cells, "age", bad="missing")
     np.testing.assert_array_equal(got, [1, np.nan, np.nan])
@@ -84,7 +123,8 @@ def test_no_number(cell):
 def test_numbers_of_other_types():
     cells = column(True, np.int8(3), decimal.Decimal("2.5"), "1e3", "nan", pd.NA)
     np.testing.assert_array_equal(
-        keras_mm.Number().to_raw(cells), np.array([1, 3, 2.5, 1000, np.nan, np.nan], "float32")
+        keras_mm.Number().to_raw(cells),
+        np.array([1, 3, 2.5, 1000, np.nan, np.nan], "float32"),
     )
 
 
@@ -103,7 +143,11 @@ def test_no_numbers_at_all():
 # --- categories ----------------------------------------------------------------
 
 
-@given(st.lists(st.sampled_from(["red", "blue", "", None, "שלום", "a\0b", "😀"]), min_size=1))
+@given(
+    st.lists(
+        st.sampled_from(["red", "blue", "", None, "שלום", "a\0b", "😀"]), min_size=1
+    )
+)
 def test_category_ids(values):
     if not any(values):
         with pytest.raises(ValueError, match="Received: column with"):
@@ -154,12 +198,16 @@ def test_labels_that_are_numbers_are_ordered_as_numbers():
     label = keras_mm.ClassLabel().adapt(pd.Series([True, False]))
     assert label.class_names == ["False", "True"]
     assert label.encode(pd.Series([True, False])).tolist() == [1, 0]
-    assert keras_mm.ClassLabel().adapt(pd.Series([1.0, 2.0])).encode(column(2, "1")).tolist() == [1, 0]
+    assert keras_mm.ClassLabel().adapt(pd.Series([1.0, 2.0])).encode(
+        column(2, "1")
+    ).tolist() == [1, 0]
 
 
 def test_labels_that_are_wrong():
     label = keras_mm.ClassLabel().adapt(column("a", "b"))
-    with pytest.raises(ValueError, match=r"not made for in rows 1, 3 .*Received: y='c'$"):
+    with pytest.raises(
+        ValueError, match=r"not made for in rows 1, 3 .*Received: y='c'$"
+    ):
         label.encode(column("a", "c", "b", "d"), "y")
     with pytest.raises(ValueError, match=r"no label in rows 0, 2 .*Received: y=nan$"):
         label.encode(column(float("nan"), "a", None), "y")
@@ -173,7 +221,9 @@ def test_labels_that_are_wrong():
 
 
 def test_given_class_names_stay():
-    label = keras_mm.ClassLabel(class_names=["dog", "cat", "owl"]).adapt(column("cat", "dog"))
+    label = keras_mm.ClassLabel(class_names=["dog", "cat", "owl"]).adapt(
+        column("cat", "dog")
+    )
     assert label.class_names == ["dog", "cat", "owl"]
     # Indices, as TensorFlow Datasets gives them.
     assert label.adapt(column(0, 2, 1)).class_names == ["dog", "cat", "owl"]
@@ -202,7 +252,9 @@ def test_label_tensors():
 
 
 def test_multi_label():
-    cells = column("red|round", ["red"], "", [], "round | small", ("small",), np.array(["red"]))
+    cells = column(
+        "red|round", ["red"], "", [], "round | small", ("small",), np.array(["red"])
+    )
     tags = keras_mm.MultiLabel().adapt(cells)
     assert tags.class_names == ["red", "round", "small"]
     assert tags.encode(cells).tolist() == [
@@ -212,12 +264,18 @@ def test_multi_label():
 
 def test_multi_label_that_is_wrong():
     tags = keras_mm.MultiLabel(["a", "b"])
-    with pytest.raises(ValueError, match=r"no labels.*rows 1, 2 .*Received: tags=None$"):
+    with pytest.raises(
+        ValueError, match=r"no labels.*rows 1, 2 .*Received: tags=None$"
+    ):
         tags.encode(column("a", None, float("nan")), "tags")
-    with pytest.raises(ValueError, match=r"not made for in row 1 .*Received: tags='a\|z'$"):
+    with pytest.raises(
+        ValueError, match=r"not made for in row 1 .*Received: tags='a\|z'$"
+    ):
         tags.encode(column("a", "a|z"), "tags")
     with pytest.raises(ValueError, match="Received: tags with 2 empty"):
         keras_mm.MultiLabel().adapt(column(None, ""), "tags")
     assert keras_mm.MultiLabel(["b", "a"]).adapt(column("a")).class_names == ["b", "a"]
-    again = keras_mm.MultiLabel.from_config(keras_mm.MultiLabel(["x"], ";", 0.3).get_config())
+    again = keras_mm.MultiLabel.from_config(
+        keras_mm.MultiLabel(["x"], ";", 0.3).get_config()
+    )
     assert (again.names, again.separator, again.threshold) == (["x"], ";", 0.3)

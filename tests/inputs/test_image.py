@@ -89,13 +89,16 @@ def test_transparent_becomes_white(mode):
     got = decode_one(save(picture.convert(mode), "PNG"))
     assert (got[:6] == 255).all()
     grey = np.asarray(Pillow.fromarray(PIXELS).convert("L" if mode == "LA" else "RGB"))
-    np.testing.assert_array_equal(got[6:].reshape(6, 10, 3), np.broadcast_to(
-        grey[6:].reshape(6, 10, -1), (6, 10, 3)))
+    np.testing.assert_array_equal(
+        got[6:].reshape(6, 10, 3),
+        np.broadcast_to(grey[6:].reshape(6, 10, -1), (6, 10, 3)),
+    )
 
 
 def test_animated_gif_gives_its_first_frame():
     frames = [
-        Pillow.fromarray(random_pixels(seed, (12, 10))).quantize(64) for seed in range(5)
+        Pillow.fromarray(random_pixels(seed, (12, 10))).quantize(64)
+        for seed in range(5)
     ]
     encoded = save(frames[0], "GIF", save_all=True, append_images=frames[1:], loop=0)
     assert Pillow.open(io.BytesIO(encoded)).n_frames == 5
@@ -108,7 +111,9 @@ def test_one_pixel():
     for format in ("PNG", "BMP", "GIF"):
         got = decode_one(encode_picture([[[9, 8, 7]]], format))
         assert (got == [9, 8, 7]).all()
-    got = decode_one(encode_picture([[[9, 8, 7]]]), keras_mm.Image(8, pad_to_aspect_ratio=True))
+    got = decode_one(
+        encode_picture([[[9, 8, 7]]]), keras_mm.Image(8, pad_to_aspect_ratio=True)
+    )
     assert (got == [9, 8, 7]).all()
 
 
@@ -148,7 +153,9 @@ def test_preprocess_of_no_rows():
 def test_preprocess_runs_in_a_graph():
     import tensorflow as tf
 
-    run = tf.function(IMAGE.preprocess, input_signature=[tf.TensorSpec([None], tf.string)])
+    run = tf.function(
+        IMAGE.preprocess, input_signature=[tf.TensorSpec([None], tf.string)]
+    )
     raw = tf.constant([b"bad", encode_picture(PIXELS), b""])
     np.testing.assert_allclose(run(raw), IMAGE.preprocess(raw))
 
@@ -187,12 +194,16 @@ def test_arrays_that_are_no_picture(wrong, message):
     cells = column(PIXELS, wrong)
     with pytest.raises(ValueError, match=message) as error:
         IMAGE.to_raw(cells, "photo")
-    assert "row 1 (1 in all" in str(error.value) and "Received: photo=" in str(error.value)
+    assert "row 1 (1 in all" in str(error.value) and "Received: photo=" in str(
+        error.value
+    )
     assert IMAGE.to_raw(cells, "photo", bad="missing")[1] == b""
 
 
 def test_missing_cells():
-    cells = column(None, float("nan"), pd.NA, b"", "", np.full((2, 2, 3), np.nan), np.array([]))
+    cells = column(
+        None, float("nan"), pd.NA, b"", "", np.full((2, 2, 3), np.nan), np.array([])
+    )
     assert IMAGE.to_raw(cells).tolist() == [b""] * 7
 
 
@@ -208,8 +219,11 @@ def test_paths_stay_paths_unless_mixed(tmp_path):
 
 
 def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(
-        ">I", zlib.crc32(kind + data)
+    return (
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
     )
 
 
@@ -219,7 +233,10 @@ def png_bomb(width=20_000, height=20_000):
     data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", data)
+        + chunk(b"IEND", b"")
     )
 
 
@@ -244,7 +261,9 @@ BOMBS = {
     "bmp_upside_down": lambda: patched("BMP", 18, struct.pack("<ii", 20_000, -20_000)),
     "gif": lambda: gif_bomb((20_000, 20_000)),
     "gif_with_a_small_canvas": lambda: gif_bomb((10, 10)),
-    "png_of_many_more": lambda: patched("PNG", 16, struct.pack(">ii", 2**31 - 1, 2**31 - 1)),
+    "png_of_many_more": lambda: patched(
+        "PNG", 16, struct.pack(">ii", 2**31 - 1, 2**31 - 1)
+    ),
 }
 
 
@@ -295,7 +314,10 @@ def test_truncated(format):
 @pytest.mark.parametrize("format", FORMATS)
 def test_any_cut_costs_only_its_own_row(format):
     encoded = encode_picture(PIXELS, format)
-    cuts = [encoded[:length] for length in range(0, len(encoded), max(1, len(encoded) // 25))]
+    cuts = [
+        encoded[:length]
+        for length in range(0, len(encoded), max(1, len(encoded) // 25))
+    ]
     pixels, ok = IMAGE.decode([*cuts, encode_picture(PIXELS)])
     assert ok.numpy()[-1]
     np.testing.assert_array_equal(pixels[-1], PIXELS)
@@ -344,7 +366,9 @@ def test_files_that_are_missing_or_empty(tmp_path):
     good = tmp_path / "good.png"
     good.write_bytes(encode_picture(PIXELS))
     cells = column("good.png", "none.png", "empty.png", "text.png", "folder.png")
-    with pytest.raises(ValueError, match=r"rows 1, 2, 3, 4 \(4 in all.*Received: x='none.png'$"):
+    with pytest.raises(
+        ValueError, match=r"rows 1, 2, 3, 4 \(4 in all.*Received: x='none.png'$"
+    ):
         IMAGE.to_raw(cells, "x", base_dir=tmp_path)
     raw = IMAGE.to_raw(cells, "x", base_dir=tmp_path, bad="missing")
     assert [bool(value) for value in raw] == [True, False, False, False, False]
@@ -369,7 +393,9 @@ def test_config_round_trip():
     assert keras_mm.Image(7).size == (7, 7)
 
 
-@pytest.mark.parametrize("kwargs", [{"size": (0, 3)}, {"size": (3, 3, 3)}, {"augmentation": "wild"}])
+@pytest.mark.parametrize(
+    "kwargs", [{"size": (0, 3)}, {"size": (3, 3, 3)}, {"augmentation": "wild"}]
+)
 def test_wrong_arguments(kwargs):
     with pytest.raises(ValueError, match=f"Received: {next(iter(kwargs))}="):
         keras_mm.Image(**kwargs)

@@ -35,7 +35,12 @@ def words_of(text, lower=True):
         kind = unicodedata.category(c)
         name = unicodedata.name(c, "")
         alone = kind == "So" or name.startswith(
-            ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA LETTER", "KATAKANA LETTER")
+            (
+                "CJK UNIFIED",
+                "CJK COMPATIBILITY IDEOGRAPH",
+                "HIRAGANA LETTER",
+                "KATAKANA LETTER",
+            )
         )
         keep = kind[0] in "LMN" or kind == "So"
         if word and (alone or not keep):
@@ -55,7 +60,9 @@ def grams_of(words):
     for word in words:
         word = f"<{word}>"
         for width in WIDTHS:
-            characters |= {"#" + word[i : i + width] for i in range(len(word) - width + 1)}
+            characters |= {
+                "#" + word[i : i + width] for i in range(len(word) - width + 1)
+            }
     return pairs, characters
 
 
@@ -131,7 +138,11 @@ def test_ngrams_against_python(text):
     assert 0 not in ids[: len(there)]
 
 
-@given(st.lists(st.one_of(st.text(max_size=30), st.binary(max_size=12)), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.one_of(st.text(max_size=30), st.binary(max_size=12)), min_size=1, max_size=5
+    )
+)
 def test_anything_gives_ids_in_range(texts):
     raw = [t if isinstance(t, bytes) else t.encode("utf-8", "ignore") for t in texts]
     for text in (WORDS, NGRAMS):
@@ -151,7 +162,9 @@ def test_rows_do_not_depend_on_their_neighbours(texts):
     for text in (WORDS, NGRAMS):
         together = text.preprocess(texts).numpy()
         for row, value in enumerate(texts):
-            np.testing.assert_array_equal(text.preprocess([value]).numpy()[0], together[row])
+            np.testing.assert_array_equal(
+                text.preprocess([value]).numpy()[0], together[row]
+            )
 
 
 @pytest.mark.parametrize("text", [WORDS, NGRAMS], ids=["words", "ngrams"])
@@ -183,14 +196,18 @@ def test_runs_in_a_graph():
     import tensorflow as tf
 
     for text in (WORDS, NGRAMS):
-        run = tf.function(text.preprocess, input_signature=[tf.TensorSpec([None], tf.string)])
+        run = tf.function(
+            text.preprocess, input_signature=[tf.TensorSpec([None], tf.string)]
+        )
         raw = tf.constant(TEXTS + [""])
         np.testing.assert_array_equal(run(raw), text.preprocess(raw))
 
 
 def test_invalid_utf8_is_refused_or_missing():
     column = pd.Series(["fine", b"caf\xe9", "\ud800", b"caf\xc3\xa9"], dtype=object)
-    with pytest.raises(ValueError, match=r"rows 1, 2 \(2 in all.*Received: title=b'caf"):
+    with pytest.raises(
+        ValueError, match=r"rows 1, 2 \(2 in all.*Received: title=b'caf"
+    ):
         TEXT.to_raw(column, "title")
     raw = TEXT.to_raw(column, "title", bad="missing")
     assert raw.tolist() == [b"fine", b"", b"", "café".encode()]
@@ -213,7 +230,9 @@ def test_vocabulary_size_includes_padding_and_unknown():
 def test_texts_without_words_can_be_adapted_to():
     text = adapted(["...", "?!"])
     for tokens in ("words", "ngrams"):
-        assert text.with_tokens(tokens).preprocess(["bird", ""]).numpy()[:, 0].tolist() == [1, 0]
+        assert text.with_tokens(tokens).preprocess(["bird", ""]).numpy()[
+            :, 0
+        ].tolist() == [1, 0]
 
 
 def test_config_round_trip():
@@ -224,7 +243,12 @@ def test_config_round_trip():
 
 @pytest.mark.parametrize(
     "kwargs",
-    [{"tokens": "letters"}, {"standardize": "upper"}, {"sequence_length": 0}, {"vocabulary_size": 1}],
+    [
+        {"tokens": "letters"},
+        {"standardize": "upper"},
+        {"sequence_length": 0},
+        {"vocabulary_size": 1},
+    ],
 )
 def test_wrong_arguments(kwargs):
     with pytest.raises(ValueError, match=f"Received: {next(iter(kwargs))}="):

@@ -58,7 +58,10 @@ def test_every_subset_of_modalities(fusion, missing_token):
     table = make_table(16, missing=False)
     schema = small_schema(table)
     model = small_model(
-        schema, fusion=FUSIONS[fusion](), missing_token=missing_token, modality_dropout=0.5
+        schema,
+        fusion=FUSIONS[fusion](),
+        missing_token=missing_token,
+        modality_dropout=0.5,
     )
     rows = []
     for row, kept in enumerate(itertools.product([False, True], repeat=4)):
@@ -72,7 +75,9 @@ def test_every_subset_of_modalities(fusion, missing_token):
     assert np.isfinite(together).all()
     np.testing.assert_allclose(together.sum(1), 1, atol=1e-5)
     for row in (0, 5):
-        np.testing.assert_allclose(predict(model, rows[row])[0], together[row], atol=1e-5)
+        np.testing.assert_allclose(
+            predict(model, rows[row])[0], together[row], atol=1e-5
+        )
 
 
 def test_whole_columns_may_be_missing():
@@ -100,10 +105,14 @@ def test_nothing_foreign_changes_a_prediction(table, text):
     schema = small_schema(table)
     model = small_model(schema, encoders=encoders, fusion=FUSIONS["attention"]())
     expected = predict(model, table)
-    other = table.assign(extra="x", more=np.arange(24))[["extra", *table.columns[::-1], "more"]]
+    other = table.assign(extra="x", more=np.arange(24))[
+        ["extra", *table.columns[::-1], "more"]
+    ]
     other.index = [3] * 24
     np.testing.assert_allclose(predict(model, other), expected, atol=1e-6)
-    np.testing.assert_allclose(predict(model, other.drop(columns="category")), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        predict(model, other.drop(columns="category")), expected, atol=1e-6
+    )
     # Batches of another size, rows in another order.
     np.testing.assert_allclose(predict(model, table, batch_size=5), expected, atol=1e-5)
     backwards = predict(model, table[::-1])[::-1]
@@ -147,7 +156,9 @@ def test_it_learns():
     assert model.evaluate(table, verbose=0, return_dict=True)["accuracy"] > 0.9
     for name in ("image", "text"):
         others = [other for other in NAMES if other != name]
-        score = model.evaluate(hide(table, others), verbose=0, return_dict=True)["accuracy"]
+        score = model.evaluate(hide(table, others), verbose=0, return_dict=True)[
+            "accuracy"
+        ]
         assert score > 0.6, name
 
 
@@ -158,11 +169,21 @@ def test_encoders_are_reachable(table):
     assert model.output_names == ["category"] or model.layers[-1].name == "category"
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a large LSTM, once")
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a large LSTM, once"
+)
 def test_textbook_model():
     model = keras_mm.build_classifier()
     kinds = [type(part).__name__ for part in model.layers]
-    for kind in ("Conv2D", "MaxPooling2D", "Flatten", "Embedding", "LSTM", "Concatenate", "Dense"):
+    for kind in (
+        "Conv2D",
+        "MaxPooling2D",
+        "Flatten",
+        "Embedding",
+        "LSTM",
+        "Concatenate",
+        "Dense",
+    ):
         assert kinds.count(kind) == 1
     assert [tuple(t.shape) for t in model.inputs] == [(None, 224, 224, 3), (None, 100)]
     assert model.output_shape == (None, 10)
@@ -223,19 +244,35 @@ def test_a_dict_of_inputs_takes_arrays():
     model.compile("adam", loss=model.loss, metrics=["accuracy"])
     one_hot = model.evaluate(arrays(), np.eye(3)[y], verbose=0)
     np.testing.assert_allclose(sparse, one_hot, rtol=1e-5)
-    regressor = keras_mm.build_regressor({"size": keras_mm.Number(), "more": keras_mm.Number()})
-    regressor.fit({"size": np.ones((4, 1)), "more": np.ones((4, 1))}, np.ones(4), verbose=0)
+    regressor = keras_mm.build_regressor(
+        {"size": keras_mm.Number(), "more": keras_mm.Number()}
+    )
+    regressor.fit(
+        {"size": np.ones((4, 1)), "more": np.ones((4, 1))}, np.ones(4), verbose=0
+    )
     with pytest.raises(ValueError, match="Received: num_classes=None"):
         keras_mm.build_classifier(inputs_of_arrays())
 
 
 BAD = {
     "rank": ({"image": np.zeros((6, 12, 12))}, "table|shape"),
-    "shape": ({"image": np.zeros((6, 9, 12, 3), "float32")}, r"shape \('rows', 12, 12, 3\).*Received: image of shape"),
-    "range": ({"image": np.full((6, 12, 12, 3), 200.0)}, "between 0 and 1.*Received: image with pixels up to 200"),
-    "ids": ({"text": np.full((6, 5), 30)}, "between 0 and 29.*Received: text from 30 to 30"),
+    "shape": (
+        {"image": np.zeros((6, 9, 12, 3), "float32")},
+        r"shape \('rows', 12, 12, 3\).*Received: image of shape",
+    ),
+    "range": (
+        {"image": np.full((6, 12, 12, 3), 200.0)},
+        "between 0 and 1.*Received: image with pixels up to 200",
+    ),
+    "ids": (
+        {"text": np.full((6, 5), 30)},
+        "between 0 and 29.*Received: text from 30 to 30",
+    ),
     "negative": ({"kind": np.full((6, 1), -1)}, "Received: kind from -1"),
-    "floats": ({"text": np.zeros((6, 5))}, "whole numbers.*Received: text of dtype float64"),
+    "floats": (
+        {"text": np.zeros((6, 5))},
+        "whole numbers.*Received: text of dtype float64",
+    ),
     "strings": ({"size": np.full((6, 1), "x")}, "Received: size of dtype <U1"),
     "rows": ({"size": np.zeros((5, 1))}, "same number of rows.*Received: rows="),
 }
@@ -243,7 +280,9 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_arrays(name):
-    model = keras_mm.build_classifier(inputs_of_arrays(), num_classes=3, encoders=ARRAY_ENCODERS)
+    model = keras_mm.build_classifier(
+        inputs_of_arrays(), num_classes=3, encoders=ARRAY_ENCODERS
+    )
     wrong, message = BAD[name]
     x = {**arrays(), **wrong}
     with pytest.raises(ValueError, match=message):
@@ -289,9 +328,12 @@ def test_binary(table):
 def test_multi_label(table):
     table["tags"] = ["red|round", "", "round"] * 8
     schema = keras_mm.Schema(
-        {"price": keras_mm.Number(), "shop": keras_mm.Category()}, {"tags": keras_mm.MultiLabel()}
+        {"price": keras_mm.Number(), "shop": keras_mm.Category()},
+        {"tags": keras_mm.MultiLabel()},
     ).adapt(table)
-    model = keras_mm.build_classifier(schema, seed=0, optimizer=keras.optimizers.Adam(0.05))
+    model = keras_mm.build_classifier(
+        schema, seed=0, optimizer=keras.optimizers.Adam(0.05)
+    )
     history = model.fit(table, epochs=25, verbose=0).history
     assert {"f1_score", "auc", "loss"} <= set(history)
     assert history["loss"][-1] < history["loss"][0]
@@ -304,8 +346,12 @@ def test_regression_is_in_the_targets_own_unit():
     random = np.random.default_rng(0)
     area = random.uniform(50, 150, 60)
     table = pd.DataFrame({"area": area, "price": 1e5 + 2000 * area})
-    schema = keras_mm.Schema({"area": keras_mm.Number()}, {"price": keras_mm.Number()}).adapt(table)
-    model = keras_mm.build_regressor(schema, seed=0, optimizer=keras.optimizers.Adam(0.02))
+    schema = keras_mm.Schema(
+        {"area": keras_mm.Number()}, {"price": keras_mm.Number()}
+    ).adapt(table)
+    model = keras_mm.build_regressor(
+        schema, seed=0, optimizer=keras.optimizers.Adam(0.02)
+    )
     # A fresh model answers about the mean, not about 0.
     assert 1e5 < predict(model, table).mean() < 5e5
     # The loss is in squared units, too: Adam does not mind.
@@ -325,7 +371,9 @@ def test_a_class_with_one_row_and_a_constant_column(table):
     table.loc[23, "category"] = "rare"
     table["weight"] = 1.0
     model = small_model(small_schema(table))
-    assert np.isfinite(model.fit(table, class_weight="balanced", verbose=0).history["loss"]).all()
+    assert np.isfinite(
+        model.fit(table, class_weight="balanced", verbose=0).history["loss"]
+    ).all()
 
 
 def test_class_weight_is_a_sample_weight(table):
@@ -390,7 +438,9 @@ def test_fit_refuses(table):
 def test_target_beside_the_table(table):
     model = small_model(small_schema(table))
     expected = model.evaluate(table, verbose=0)
-    got = model.evaluate(table.drop(columns="category"), table["category"].tolist(), verbose=0)
+    got = model.evaluate(
+        table.drop(columns="category"), table["category"].tolist(), verbose=0
+    )
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
@@ -413,8 +463,12 @@ def test_bad_pictures(table):
     with pytest.raises(ValueError, match=r"row 5 .*Received: image="):
         model.fit(table, verbose=0)
     model.fit(table, bad="missing", verbose=0)
-    as_none = table.assign(image=[v if i != 5 else None for i, v in enumerate(table["image"])])
-    np.testing.assert_allclose(predict(model, table, bad="missing"), predict(model, as_none))
+    as_none = table.assign(
+        image=[v if i != 5 else None for i, v in enumerate(table["image"])]
+    )
+    np.testing.assert_allclose(
+        predict(model, table, bad="missing"), predict(model, as_none)
+    )
 
 
 # --- builders' errors ----------------------------------------------------------
@@ -423,16 +477,35 @@ def test_bad_pictures(table):
 def test_builders_refuse():
     table = make_table(missing=False)
     schema = small_schema(table)
-    number = keras_mm.Schema({"price": keras_mm.Number()}, {"weight": keras_mm.Number()}).adapt(table)
-    fresh = keras_mm.Schema({"text": keras_mm.Text()}, {"category": keras_mm.ClassLabel(3)})
+    number = keras_mm.Schema(
+        {"price": keras_mm.Number()}, {"weight": keras_mm.Number()}
+    ).adapt(table)
+    fresh = keras_mm.Schema(
+        {"text": keras_mm.Text()}, {"category": keras_mm.ClassLabel(3)}
+    )
     for build, message in (
-        (lambda: keras_mm.build_classifier(number), "build_regressor.*Received: targets="),
-        (lambda: keras_mm.build_regressor(schema), "build_classifier.*Received: targets="),
+        (
+            lambda: keras_mm.build_classifier(number),
+            "build_regressor.*Received: targets=",
+        ),
+        (
+            lambda: keras_mm.build_regressor(schema),
+            "build_classifier.*Received: targets=",
+        ),
         (lambda: keras_mm.build_classifier(fresh), "schema.adapt"),
         (lambda: keras_mm.build_classifier([1]), "Received: list"),
-        (lambda: keras_mm.build_classifier(schema, fusion="magic"), "Received: fusion='magic'"),
-        (lambda: keras_mm.build_classifier(schema, encoders={"image": "lstm"}), "Received: encoder='lstm'"),
-        (lambda: keras_mm.build_classifier(schema, encoders={"imgae": "cnn"}), r"Received: encoders=\['imgae'\]"),
+        (
+            lambda: keras_mm.build_classifier(schema, fusion="magic"),
+            "Received: fusion='magic'",
+        ),
+        (
+            lambda: keras_mm.build_classifier(schema, encoders={"image": "lstm"}),
+            "Received: encoder='lstm'",
+        ),
+        (
+            lambda: keras_mm.build_classifier(schema, encoders={"imgae": "cnn"}),
+            r"Received: encoders=\['imgae'\]",
+        ),
     ):
         with pytest.raises(ValueError, match=f"(?s){message}"):
             build()
@@ -470,12 +543,15 @@ class FusionModel(keras.Model):
 
 
 def fusion_function(tokens, masks):
-    return layers.Concatenate()([layers.GlobalMaxPooling1D()(token) for token in tokens])
+    return layers.Concatenate()(
+        [layers.GlobalMaxPooling1D()(token) for token in tokens]
+    )
 
 
 def backbone():
     return keras.Sequential(
-        [keras.Input((16, 16, 3)), layers.Conv2D(3, 3, strides=4), layers.Flatten()], name="mine"
+        [keras.Input((16, 16, 3)), layers.Conv2D(3, 3, strides=4), layers.Flatten()],
+        name="mine",
     )
 
 
@@ -498,7 +574,11 @@ def test_own_fusions(table, fusion, tmp_path):
     ids=["model", "layer", "function"],
 )
 def test_own_encoders(table, encoder, tmp_path):
-    encoders = {**small_encoders(), "image": encoder(), "text": layers.Embedding(202, 3)}
+    encoders = {
+        **small_encoders(),
+        "image": encoder(),
+        "text": layers.Embedding(202, 3),
+    }
     model = small_model(small_schema(table), encoders=encoders)
     assert np.isfinite(model.fit(table, verbose=0).history["loss"]).all()
     model.save(tmp_path / "m.keras")
@@ -512,7 +592,10 @@ def test_own_encoders(table, encoder, tmp_path):
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_keras_file(fusion, table, tmp_path):
     model = small_model(
-        small_schema(table), fusion=FUSIONS[fusion](), modality_dropout=0.2, missing_token=True
+        small_schema(table),
+        fusion=FUSIONS[fusion](),
+        modality_dropout=0.2,
+        missing_token=True,
     )
     model.fit(table, verbose=0)
     model.save(tmp_path / "m.keras")
@@ -530,9 +613,14 @@ def test_a_fresh_process_needs_only_the_import(table, tmp_path):
     layer = keras.Sequential([layers.RandomFlip("horizontal")])
     schema = small_schema(table)
     schema.inputs["image"].augmentation = layer
-    encoders = {**small_encoders(), "image": keras_mm.encoders.ResidualCNN((32,), units=4)}
+    encoders = {
+        **small_encoders(),
+        "image": keras_mm.encoders.ResidualCNN((32,), units=4),
+    }
     encoders["text"] = keras_mm.encoders.LSTM(2, embedding_dim=2, bidirectional=True)
-    model = small_model(schema, encoders=encoders, fusion=FUSIONS["gated"](), label_smoothing=0.1)
+    model = small_model(
+        schema, encoders=encoders, fusion=FUSIONS["gated"](), label_smoothing=0.1
+    )
     model.fit(table, verbose=0)
     model.save(tmp_path / "m.keras")
     table.to_parquet(tmp_path / "t.parquet")
@@ -542,8 +630,12 @@ def test_a_fresh_process_needs_only_the_import(table, tmp_path):
         f"got = model.predict({str(tmp_path / 't.parquet')!r}, verbose=0)\n"
         f"numpy.save({str(tmp_path / 'got.npy')!r}, got)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ, timeout=120)
-    np.testing.assert_allclose(np.load(tmp_path / "got.npy"), predict(model, table), atol=1e-5)
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env=os.environ, timeout=120
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "got.npy"), predict(model, table), atol=1e-5
+    )
 
 
 def rewritten(source, target, change):
@@ -622,7 +714,10 @@ def test_truncated_model_file(table, tmp_path):
 
 def test_clipart(clipart):
     schema = keras_mm.Schema(
-        {"image": keras_mm.Image((24, 24)), "text": keras_mm.Text(8, vocabulary_size=500)},
+        {
+            "image": keras_mm.Image((24, 24)),
+            "text": keras_mm.Text(8, vocabulary_size=500),
+        },
         {"category": keras_mm.ClassLabel()},
     ).adapt(clipart)
     encoders = {
@@ -642,9 +737,13 @@ def test_uint8_pictures_are_a_table():
     x = {"image": pixels, "text": ["a b", "b c", None, "c", "d", "a"]}
     y = ["u", "v"] * 3
     schema = keras_mm.Schema(
-        {"image": keras_mm.Image((12, 10)), "text": keras_mm.Text(4)}, {"y": keras_mm.ClassLabel()}
+        {"image": keras_mm.Image((12, 10)), "text": keras_mm.Text(4)},
+        {"y": keras_mm.ClassLabel()},
     ).adapt({**x, "y": y})
-    encoders = {"image": keras_mm.encoders.CNN(2), "text": keras_mm.encoders.NGrams(units=2)}
+    encoders = {
+        "image": keras_mm.encoders.CNN(2),
+        "text": keras_mm.encoders.NGrams(units=2),
+    }
     model = keras_mm.build_classifier(schema, encoders=encoders)
     model.fit(x, y, verbose=0)
     assert predict(model, x).shape == (6, 2)

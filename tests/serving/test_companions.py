@@ -214,7 +214,9 @@ def test_guide_names_every_input_output_and_file(exported):
 
 
 def test_writing_again_replaces(exported, schema, requests):
-    before = {name: read(exported, name) for name in os.listdir(exported) if "." in name}
+    before = {
+        name: read(exported, name) for name in os.listdir(exported) if "." in name
+    }
     write_companions(str(exported), "toy", str(exported / "1"), schema, requests)
     assert before == {name: read(exported, name) for name in before}
 

@@ -1,0 +1,46 @@
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class OrientedGradients(keras.initializers.Initializer):
+    """A 3 x 3 convolution kernel of edge filters, one for each direction.
+
+    Filter k answers to brightness that rises in the direction `2 pi k / n`:
+    `cos * Sobel_x + sin * Sobel_y`, averaged over the channels.
+
+    Examples:
+
+    >>> kernel = keras_mm.encoders.OrientedGradients()((3, 3, 3, 16))
+
+    Reference:
+        Dalal and Triggs 2005, "Histograms of Oriented Gradients for Human
+        Detection"; Sobel's operator, divided by 8.
+    """
+
+    def __call__(self, shape, dtype=None):
+        """Kernel of shape `(3, 3, channels, directions)`."""
+        if tuple(shape[:2]) != (3, 3):
+            raise ValueError(
+                f"Oriented gradients are 3 x 3 filters. Received: shape={shape}"
+            )
+        channels, directions = shape[2:]
+        rising = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+        filters = []
+        for index in range(directions):
+            angle = 2 * math.pi * index / directions
+            cos, sin = math.cos(angle), math.sin(angle)
+            filters.append(
+                [
+                    [
+                        (cos * rising[row][column] + sin * rising[column][row]) / 8
+                        for column in range(3)
+                    ]
+                    for row in range(3)
+                ]
+            )
+        kernel = ops.transpose(ops.convert_to_tensor(filters, dtype), (1, 2, 0))
+        kernel = ops.expand_dims(kernel, 2) / channels
+        return ops.repeat(kernel, channels, axis=2)
