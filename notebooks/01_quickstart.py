@@ -17,16 +17,15 @@
 # some nothing ("Untitled 02"), and then the picture has to. We train one model on both, look at where it errs, see what it still
 # knows when one of the two is missing, and export it so that a server answers raw JPEG bytes and text.
 
-# %%
+# %% tags=["remove_output"]
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import logging
 
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
 import keras_mm
 
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 # %matplotlib inline
 
 # %% [markdown]

@@ -17,19 +17,18 @@
 # the text, a concatenation, a classifier. `keras_mm.build_classifier()` without any argument is that model, made of stock Keras
 # layers. We read it, train it on arrays as the tutorials do, see how far it gets, and export it.
 
-# %%
+# %% tags=["remove_output"]
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import logging
-
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 import keras
 import numpy as np
 
 import keras_mm
 
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 # %matplotlib inline
 
 # %%

@@ -4,6 +4,7 @@ python saved_models/make.py
 """
 
 import os
+import shutil
 
 import keras_mm
 
@@ -34,6 +35,7 @@ def main():
         callbacks=keras_mm.training.callbacks(patience=8),
     )
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clipart")
+    shutil.rmtree(folder, ignore_errors=True)
     keras_mm.export(model, folder, rows=validation)
 
 

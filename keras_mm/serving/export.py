@@ -103,8 +103,9 @@ def write_saved_model(model, path):
         raw = verification_rows(schema)
         for name, value in schema.inputs.items():
             value.decode(tf.constant(raw[name][:1].tolist(), value.raw_dtype))
+    # Endpoints track the variables that they use; tracking the model as well
+    # would write each of them twice.
     archive = keras.export.ExportArchive()
-    archive.track(model)
     for value in schema.inputs.values():
         for table in tables_of(value):
             archive.track(table)
