@@ -68,7 +68,7 @@ def _parser():
     train.add_argument("--split-by", metavar="COLUMN", help="train, val or test a row")
     train.add_argument("--groups", metavar="COLUMN", help="rows to keep together")
     train.add_argument("--output", default="model.keras", help="file for the model")
-    train.add_argument("--fusion", default="concat", help="name of the fusion")
+    train.add_argument("--fusion", default="gated", help="name of the fusion")
     train.add_argument("--image-size", type=int, default=96, help="pixels a side")
     train.add_argument("--epochs", type=_positive, default=60, help="at the most")
     train.add_argument("--batch-size", type=_positive, default=32)
@@ -160,9 +160,11 @@ def _train(options):
         train, validation = parts[:2]
         test = parts[2] if len(parts) > 2 and test is None else test
     else:
-        stratify = None
-        if options.target in table and table[options.target].nunique() <= 100:
-            stratify = options.target
+        # Classes can be dealt out evenly, numbers cannot.
+        values = table.get(options.target)
+        counts = None if values is None else values.astype(str).value_counts()
+        few = counts is not None and len(counts) <= min(100, len(table) / 2)
+        stratify = options.target if few else None
         train, validation = keras_mm.data.split(
             table,
             fractions=(0.8, 0.2),
@@ -170,7 +172,11 @@ def _train(options):
             stratify=stratify,
             seed=options.seed,
         )
-        print(f"Split at random: {len(train)} training, {len(validation)} validation")
+        kept = f" (each {options.groups} in one part)" if options.groups else ""
+        print(
+            f"Split at random{kept}: {len(train)} training, {len(validation)} "
+            "validation rows"
+        )
     aside = [name for name in (options.split_by, options.groups) if name]
     schema = keras_mm.infer_schema(
         train,

@@ -73,6 +73,11 @@ def _folds(table, groups, stratify, seed, most=20):
     units = len(table) if group is None else group.nunique()
     count = min(most, units)
     if label is not None:
+        if label.value_counts().max() < 2:
+            raise ValueError(
+                "Every row has another value in the column to stratify by: leave "
+                f"`stratify` out. Received: stratify={stratify!r}"
+            )
         # A class must be able to reach every fold, or nearly.
         count = max(2, min(count, int(label.value_counts().max())))
     if count < 2:

@@ -13,8 +13,8 @@ from .model import MultimodalModel
 def build_model(
     schema,
     encoders=None,
-    fusion="concat",
-    modality_dropout=0.0,
+    fusion="gated",
+    modality_dropout=0.3,
     missing_token=False,
     hidden_units=None,
     dropout=0.0,
@@ -68,6 +68,9 @@ def build_model(
         tokens, masks = fusion_room.MissingToken(name="missing_token")(tokens, masks)
     if getattr(fusion, "weights_kind", None):
         fused, _ = fusion(tokens, masks, return_weights=True)
+    elif isinstance(fusion, keras.Model):
+        # A model takes one structure, where a layer takes two arguments.
+        fused = fusion([tokens, masks])
     else:
         fused = fusion(tokens, masks)
     if getattr(fusion, "name", None) != "fusion":

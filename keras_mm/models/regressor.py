@@ -5,8 +5,8 @@ from .build import as_schema, build_model
 def build_regressor(
     schema,
     encoders=None,
-    fusion="concat",
-    modality_dropout=0.0,
+    fusion="gated",
+    modality_dropout=0.3,
     missing_token=False,
     hidden_units=64,
     dropout=0.0,

@@ -318,3 +318,9 @@ def test_numbers_as_text_can_be_numbers():
         {"n": keras_mm.Number()}, {"y": keras_mm.ClassLabel()}
     ).adapt(table)
     assert schema.inputs["n"].mean == 1.75
+
+
+def test_stratifying_by_numbers_is_refused():
+    table = pd.DataFrame({"price": np.arange(20.0)})
+    with pytest.raises(ValueError, match="Received: stratify='price'"):
+        keras_mm.data.split(table, stratify="price")

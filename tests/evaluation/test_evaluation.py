@@ -1,0 +1,117 @@
+"""Scores against formulas computed another way, and pictures that are drawn."""
+
+import numpy as np
+import pytest
+
+import keras_mm
+from keras_mm import evaluation
+
+from ..helpers import make_table, small_model, small_schema
+
+
+@pytest.fixture(scope="module")
+def trained():
+    table = make_table(24, missing=False)
+    model = small_model(small_schema(table), modality_dropout=0.0)
+    history = model.fit(table, validation_data=table, epochs=2, verbose=0)
+    return model, table, history
+
+
+def test_class_scores(trained):
+    model, table, _ = trained
+    scores = evaluation.score(model, table)
+    names = np.array(model.schema.target.names)
+    predicted = names[model.predict(table, verbose=0).argmax(axis=1)]
+    truth = table.category.to_numpy()
+    recalls, f1s = [], []
+    for name in names:
+        hit = np.sum((predicted == name) & (truth == name))
+        recall = hit / np.sum(truth == name)
+        precision = hit / max(np.sum(predicted == name), 1)
+        recalls.append(recall)
+        f1s.append(2 * precision * recall / max(precision + recall, 1e-12))
+    assert scores["accuracy"] == pytest.approx(np.mean(predicted == truth))
+    assert scores["macro_recall"] == pytest.approx(np.mean(recalls))
+    assert scores["macro_f1"] == pytest.approx(np.mean(f1s))
+
+
+def test_withheld_is_missing(trained):
+    model, table, _ = trained
+    hidden = table.assign(image=None)
+    expected = model.predict(hidden, verbose=0)
+    got = evaluation.predict_without(model, table, ["image"])
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert not np.allclose(got, model.predict(table, verbose=0))
+    with pytest.raises(ValueError, match="no column 'sound'"):
+        evaluation.score(model, table, withhold=["sound"])
+
+
+def test_a_class_without_rows_does_not_count(trained):
+    model, table, _ = trained
+    some = table[table.category != "apple"]
+    scores = evaluation.score(model, some)
+    predicted = model.predict(some, verbose=0).argmax(axis=1)
+    truth = model.schema.target.encode(some.category)
+    recalls = [np.mean(predicted[truth == label] == label) for label in (1, 2)]
+    assert scores["macro_recall"] == pytest.approx(np.mean(recalls))
+
+
+def test_number_and_label_scores():
+    table = make_table(24, missing=False)[["price", "shop"]]
+    rows = table.assign(cost=table.price * 2 + 1)
+    schema = keras_mm.Schema(
+        {"price": keras_mm.Number(), "shop": keras_mm.Category()},
+        {"cost": keras_mm.Number()},
+    ).adapt(rows)
+    model = keras_mm.build_regressor(schema, seed=0)
+    predicted = model.predict(rows, verbose=0).ravel()
+    errors = predicted - rows.cost.to_numpy()
+    scores = evaluation.score(model, rows)
+    assert scores["mean_absolute_error"] == pytest.approx(
+        np.abs(errors).mean(), rel=1e-4
+    )
+    assert scores["root_mean_squared_error"] == pytest.approx(
+        np.sqrt((errors**2).mean()), rel=1e-4
+    )
+    assert scores["r2"] == pytest.approx(
+        1 - (errors**2).sum() / ((rows.cost - rows.cost.mean()) ** 2).sum(), rel=1e-3
+    )
+
+    tags = table.assign(tags=["red|round", "red", ""] * 8)
+    schema = keras_mm.Schema(
+        {"price": keras_mm.Number()}, {"tags": keras_mm.MultiLabel()}
+    ).adapt(tags)
+    model = keras_mm.build_classifier(schema, seed=0)
+    chosen = model.predict(tags, verbose=0) >= 0.5
+    truth = schema.target.encode(tags.tags) > 0
+    exact = np.mean((chosen == truth).all(axis=1))
+    assert evaluation.score(model, tags)["exact_match"] == pytest.approx(exact)
+
+
+def test_frame(trained):
+    model, table, _ = trained
+    predicted = model.predict(table, verbose=0)
+    frame = evaluation.to_frame(predicted, model.schema)
+    names = model.schema.target.names
+    assert list(frame.columns) == ["category", *(f"category_{n}" for n in names)]
+    assert frame.category.tolist() == [names[i] for i in predicted.argmax(axis=1)]
+
+
+def test_pictures(trained, tmp_path):
+    model, table, history = trained
+    curves = evaluation.plot_history({"small": history})
+    lines = curves.axes[0].get_lines()
+    np.testing.assert_allclose(lines[0].get_ydata(), history.history["loss"])
+    np.testing.assert_allclose(lines[1].get_ydata(), history.history["val_loss"])
+    confusion = evaluation.plot_confusion(model, table)
+    counts = [int(text.get_text()) for text in confusion.axes[0].texts]
+    assert sum(counts) == len(table)
+    withheld = table.copy()
+    withheld["image"] = withheld["image"].astype(object)
+    withheld.loc[0, "image"] = None
+    sheet = evaluation.plot_predictions(model, withheld, count=24)
+    titles = [axes.get_title() for axes in sheet.axes]
+    assert len([title for title in titles if title]) == 24
+    for index, figure in enumerate((curves, confusion, sheet)):
+        figure.savefig(tmp_path / f"{index}.png")
+        assert (tmp_path / f"{index}.png").stat().st_size > 5000

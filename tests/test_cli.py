@@ -1,0 +1,115 @@
+"""The command: train, evaluate, predict, export, inspect; exit codes."""
+
+import json
+
+import keras
+import pandas as pd
+import pytest
+
+from keras_mm.cli import main
+
+from .helpers import make_table
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="one backend is enough"
+)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with a table of picture files, and a model trained on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    table = make_table(40, missing=False)
+    for row, encoded in enumerate(table.image):
+        (folder / f"{row}.img.png").write_bytes(encoded)
+    table["image"] = [f"{row}.img.png" for row in range(len(table))]
+    table["code"] = [f"c{row:03d}" for row in range(len(table))]
+    table.to_csv(folder / "table.csv", index=False)
+    code = main(
+        ["train", str(folder / "table.csv"), "--target", "category"]
+        + ["--epochs", "1", "--image-size", "16"]
+        + ["--output", str(folder / "out" / "model.keras")]
+    )
+    assert code == 0
+    return folder
+
+
+def test_train_says_what_it_decided(work, capsys):
+    main(
+        ["train", str(work / "table.csv"), "--target", "price", "--epochs", "1"]
+        + ["--inputs", "text,shop", "--output", str(work / "price.keras")]
+    )
+    out = capsys.readouterr().out
+    assert "-> Number" in out and "shop  " in out and "image" not in out
+    assert "mean_absolute_error" in out
+
+
+def test_evaluate_and_predict(work, capsys):
+    model = str(work / "out" / "model.keras")
+    table = str(work / "table.csv")
+    assert main(["evaluate", model, table, "--withhold", "image"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    answers = work / "answers.csv"
+    assert main(["predict", model, table, "--output", str(answers)]) == 0
+    frame = pd.read_csv(answers)
+    assert len(frame) == 40
+    assert set(frame.category) <= {"apple", "basil", "cloud"}
+
+
+def test_export_inspect_and_predict_alike(work, capsys):
+    model, folder = str(work / "out" / "model.keras"), str(work / "served")
+    assert main(["export", model, folder]) == 0
+    assert main(["inspect", folder]) == 0
+    out = capsys.readouterr().out
+    assert "serving_default" in out and "<- image: string" in out
+    assert main(["inspect", folder, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["serving_default"]["inputs"]["price"]["dtype"] == "float32"
+    assert main(["inspect", model]) == 0
+    assert "ClassLabel, 3 classes" in capsys.readouterr().out
+    table = str(work / "table.csv")
+    frames = []
+    for source in (model, folder):
+        file = work / "some.csv"
+        assert main(["predict", source, table, "--output", str(file)]) == 0
+        frames.append(pd.read_csv(file))
+    assert frames[0].category.tolist() == frames[1].category.tolist()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["train", "nowhere.csv", "--target", "x"], "no such file"),
+        (["evaluate", "nowhere.keras", "nowhere.csv"], "no such model file"),
+        (["inspect", "nowhere"], "no such model file"),
+        (["export", "nowhere.keras", "out"], "no such model file"),
+    ],
+)
+def test_files_that_are_not_there(arguments, said, capsys):
+    assert main(arguments) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_bad_rows_are_an_error_with_their_numbers(work, capsys):
+    table = pd.read_csv(work / "table.csv")
+    table.loc[3, "image"] = "gone.png"
+    table.to_csv(work / "bad.csv", index=False)
+    arguments = ["predict", str(work / "out" / "model.keras"), str(work / "bad.csv")]
+    assert main(arguments) == 1
+    assert "row 3" in capsys.readouterr().err
+    assert main([*arguments, "--bad", "missing"]) == 0
+
+
+def test_usage_errors_exit_with_2():
+    for arguments in ([], ["train"], ["nonsense"], ["train", "t", "--epochs", "0"]):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["", "demo", "train", "predict", "inspect"])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as error:
+        main([*command.split(), "--help"])
+    assert error.value.code == 0
+    assert "--help" in capsys.readouterr().out
