@@ -95,16 +95,29 @@ def test_residual_cnn_parameters():
     model = room.ResidualCNN((4, 6), units=5, dropout=0.0).build(
         {"image": image()}, "e"
     )
-    # A dozen formulas, one per layer: kernels without bias, four per channel of
-    # a normalisation, two of which are trained.
-    norm, width, expected = 0, 4, 27 * 4
-    norm += 4
+    # Kernels without bias; a normalisation has four weights a channel.
+    stem = 27 * 16 + (3 * 16 + 16) + 4 * 32
+    blocks, width = 0, 32
     for filters in (4, 6):
-        expected += width * filters + 9 * width * filters + 9 * filters * filters
-        norm += 3 * filters
+        blocks += width * filters + 9 * width * filters + 9 * filters * filters
+        blocks += 2 * 4 * filters
         width = filters
-    expected += 4 * norm + 6 * 5 + 5
-    assert model.count_params() == expected
+    # 16 cells a side are halved by each of the two blocks.
+    last = 4 * 4 * 6 * 5 + 4 * 5
+    assert model.count_params() == stem + blocks + last
+
+
+def test_stem_finds_edges_by_direction():
+    """A step that rises to the right: cos(angle), where that is positive."""
+    kernel = numpy([room.OrientedGradients()((3, 3, 2, 8))])[0]
+    assert kernel.shape == (3, 3, 2, 8)
+    step = np.zeros((3, 3, 2))
+    step[:, 1:] = 1.0
+    answer = np.einsum("ijc,ijck->k", step, kernel)
+    angles = 2 * np.pi * np.arange(8) / 8
+    np.testing.assert_allclose(answer, 0.5 * np.cos(angles), atol=1e-6)
+    model = room.ResidualCNN((4,), units=5).build({"image": image()}, "e")
+    assert not model.get_layer("oriented_gradients").trainable_weights
 
 
 def test_augmentation_is_random_in_training_only():
@@ -174,14 +187,15 @@ def test_ngrams_is_a_weighted_bag():
     model = room.NGrams(units=3, dropout=0.0).build({"text": value}, "e")
     table = next(w for w in model.get_weights() if w.shape == (6, 3))
     ids = np.array([[5, 2, 1, 0, 0, 0], [0] * 6, [1, 0, 0, 0, 0, 0]], "int32")
-    weights = np.array([0, 1, *value.ngram_weights])
-    scale = weights[ids]
-    norm = np.sqrt((scale**2).sum(1, keepdims=True))
-    scale = np.divide(scale, norm, where=norm > 0, out=np.zeros_like(scale))
+    # Ids 2 to 4 are words, id 5 is a character n-gram: normalised apart.
+    expected = np.zeros((3, 3))
+    word, character = table[2] * 1.0 / 1.0, table[5] * 2.5 / 2.5
+    expected[0] = np.maximum(word + character, 0)
+    both = np.hypot(1.0, 1.5)
+    expected[2] = np.maximum((table[2] * 1.0 + table[3] * 1.5) / both, 0)
+    ids[2] = [3, 2, 1, 0, 0, 0]
     tokens, mask = run(model, ids)
-    np.testing.assert_allclose(
-        tokens[:, 0], np.einsum("bl,bld->bd", scale, table[ids]), atol=1e-5
-    )
+    np.testing.assert_allclose(tokens[:, 0], expected, atol=1e-5)
     assert mask[:, 0].tolist() == [True, False, True]
     # The order of a set is nothing.
     shuffled, _ = run(model, ids[:, ::-1])
@@ -190,8 +204,8 @@ def test_ngrams_is_a_weighted_bag():
 
 def test_ngrams_weights_are_fixed():
     model = room.NGrams(units=3).build({"text": text("ngrams")}, "e")
-    assert (6, 1) in [tuple(w.shape) for w in model.non_trainable_weights]
-    assert (6, 1) not in [tuple(w.shape) for w in model.trainable_weights]
+    assert [tuple(w.shape) for w in model.non_trainable_weights] == [(6, 2)]
+    assert [tuple(w.shape) for w in model.trainable_weights] == [(6, 3)]
 
 
 # --- numbers and categories ----------------------------------------------------
