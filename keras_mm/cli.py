@@ -68,7 +68,7 @@ def _parser():
     train.add_argument("--split-by", metavar="COLUMN", help="train, val or test a row")
     train.add_argument("--groups", metavar="COLUMN", help="rows to keep together")
     train.add_argument("--output", default="model.keras", help="file for the model")
-    train.add_argument("--fusion", default="gated", help="name of the fusion")
+    train.add_argument("--fusion", help="name of the fusion")
     train.add_argument("--image-size", type=int, default=96, help="pixels a side")
     train.add_argument("--epochs", type=_positive, default=60, help="at the most")
     train.add_argument("--batch-size", type=_positive, default=32)

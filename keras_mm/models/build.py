@@ -13,7 +13,7 @@ from .model import MultimodalModel
 def build_model(
     schema,
     encoders=None,
-    fusion="gated",
+    fusion=None,
     modality_dropout=0.3,
     missing_token=False,
     hidden_units=None,
@@ -39,7 +39,9 @@ def build_model(
         )
         for name, columns in modalities.items()
     }
-    fusion = fusion_room.get(fusion)
+    # One modality needs no gate.
+    default = "gated" if len(modalities) > 1 else "concat"
+    fusion = fusion_room.get(default if fusion is None else fusion)
     schema = schema.with_tokens(
         {
             column: chosen[name].tokens
@@ -68,9 +70,6 @@ def build_model(
         tokens, masks = fusion_room.MissingToken(name="missing_token")(tokens, masks)
     if getattr(fusion, "weights_kind", None):
         fused, _ = fusion(tokens, masks, return_weights=True)
-    elif isinstance(fusion, keras.Model):
-        # A model takes one structure, where a layer takes two arguments.
-        fused = fusion([tokens, masks])
     else:
         fused = fusion(tokens, masks)
     if getattr(fusion, "name", None) != "fusion":

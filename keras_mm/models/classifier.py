@@ -7,7 +7,7 @@ def build_classifier(
     schema=None,
     num_classes=None,
     encoders=None,
-    fusion="gated",
+    fusion=None,
     modality_dropout=0.3,
     missing_token=False,
     hidden_units=None,
@@ -34,9 +34,9 @@ def build_classifier(
         encoders: dict from a modality's or column's name to an encoder: a name
             (`keras_mm.encoders.ENCODERS`), an `Encoder` object, or your own
             layer, model or function. Default: what suits the input's type.
-        fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own: a layer
-            called with a list of tokens and a list of masks, or a model that
-            takes both as one nested list.
+        fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,
+            called with a list of tokens and a list of masks. Default: `"gated"`,
+            and for a single modality `"concat"`, which is none.
         modality_dropout: float, share of the training rows from which some
             modalities are hidden, never all; see `fusion.ModalityDropout`.
         missing_token: bool, whether an absent modality has a learned token

@@ -5,7 +5,7 @@ from .build import as_schema, build_model
 def build_regressor(
     schema,
     encoders=None,
-    fusion="gated",
+    fusion=None,
     modality_dropout=0.3,
     missing_token=False,
     hidden_units=64,
