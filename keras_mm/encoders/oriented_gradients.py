@@ -1,6 +1,5 @@
-import math
-
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -27,20 +26,12 @@ class OrientedGradients(keras.initializers.Initializer):
                 f"Oriented gradients are 3 x 3 filters. Received: shape={shape}"
             )
         channels, directions = shape[2:]
-        rising = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
-        filters = []
-        for index in range(directions):
-            angle = 2 * math.pi * index / directions
-            cos, sin = math.cos(angle), math.sin(angle)
-            filters.append(
-                [
-                    [
-                        (cos * rising[row][column] + sin * rising[column][row]) / 8
-                        for column in range(3)
-                    ]
-                    for row in range(3)
-                ]
-            )
-        kernel = ops.transpose(ops.convert_to_tensor(filters, dtype), (1, 2, 0))
-        kernel = ops.expand_dims(kernel, 2) / channels
-        return ops.repeat(kernel, channels, axis=2)
+        rising = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
+        angles = 2 * np.pi * np.arange(directions) / directions
+        kernel = (
+            np.cos(angles) * rising[..., None] + np.sin(angles) * rising.T[..., None]
+        )
+        # Made by NumPy: a repeated tensor of torch shares its memory, and no
+        # saved weights could be loaded into it.
+        kernel = np.repeat(kernel[:, :, None], channels, axis=2) / channels
+        return ops.convert_to_tensor(kernel, dtype or keras.config.floatx())
