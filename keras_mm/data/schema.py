@@ -2,7 +2,7 @@ import re
 
 import keras
 
-from ..inputs import ClassLabel, Input, MultiLabel, Number, Text
+from ..inputs import ClassLabel, Input, MultiLabel, Number
 from .columns import column_of
 
 _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.-]*")
@@ -175,11 +175,6 @@ class Schema:
             inputs={name: deserialize(value) for name, value in config["inputs"]},
             targets={name: deserialize(value) for name, value in config["targets"]},
         )
-
-
-def text_names(schema):
-    """Names of the text inputs of a schema."""
-    return [n for n, value in schema.inputs.items() if isinstance(value, Text)]
 
 
 def _check_name(name):

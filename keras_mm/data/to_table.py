@@ -1,7 +1,5 @@
 import os
 
-from ..errors import missing_extra
-
 
 def to_table(source):
     """Reads rows from wherever they are into a pandas DataFrame.
@@ -86,8 +84,6 @@ def _read(path):
             return pd.read_parquet(path)
         if ending in (".jsonl", ".ndjson", ".json"):
             return pd.read_json(path, lines=True)
-    except ImportError as error:
-        raise missing_extra("pyarrow", "all") from error
     except Exception as error:
         raise ValueError(
             f"The file cannot be read as a table: {error}. Received: table={path!r}"

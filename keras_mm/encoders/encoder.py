@@ -49,7 +49,7 @@ def known(tensor):
     A missing picture or number is NaN all over.
     """
     axes = tuple(range(1, len(tensor.shape)))
-    is_nan = ops.all(ops.isnan(tensor), axis=axes, keepdims=False)
+    is_nan = ops.all(ops.isnan(tensor), axis=axes)
     return ops.expand_dims(ops.logical_not(is_nan), 1)
 
 
