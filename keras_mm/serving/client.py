@@ -1,17 +1,12 @@
 import base64
 import json
-import os
 import urllib.error
 import urllib.request
 
-import numpy as np
-
 from ..data import to_table
 from ..data.columns import require_columns
-from ..errors import missing_extra, refuse_rows
-from ..inputs import Number
-from ..inputs.cells import is_missing, to_text
-from ..inputs.image import encode_array
+from ..errors import missing_extra
+from .requests import raw_numbers, raw_strings
 
 
 class Client:
@@ -117,7 +112,9 @@ class Client:
         spec = self.signatures[signature]
         require_columns(table.columns, spec["inputs"])
         numbers = {
-            name: _numbers(table[name], name, dtype, bad)
+            name: raw_numbers(
+                table[name], name, dtype in ("DT_FLOAT", "DT_DOUBLE"), bad
+            )
             for name, dtype in spec["inputs"].items()
             if dtype != "DT_STRING"
         }
@@ -127,7 +124,14 @@ class Client:
             inputs = {
                 name: numbers[name][batch]
                 if name in numbers
-                else self._strings(table[name].iloc[batch], name, base_dir, bad, start)
+                else raw_strings(
+                    table[name].iloc[batch],
+                    name,
+                    self._is_picture(name),
+                    base_dir,
+                    bad,
+                    start,
+                )
                 for name in spec["inputs"]
             }
             answer = self._transport.predict(signature, spec, inputs)
@@ -145,56 +149,14 @@ class Client:
         }
         return pd.DataFrame(columns)
 
-    def _strings(self, column, name, base_dir, bad, start):
-        """Cells of a table, from row `start` on -> list of `str` and bytes."""
-        picture = any(
+    def _is_picture(self, name):
+        return any(
             spec["outputs"].get(f"{name}_ok") == "DT_BOOL"
             for spec in self.signatures.values()
         )
-        values = []
-        for row, cell in enumerate(column, start):
-            try:
-                values.append(_string(cell, picture, base_dir))
-            except (OSError, TypeError, ValueError) as error:
-                if bad == "error":
-                    refuse_rows(
-                        name,
-                        [row],
-                        f"a cell that cannot be sent ({error})",
-                        "Correct it, or pass bad='missing' to send it as missing.",
-                        cell,
-                    )
-                values.append("")
-        return values
 
     def __repr__(self):
         return f"Client(url={self.url!r}, name={self.name!r})"
-
-
-def _numbers(column, name, dtype, bad):
-    """A column of numbers, or of arrays, one a row -> array."""
-    if any(np.ndim(cell) for cell in column):
-        return np.stack([np.asarray(cell) for cell in column])
-    if dtype in ("DT_FLOAT", "DT_DOUBLE"):
-        return Number().to_raw(column, name, bad=bad)
-    return np.array(column.tolist())
-
-
-def _string(cell, picture, base_dir):
-    """One cell -> `str` or bytes; `""` if it is missing."""
-    if is_missing(cell):
-        return ""
-    if isinstance(cell, (bytes, bytearray, memoryview)):
-        return bytes(cell)
-    if not picture:
-        return to_text(cell)
-    if isinstance(cell, (str, os.PathLike)):
-        with open(os.path.join(base_dir or "", cell), "rb") as file:
-            return file.read()
-    # A picture of NaN is a missing one, as it is in the model's tensors.
-    if np.issubdtype(np.asarray(cell).dtype, np.floating) and np.isnan(cell).all():
-        return ""
-    return encode_array(cell)
 
 
 class _Rest:

@@ -117,7 +117,7 @@ class ExportedModel:
 
         from ..data import to_table
         from ..data.columns import require_columns
-        from .requests import raw_column
+        from .requests import raw_numbers, raw_strings
 
         table = to_table(table)
         specs = self.inputs(signature)
@@ -128,9 +128,9 @@ class ExportedModel:
             if name.endswith("_ok")
         }
         raw = {
-            name: raw_column(
-                table[name], name, spec.dtype == tf.string, name in pictures, base_dir
-            )
+            name: raw_strings(table[name], name, name in pictures, base_dir)
+            if spec.dtype == tf.string
+            else raw_numbers(table[name], name)
             for name, spec in specs.items()
         }
         parts = []

@@ -4,39 +4,73 @@ import os
 
 import numpy as np
 
-from ..inputs import Category, Number
-from ..inputs.cells import is_missing
+from ..errors import refuse_rows
+from ..inputs import Number
+from ..inputs.cells import is_missing, to_text
 from ..inputs.image import encode_array
 
 
-def raw_column(column, name, is_string, is_picture, base_dir=None):
-    """One column, as an array of raw values.
-
-    Pictures go as they are: whether they can be read is the server's to say.
+def raw_numbers(column, name, is_float=True, bad="error"):
+    """A column of numbers, or of arrays, one a row -> array.
 
     Args:
         column: pandas Series.
         name: string, for messages.
-        is_string: bool, whether the served model takes strings.
-        is_picture: bool, whether those are encoded pictures.
-        base_dir: folder that relative file paths start from.
-
-    Returns:
-        Array `(rows,)` of bytes or `float32`.
+        is_float: bool, whether the served model takes floats, where NaN is
+            missing.
+        bad: `"error"` or `"missing"`, what becomes of cells without a number.
     """
-    if not is_string:
-        return Number().to_raw(column, name)
-    if not is_picture:
-        return Category().to_raw(column, name)
-    values = np.empty(len(column), dtype=object)
-    for row, cell in enumerate(column):
-        if is_missing(cell):
-            values[row] = b""
-        elif isinstance(cell, (str, os.PathLike)):
-            with open(os.path.join(base_dir or "", cell), "rb") as file:
-                values[row] = file.read()
-        elif isinstance(cell, (bytes, bytearray, memoryview)):
-            values[row] = bytes(cell)
-        else:
-            values[row] = encode_array(cell)
+    if any(np.ndim(cell) for cell in column):
+        return np.stack([np.asarray(cell) for cell in column])
+    if is_float:
+        return Number().to_raw(column, name, bad=bad)
+    return np.array(column.tolist())
+
+
+def raw_strings(column, name, is_picture, base_dir=None, bad="error", start=0):
+    """A column of texts, categories or pictures -> list of `str` and bytes.
+
+    Pictures go as they are: whether they can be decoded is the server's to
+    say.
+
+    Args:
+        column: pandas Series.
+        name: string, for messages.
+        is_picture: bool, whether text cells are paths of files to send.
+        base_dir: folder that relative paths start from.
+        bad: `"error"` refuses cells that cannot be sent, `"missing"` sends
+            them as missing ones, `""`.
+        start: int, the first row's number, for messages.
+    """
+    values = []
+    for row, cell in enumerate(column, start):
+        try:
+            values.append(_string(cell, is_picture, base_dir))
+        except (OSError, TypeError, ValueError) as error:
+            if bad == "error":
+                refuse_rows(
+                    name,
+                    [row],
+                    f"a cell that cannot be sent ({error})",
+                    "Correct it, or pass bad='missing' to send it as missing.",
+                    cell,
+                )
+            values.append("")
     return values
+
+
+def _string(cell, is_picture, base_dir):
+    """One cell -> `str` or bytes; `""` if it is missing."""
+    if is_missing(cell):
+        return ""
+    if isinstance(cell, (bytes, bytearray, memoryview)):
+        return bytes(cell)
+    if not is_picture:
+        return to_text(cell)
+    if isinstance(cell, (str, os.PathLike)):
+        with open(os.path.join(base_dir or "", cell), "rb") as file:
+            return file.read()
+    # A picture of NaN is a missing one, as it is in the model's tensors.
+    if np.issubdtype(np.asarray(cell).dtype, np.floating) and np.isnan(cell).all():
+        return ""
+    return encode_array(cell)
