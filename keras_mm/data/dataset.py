@@ -28,13 +28,14 @@ def to_dataset(
 
     Examples:
 
-    >>> dataset = keras_mm.data.to_dataset(train, schema, shuffle=True, seed=0)
-    >>> model.fit(dataset)
+    >>> dataset = keras_mm.data.to_dataset(train, model.schema, shuffle=True)
+    >>> history = model.fit(dataset)
 
     Args:
         table: rows, in any form that `to_table` reads, or a `tf.data.Dataset`
             of dicts of raw values, one row each.
-        schema: an adapted `Schema`.
+        schema: an adapted `Schema`; a model's own is `model.schema`, which
+            also knows the forms of text that its encoders read.
         batch_size: int.
         shuffle: bool, whether to shuffle the rows anew in every epoch.
         seed: int, for the order of the rows.

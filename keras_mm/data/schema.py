@@ -91,16 +91,11 @@ class Schema:
         """
         for name, value in self.inputs.items():
             if type(value).adapt is not Input.adapt:
-                try:
-                    value.adapt(column_of(table, name))
-                except ValueError as error:
-                    raise ValueError(f"Input {name!r}: {error}") from error
+                value.adapt(column_of(table, name), name)
         for name, value in self.targets.items():
             if isinstance(value, Number):
                 value.encode(column_of(table, name), name)
-                value.adapt(column_of(table, name))
-            else:
-                value.adapt(column_of(table, name), name)
+            value.adapt(column_of(table, name), name)
         return self
 
     def modalities(self, own=()):

@@ -8,10 +8,10 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
 
     Examples:
 
-    >>> keras_mm.evaluation.score(model, test)["macro_f1"]
-    0.71
-    >>> keras_mm.evaluation.score(model, test, withhold=["image"])["accuracy"]
-    0.74
+    >>> scores = keras_mm.evaluation.score(model, test)
+    >>> sorted(scores)
+    ['accuracy', 'macro_f1', 'macro_recall']
+    >>> without = keras_mm.evaluation.score(model, test, withhold=["image"])
 
     Args:
         model: a model made by a builder.

@@ -33,19 +33,19 @@ class Category(Input):
         self.vocabulary_size = vocabulary_size
         self._table = None
 
-    def adapt(self, column):
+    def adapt(self, column, name="column"):
         """Learns the vocabulary from a column; returns `self`."""
         counts = collections.Counter(
-            value.decode("utf-8") for value in self.to_raw(column) if value
+            value.decode("utf-8") for value in self.to_raw(column, name) if value
         )
-        names = sorted(counts, key=lambda name: (-counts[name], name))
+        if not counts:
+            raise ValueError(
+                f"Column {name!r} has no value in it. Leave it out of the "
+                f"inputs. Received: {name} with {len(column)} missing values"
+            )
+        names = sorted(counts, key=lambda value: (-counts[value], value))
         self.vocabulary = names[: self.vocabulary_size]
         self._table = None
-        if not names:
-            raise ValueError(
-                "A category column has no value in it. Leave it out of the "
-                f"inputs. Received: column with {len(column)} missing values"
-            )
         return self
 
     @property

@@ -297,13 +297,31 @@ def check_encoded(source):
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} pixels are too many")
     truncated = {
-        "JPEG": b"\xff\xd9" not in tail,
+        "JPEG": b"\xff\xd9" not in tail and not _has_end(source),
         "PNG": b"IEND" not in tail,
         "BMP": size < int.from_bytes(start[2:6], "little"),
         "GIF": b"\x3b" not in tail,
     }
     if truncated.get(kind):
         raise ValueError(f"a truncated {kind} picture")
+
+
+def _has_end(source):
+    """Whether a JPEG's pixels have an end mark, wherever it is.
+
+    Phones write depth maps and short films behind it, megabytes of them.
+    """
+    if not isinstance(source, bytes):
+        with open(source, "rb") as file:
+            source = file.read()
+    at = 2
+    # Segments state their length. The first scan follows the last of them;
+    # what stands before it may hold a preview with an end mark of its own.
+    while source[at + 1 : at + 2] not in (b"\xda", b""):
+        length = int.from_bytes(source[at + 2 : at + 4], "big")
+        # Any number of 0xff may fill up before a mark.
+        at += 1 if source[at + 1] == 0xFF else 2 + length
+    return source.find(b"\xff\xd9", at) >= 0
 
 
 def encode_array(array):

@@ -26,7 +26,7 @@ class Input:
     # What the builder takes when no encoder is named.
     default_encoder = None
 
-    def adapt(self, column):
+    def adapt(self, column, name="column"):
         """Learns what the input needs to know from a column; returns `self`."""
         return self
 

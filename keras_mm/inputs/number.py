@@ -33,14 +33,14 @@ class Number(Input):
         self.mean = mean
         self.std = std
 
-    def adapt(self, column):
+    def adapt(self, column, name="column"):
         """Learns mean and standard deviation from a column; returns `self`."""
-        values = self.to_raw(column)
+        values = self.to_raw(column, name)
         known = values[~np.isnan(values)].astype("float64")
         if not len(known):
             raise ValueError(
-                "A number column has no number in it. Leave it out of the "
-                f"inputs. Received: column with {len(values)} missing values"
+                f"Column {name!r} has no number in it. Leave it out of the "
+                f"inputs. Received: {name} with {len(values)} missing values"
             )
         self.mean = float(known.mean())
         std = float(known.std())

@@ -107,6 +107,12 @@ class Text(Input):
     def with_tokens(self, tokens):
         """A copy of this input, of the given tensor form."""
         config = self.get_config()
+        if tokens == "ngrams" and not self.is_adapted:
+            raise ValueError(
+                "An encoder of n-grams needs a text input that has seen texts. "
+                "Call schema.adapt(train) first, or choose encoders={...: 'lstm'} "
+                f"for ids of your own. Received: input={self!r}"
+            )
         if config["tokens"] not in (None, tokens):
             raise ValueError(
                 f"This encoder reads {tokens!r}, but the text input was fixed "
@@ -115,15 +121,15 @@ class Text(Input):
             )
         return type(self)(**{**config, "tokens": tokens})
 
-    def adapt(self, column):
+    def adapt(self, column, name="column"):
         """Learns both vocabularies from a column of texts; returns `self`."""
         import tensorflow as tf
 
-        texts = [text for text in self.to_raw(column) if text]
+        texts = [text for text in self.to_raw(column, name) if text]
         if not texts:
             raise ValueError(
-                "A text column has no text in it. Leave it out of the "
-                f"inputs. Received: column with {len(column)} missing values"
+                f"Column {name!r} has no text in it. Leave it out of the "
+                f"inputs. Received: {name} with {len(column)} missing values"
             )
         words = collections.Counter()
         word_grams, character_grams = collections.Counter(), collections.Counter()

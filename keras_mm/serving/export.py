@@ -39,8 +39,9 @@ def export(model, path, rows=None, verbose=True):
 
     Examples:
 
-    >>> keras_mm.export(model, "saved_models/clipart")
-    'saved_models/clipart/1'
+    >>> path = keras_mm.export(model, "saved_models/birds")
+    >>> path
+    'saved_models/birds/1'
 
     Args:
         model: a model made by a builder.

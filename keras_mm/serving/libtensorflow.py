@@ -112,9 +112,10 @@ def run_saved_model(path, signature, inputs):
 
     Examples:
 
-    >>> run_saved_model("saved_models/clipart/1", "serving_default",
-    ...                 {"image": [png, b""], "text": ["a red bird", ""]})
-    {'category': array([b'animals', b'animals'], dtype=object), ...}
+    >>> answer = run_saved_model("saved_models/clipart/1", "serving_default",
+    ...                          {"image": [png, b""], "text": ["a bird", ""]})
+    >>> answer["image_ok"].tolist()
+    [True, False]
 
     Args:
         path: version directory, the one that holds `saved_model.pb`.
@@ -342,9 +343,9 @@ def read_signatures(path):
 
     Examples:
 
-    >>> read_signatures("saved_models/clipart/1")["serving_default"]["inputs"]
-    {'text': {'dtype': 'string', 'shape': [-1],
-              'tensor': 'serving_default_text:0'}, ...}
+    >>> signature = read_signatures("saved_models/clipart/1")["serving_default"]
+    >>> signature["inputs"]["text"]
+    {'dtype': 'string', 'shape': [-1], 'tensor': 'serving_default_text:0'}
 
     Args:
         path: version directory.

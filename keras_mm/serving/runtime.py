@@ -18,9 +18,11 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
 
     Examples:
 
-    >>> run_in_libtensorflow("saved_models/clipart/1", "serving_default",
-    ...                      {"image": [png, b""], "text": ["a red bird", ""]})
-    {'category': array([b'animals', b'animals'], dtype=object), ...}
+    >>> answer = run_in_libtensorflow(
+    ...     "saved_models/clipart/1", "serving_default",
+    ...     {"image": [png, b""], "text": ["a red bird", ""]})
+    >>> answer["image_ok"].tolist()
+    [True, False]
 
     Args:
         path: version directory, the one that holds `saved_model.pb`.

@@ -21,8 +21,9 @@ def verify(path, model, rows=None):
 
     Examples:
 
-    >>> keras_mm.serving.verify("saved_models/clipart/1", model)["rows"]
-    52
+    >>> report = keras_mm.serving.verify("saved_models/clipart/1", model)
+    >>> report["largest_difference"] < 1e-5
+    True
 
     Args:
         path: folder of the version.

@@ -311,6 +311,28 @@ def test_truncated(format):
     assert ok.numpy().tolist() == [False, True]
 
 
+def _with_preview(encoded):
+    """A JPEG that holds a smaller one in its first segment, as cameras do."""
+    preview = encode_picture(PIXELS[:4, :4], "JPEG")
+    length = (len(preview) + 2).to_bytes(2, "big")
+    return encoded[:2] + b"\xff\xe1" + length + preview + encoded[2:]
+
+
+def test_jpeg_with_a_film_behind_it():
+    encoded = _with_preview(encode_picture(PIXELS, "JPEG"))
+    film = np.random.default_rng(0).integers(0, 255, 50_000, "uint8").tobytes()
+    (raw,) = IMAGE.to_raw(column(encoded + film))
+    np.testing.assert_array_equal(decode_one(raw), decode_one(encoded))
+
+
+def test_truncated_jpeg_with_a_preview():
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3))
+    encoded = _with_preview(encode_picture(noise, "JPEG"))[:-200]
+    assert encoded.rfind(b"\xff\xd9") < len(encoded) - 4096  # the preview's
+    with pytest.raises(ValueError, match="truncated JPEG"):
+        IMAGE.to_raw(column(encoded))
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_any_cut_costs_only_its_own_row(format):
     encoded = encode_picture(PIXELS, format)

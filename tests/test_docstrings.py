@@ -1,0 +1,147 @@
+"""Every example in a docstring runs, and gives what it says."""
+
+import doctest
+import functools
+import importlib
+import inspect
+import os
+import pkgutil
+
+import keras
+import numpy as np
+import pandas
+import pytest
+
+import keras_mm
+
+from .helpers import encode_picture, make_table, random_pixels, small_encoders
+
+# Examples that need a server, a download, a process without TensorFlow, or
+# minutes (the gate runs the demo).
+ELSEWHERE = {"Client", "demo", "from_tfds", "run_saved_model"}
+
+
+class _Checker(doctest.OutputChecker):
+    """Compares the output of those examples only that show one."""
+
+    def check_output(self, want, got, flags):
+        return not want or super().check_output(want, got, flags)
+
+
+def _documented():
+    """Name -> object, for each class, method and function with an example."""
+    found = {}
+    for module in pkgutil.walk_packages(keras_mm.__path__, "keras_mm."):
+        module = importlib.import_module(module.name)
+        for name, value in vars(module).items():
+            if getattr(value, "__module__", None) != module.__name__:
+                continue
+            found[name] = value
+            if inspect.isclass(value):
+                members = vars(value).items()
+                found.update({f"{name}.{key}": member for key, member in members})
+    return {
+        name: value
+        for name, value in sorted(found.items())
+        if ">>>" in (inspect.getdoc(value) or "") and name not in ELSEWHERE
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What the examples find on disk."""
+    folder = tmp_path_factory.mktemp("examples")
+    for path in ("bird.jpg", "flowers/rose/1.jpg", "flowers/tulip/2.jpg"):
+        os.makedirs((folder / path).parent, exist_ok=True)
+        (folder / path).write_bytes(encode_picture(random_pixels(), "JPEG"))
+    encoders = {name: small_encoders()[name] for name in ("image", "text")}
+    model = keras_mm.build_classifier(_schema(), encoders=encoders)
+    keras_mm.export(model, folder / "saved_models/clipart")
+    model.save(folder / "clipart.keras")
+    return folder
+
+
+def _table():
+    table = make_table(rows=30, missing=False)
+    table["split"] = ["train"] * 18 + ["validation"] * 6 + ["test"] * 6
+    table["author"] = table["group"] = [f"number {row // 2}" for row in range(30)]
+    table["id"] = [f"row {row}" for row in range(30)]
+    return table.rename(columns={"shop": "city", "weight": "rooms"})
+
+
+_TABULAR = {
+    "price": keras_mm.Number(),
+    "rooms": keras_mm.Number(),
+    "city": keras_mm.Category(),
+}
+
+
+@functools.cache
+def _schema(tabular=False):
+    table = _table()
+    return keras_mm.Schema(
+        {
+            "image": keras_mm.Image((96, 96)),
+            "text": keras_mm.Text(sequence_length=8),
+            **(_TABULAR if tabular else {}),
+        },
+        {"category": keras_mm.ClassLabel()},
+    ).adapt(table)
+
+
+def _names(tabular=False):
+    """What the examples take as given."""
+    table = _table()
+    train, validation, test = keras_mm.data.split(table, by="split")
+    model = keras.models.load_model("clipart.keras")
+    history = keras.callbacks.History()
+    history.history = {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}
+    images = [encode_picture(random_pixels())] * 2
+    random = np.random.default_rng(0)
+    tokens = [random.normal(size=(2, 3, 8)), random.normal(size=(2, 5, 8))]
+    masks = [np.ones((2, 3), bool), np.ones((2, 5), bool)]
+    return {
+        "keras": keras,
+        "keras_mm": keras_mm,
+        "pandas": pandas,
+        "table": table,
+        "train": train,
+        "validation": validation,
+        "test": test,
+        "schema": _schema(tabular),
+        "model": model,
+        "history": history,
+        "pixels": np.zeros((2, 96, 96, 3), "float32"),
+        "ids": np.ones((2, model.schema.inputs["text"].length), "int32"),
+        "labels": np.array([0, 1]),
+        "images": images,
+        "png": images[0],
+        "texts": ["a red bird", ""],
+        "tokens": tokens,
+        "masks": masks,
+        "image_tokens": tokens[0],
+        "text_tokens": tokens[1],
+        "image_mask": masks[0],
+        "text_mask": masks[1],
+    }
+
+
+DOCUMENTED = _documented()
+
+
+def test_examples_are_found():
+    """Not an empty harvest."""
+    assert len(DOCUMENTED) > 40
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_examples_run(name, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    value = DOCUMENTED[name]
+    names = {**vars(inspect.getmodule(value)), **_names(name in ("Dense", "Embedding"))}
+    examples = doctest.DocTestParser().get_doctest(
+        inspect.getdoc(value), names, name, None, None
+    )
+    runner = doctest.DocTestRunner(_Checker(), verbose=False)
+    failed, attempted = runner.run(examples)
+    assert attempted and not failed, capsys.readouterr().out
