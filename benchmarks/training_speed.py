@@ -3,8 +3,9 @@
     python benchmarks/training_speed.py
 
 Both get the same tensors. The network by hand is wired with Keras alone, layer
-by layer like the built one (residual CNN, LSTM, gated fusion), without masks
-for missing modalities.
+by layer like the default one for pictures and ids (residual CNN, LSTM, gated
+fusion), with as many weights, but without masks for missing modalities and
+without modality dropout.
 """
 
 import os
@@ -20,7 +21,7 @@ from keras import layers
 
 import keras_mm
 
-ROWS, SIZE, LENGTH, VOCABULARY, CLASSES, BATCH = 640, 64, 32, 2000, 9, 32
+ROWS, SIZE, LENGTH, VOCABULARY, CLASSES, BATCH = 640, 96, 32, 2000, 9, 32
 
 
 def built():
@@ -30,26 +31,29 @@ def built():
     return keras_mm.build_classifier(
         {"image": image, "text": text},
         num_classes=CLASSES,
-        encoders={"image": keras_mm.encoders.ResidualCNN((32, 64), 64, 0.0)},
-        fusion=keras_mm.fusion.Gated(64, name="fusion"),
-        optimizer=keras.optimizers.Adam(1e-3),
     )
 
 
 def by_hand():
     image = keras.Input((SIZE, SIZE, 3), name="image")
     text = keras.Input((LENGTH,), dtype="int32", name="text")
-    x = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)(image)
+    x = layers.AveragePooling2D(2)(1.0 - image)
+    edges = layers.Conv2D(16, 3, padding="same", use_bias=False, activation="relu")
+    edges.trainable = False
+    edges = layers.AveragePooling2D(4)(edges(x))
+    colours = layers.Conv2D(16, 1, activation="relu")(x)
+    colours = layers.AveragePooling2D(4)(colours)
+    x = layers.Concatenate()([keras.ops.sqrt(edges + 1e-4), colours])
+    x = layers.BatchNormalization()(x)
+    shortcut = layers.Conv2D(64, 1, use_bias=False)(x)
+    x = layers.Conv2D(64, 3, padding="same", use_bias=False)(x)
     x = layers.Activation("relu")(layers.BatchNormalization()(x))
-    for filters in (32, 64):
-        shortcut = layers.Conv2D(filters, 1, strides=2, use_bias=False)(x)
-        shortcut = layers.BatchNormalization()(shortcut)
-        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
-        x = layers.Activation("relu")(layers.BatchNormalization()(x))
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
-        x = layers.Activation("relu")(layers.Add()([x, shortcut]))
-    x = layers.Dense(64)(layers.GlobalAveragePooling2D()(x))
+    x = layers.Conv2D(64, 3, padding="same", use_bias=False)(x)
+    x = layers.Add()([layers.BatchNormalization()(x), shortcut])
+    x = layers.AveragePooling2D(2)(layers.Activation("relu")(x))
+    x = layers.Dropout(0.3)(layers.Flatten()(x))
+    x = layers.Dense(128, use_bias=False)(x)
+    x = layers.Activation("relu")(layers.BatchNormalization()(x))
     z = layers.Embedding(VOCABULARY, 64, mask_zero=True)(text)
     z = layers.LSTM(64, use_cudnn=False)(z)
     gate = layers.Dense(64, activation="sigmoid", use_bias=False)(
@@ -64,7 +68,7 @@ def by_hand():
     return model
 
 
-def main(rounds=5):
+def main(rounds=15):
     random = np.random.default_rng(0)
     inputs = {
         "image": random.random((ROWS, SIZE, SIZE, 3), dtype="float32"),
@@ -72,6 +76,8 @@ def main(rounds=5):
     }
     labels = random.integers(0, CLASSES, ROWS)
     models = {"built": built(), "by hand": by_hand()}
+    counts = {model.count_params() for model in models.values()}
+    assert len(counts) == 1, f"the networks differ: {counts} parameters"
     for name, model in models.items():
         model.fit(inputs, labels, batch_size=BATCH, epochs=1, verbose=0)
         print(f"{name}: {model.count_params():,} parameters")

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import ClassLabel, Image
+from ..inputs.image import JPEG
 from .columns import is_dataset, require_columns
 from .to_table import to_table
 
@@ -256,6 +257,7 @@ def _from_raw(raw, schema, target, weight, batch_size, shuffle, seed):
     with_files = {
         name for name, values in raw.items() if any(isinstance(v, str) for v in values)
     }
+    only_jpeg = {n for n in _image_names(schema) if all(map(_is_jpeg, raw[n]))}
     tensors = {
         name: tf.constant(values.tolist(), tf.string)
         if values.dtype == object
@@ -270,7 +272,7 @@ def _from_raw(raw, schema, target, weight, batch_size, shuffle, seed):
     dataset = tf.data.Dataset.from_tensor_slices(rows)
     if shuffle:
         dataset = dataset.shuffle(len(next(iter(raw.values()))), seed=seed)
-    return _batches(dataset, schema, batch_size, with_files)
+    return _batches(dataset, schema, batch_size, with_files, only_jpeg)
 
 
 def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
@@ -287,10 +289,19 @@ def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
     if shuffle:
         dataset = dataset.shuffle(1024, seed=seed)
     encode = schema.target.encode_tensor if with_target else None
-    return _batches(dataset, schema, batch_size, (), encode)
+    return _batches(dataset, schema, batch_size, encode_target=encode)
 
 
-def _batches(dataset, schema, batch_size, with_files, encode_target=None):
+def _is_jpeg(value):
+    if isinstance(value, str):
+        with open(value, "rb") as file:
+            value = file.read(3)
+    return value[:3] == JPEG
+
+
+def _batches(
+    dataset, schema, batch_size, with_files=(), only_jpeg=(), encode_target=None
+):
     import tensorflow as tf
 
     images = set(_image_names(schema))
@@ -301,6 +312,10 @@ def _batches(dataset, schema, batch_size, with_files, encode_target=None):
         if raw.dtype != tf.string:
             # An array of pixels: only resizing is left to do.
             return image.resize(raw), True
+        if name in only_jpeg:
+            # Each branch that need not be in the graph is time saved.
+            encoded = tf.io.read_file(raw) if name in with_files else raw
+            return image.decode_jpeg(encoded), True
         if name not in with_files:
             return image.decode_one(raw), raw != ""
         encoded = tf.cond(raw == "", lambda: "", lambda: tf.io.read_file(raw))

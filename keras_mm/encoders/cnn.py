@@ -1,6 +1,6 @@
-from keras import layers, ops
+from keras import layers
 
-from .encoder import Encoder, known, one_token, repeat_mask
+from .encoder import Encoder, known, one_token, repeat_mask, without_nan
 
 
 class CNN(Encoder):
@@ -28,7 +28,7 @@ class CNN(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, height, width, channels)` -> one token, or one a place."""
         (image,) = tensors
-        x = ops.nan_to_num(image)
+        x = without_nan(image)
         for filters in self.filters:
             x = layers.Conv2D(filters, self.kernel_size, activation=self.activation)(x)
             x = layers.MaxPooling2D()(x)

@@ -2,7 +2,7 @@ import keras
 from keras import layers, ops
 
 from ..inputs import Text
-from .encoder import Encoder, known, one_token, repeat_mask
+from .encoder import Encoder, known, one_token, repeat_mask, without_nan
 
 
 class Custom(Encoder):
@@ -35,7 +35,7 @@ class Custom(Encoder):
             result = self.function(tensor)
         else:
             mask = known(tensor)
-            result = self.function(ops.nan_to_num(tensor))
+            result = self.function(without_nan(tensor))
         if isinstance(result, (tuple, list)) and len(result) == 2:
             return result[0], result[1]
         if not isinstance(result, keras.KerasTensor) or not 2 <= result.ndim <= 4:

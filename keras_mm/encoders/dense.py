@@ -1,6 +1,6 @@
 from keras import layers, ops
 
-from .encoder import Encoder, one_token
+from .encoder import Encoder, one_token, without_nan
 
 
 class Dense(Encoder):
@@ -27,7 +27,7 @@ class Dense(Encoder):
         numbers = ops.concatenate(tensors, axis=-1) if len(tensors) > 1 else tensors[0]
         is_known = ops.logical_not(ops.isnan(numbers))
         flags = ops.cast(is_known, numbers.dtype)
-        x = ops.concatenate([ops.nan_to_num(numbers), flags], axis=-1)
+        x = ops.concatenate([without_nan(numbers), flags], axis=-1)
         x = layers.Dense(self.units, activation=self.activation)(x)
         if self.dropout:
             x = layers.Dropout(self.dropout)(x)

@@ -53,6 +53,11 @@ def known(tensor):
     return ops.expand_dims(ops.logical_not(is_nan), 1)
 
 
+def without_nan(tensor):
+    """NaN -> 0. `ops.nan_to_num` replaces infinities too, at thrice the cost."""
+    return ops.where(ops.isnan(tensor), ops.zeros_like(tensor), tensor)
+
+
 def one_token(vector):
     """`(batch, dim)` -> `(batch, 1, dim)`."""
     return ops.expand_dims(vector, 1)

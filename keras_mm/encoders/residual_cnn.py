@@ -1,7 +1,7 @@
 import keras
 from keras import layers, ops
 
-from .encoder import Encoder, known, one_token, repeat_mask
+from .encoder import Encoder, known, one_token, repeat_mask, without_nan
 from .oriented_gradients import OrientedGradients
 
 
@@ -37,11 +37,13 @@ class ResidualCNN(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, height, width, channels)` -> one token, or one a place."""
         (image,) = tensors
-        # White paper becomes 0, as what lies beyond the border is.
-        x = layers.Rescaling(-1.0, offset=1.0)(ops.nan_to_num(image, nan=1.0))
+        x = image
         shrink = max(1, min(image.shape[1:3]) // 48)
         if shrink > 1:
             x = layers.AveragePooling2D(shrink)(x)
+        present = known(x)
+        # White paper becomes 0, as what lies beyond the border is.
+        x = without_nan(layers.Rescaling(-1.0, offset=1.0)(x))
         choice = getattr(inputs[0], "augmentation", None)
         if choice is not None:
             x = augmentation(choice)(x)
@@ -57,7 +59,7 @@ class ResidualCNN(Encoder):
         tokens = layers.Dropout(self.dropout)(tokens)
         tokens = layers.Dense(self.units, use_bias=False)(tokens)
         tokens = layers.Activation("relu")(_normalization()(tokens))
-        return tokens, repeat_mask(known(image), tokens)
+        return tokens, repeat_mask(present, tokens)
 
 
 def augmentation(choice):

@@ -11,6 +11,8 @@ from .input import Input
 # A picture larger than this is refused before it is decoded: 64 million
 # pixels are 192 MB, a header can claim far more.
 MAX_PIXELS = 64 * 2**20
+# The first bytes of a JPEG file.
+JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -171,13 +173,14 @@ class Image(Input):
             )
 
         pixels = tf.cond(
-            tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff",
-            lambda: self._decode_jpeg(encoded),
+            tf.strings.substr(encoded, 0, 3) == JPEG,
+            lambda: self.decode_jpeg(encoded),
             lambda: decode_others(encoded),
         )
         return tf.ensure_shape(pixels, self.shape)
 
-    def _decode_jpeg(self, encoded):
+    def decode_jpeg(self, encoded):
+        """`decode_one` for what is known to be a JPEG."""
         import tensorflow as tf
 
         shape = _checked(tf.image.extract_jpeg_shape(encoded)[:2])
@@ -197,7 +200,8 @@ class Image(Input):
         smooth = tf.function(
             lambda: self.resize(pixels), experimental_attributes={"_noinline": True}
         )
-        return tf.cond(left > 2.5, smooth, lambda: self.resize(pixels, False))
+        pixels = tf.cond(left > 2.5, smooth, lambda: self.resize(pixels, False))
+        return tf.ensure_shape(pixels, self.shape)
 
     def resize(self, pixels, antialias=True):
         """Pixels `(height, width, 3)`, 0..255 -> `uint8` of the input's size."""

@@ -45,13 +45,23 @@ def test_without_memory_the_same_comes_out(table, monkeypatch, tmp_path):
         (tmp_path / f"{row}.png").write_bytes(table.loc[row, "image"])
         table.loc[row, "image"] = f"{row}.png"
     schema = small_schema(make_table())
-    expected = collect(data.to_dataset(table, schema, base_dir=tmp_path))
     paths = table.assign(
         image=[v if isinstance(v, str) else None for v in table["image"]]
     )
-    only_paths = collect(data.to_dataset(paths, schema, base_dir=tmp_path))
+    sources = [table, paths]
+    # JPEG alone has a way of its own, from bytes and from files.
+    jpeg = table.iloc[5:10].reset_index(drop=True)
+    jpeg["image"] = [encode_picture(random_pixels(i), "JPEG") for i in range(5)]
+    sources.append(jpeg)
+    for row, value in enumerate(jpeg["image"]):
+        (tmp_path / f"{row}.jpg").write_bytes(value)
+    sources.append(jpeg.assign(image=[f"{row}.jpg" for row in range(5)]))
+    expected = [
+        collect(data.to_dataset(source, schema, base_dir=tmp_path))
+        for source in sources
+    ]
     monkeypatch.setattr(module, "MEMORY_LIMIT", 0)
-    for source, wanted in ((table, expected), (paths, only_paths)):
+    for source, wanted in zip(sources, expected):
         got = collect(data.to_dataset(source, schema, base_dir=tmp_path))
         np.testing.assert_array_equal(got[1], wanted[1])
         for name, value in wanted[0].items():
