@@ -3,8 +3,7 @@
 import numpy as np
 
 from ..errors import refuse_rows
-from ..inputs import ClassLabel, Image
-from ..inputs.image import JPEG
+from ..inputs import ClassLabel
 from .columns import is_dataset, require_columns
 from .to_table import to_table
 
@@ -78,7 +77,7 @@ def to_dataset(
         compact = decode_all(raw, schema, bad)
         return _from_memory(compact, schema, target, weight, batch_size, shuffle, seed)
     if bad == "missing":
-        for name in _image_names(schema):
+        for name in _file_names(schema):
             raw[name][unreadable(raw[name], schema.inputs[name])] = b""
     return _from_raw(raw, schema, target, weight, batch_size, shuffle, seed)
 
@@ -94,16 +93,13 @@ def to_raw(table, schema, base_dir=None, bad="error"):
 
 def memory_size(schema, rows):
     """Bytes that `rows` decoded rows take."""
-    return rows * sum(
-        value.compact_bytes
-        if isinstance(value, Image)
-        else 4 * getattr(value, "length", 1)
-        for value in schema.inputs.values()
-    )
+    return rows * sum(value.compact_bytes for value in schema.inputs.values())
 
 
 def read_files(raw):
-    """Paths in an array of raw pictures -> their bytes; bytes stay."""
+    """Paths in an array of raw files -> their bytes; all else stays."""
+    if raw.dtype != object or raw.ndim > 1:
+        return raw
     values = np.empty(len(raw), dtype=object)
     for row, value in enumerate(raw):
         if isinstance(value, str):
@@ -121,45 +117,47 @@ def decode_all(raw, schema, bad="error"):
     parts = {name: [] for name in raw}
     for start in range(0, rows, _CHUNK):
         for name, values in raw.items():
+            value = schema.inputs[name]
             chunk = read_files(values[start : start + _CHUNK])
-            if values.dtype == object:
-                chunk = tf.constant(chunk.tolist(), dtype=tf.string)
-            else:
-                chunk = tf.constant(values[start : start + _CHUNK])
-            compact = schema.inputs[name].decode(chunk)
+            if chunk.dtype == object:
+                chunk = chunk.tolist()
+            compact = value.decode(tf.constant(chunk, value.raw_dtype))
             parts[name].append(tf.nest.map_structure(lambda t: t.numpy(), compact))
     compact = {
         name: tf.nest.map_structure(lambda *chunk: np.concatenate(chunk), *chunks)
         for name, chunks in parts.items()
     }
-    for name in _image_names(schema):
-        present = np.array([len(value) > 0 for value in raw[name]])
-        wrong = np.flatnonzero(present & ~compact[name][1])
+    for name in _file_names(schema):
+        wrong = np.flatnonzero(are_present(raw[name]) & ~compact[name][1])
         if len(wrong) and bad == "error":
-            _refuse_pictures(name, wrong, raw[name])
+            _refuse_files(name, wrong, raw[name])
     return compact
 
 
-def unreadable(raw, image):
-    """Row numbers of pictures that are there but cannot be decoded."""
+def are_present(raw):
+    """Which rows of an array of raw files hold one: `bool` array `(rows,)`."""
+    return (raw != b"").reshape(len(raw), -1).any(axis=1)
+
+
+def unreadable(raw, value):
+    """Row numbers of files that are there but cannot be decoded."""
     import tensorflow as tf
 
     wrong = []
     for start in range(0, len(raw), _CHUNK):
         chunk = read_files(raw[start : start + _CHUNK])
-        _, ok = image.decode(tf.constant(chunk.tolist(), dtype=tf.string))
-        present = np.array([len(value) > 0 for value in chunk])
-        wrong += (start + np.flatnonzero(present & ~ok.numpy())).tolist()
+        _, ok = value.decode(tf.constant(chunk.tolist(), dtype=tf.string))
+        wrong += (start + np.flatnonzero(are_present(chunk) & ~ok)).tolist()
     return wrong
 
 
 def refuse_unreadable(table, schema, base_dir=None):
-    """Names the pictures of a table that cannot be decoded, if any."""
+    """Names the files of a table that cannot be decoded, if any."""
     raw = to_raw(to_table(table), schema, base_dir)
-    for name in _image_names(schema):
+    for name in _file_names(schema):
         wrong = unreadable(raw[name], schema.inputs[name])
         if wrong:
-            _refuse_pictures(name, wrong, raw[name])
+            _refuse_files(name, wrong, raw[name])
 
 
 def class_weights(target, label, class_weight):
@@ -204,16 +202,16 @@ def class_weights(target, label, class_weight):
     return weights[target].astype("float32")
 
 
-def _image_names(schema):
-    return [n for n, value in schema.inputs.items() if isinstance(value, Image)]
+def _file_names(schema):
+    return [name for name, value in schema.inputs.items() if value.is_file]
 
 
-def _refuse_pictures(name, rows, raw):
+def _refuse_files(name, rows, raw):
     value = raw[rows[0]]
     refuse_rows(
         name,
         rows,
-        "a picture that cannot be decoded",
+        "a file that cannot be decoded",
         "Correct the cells, or pass bad='missing' to treat them as missing.",
         value if isinstance(value, str) else value[:20],
     )
@@ -254,10 +252,13 @@ def _from_memory(compact, schema, target, weight, batch_size, shuffle, seed):
 def _from_raw(raw, schema, target, weight, batch_size, shuffle, seed):
     import tensorflow as tf
 
-    with_files = {
-        name for name, values in raw.items() if any(isinstance(v, str) for v in values)
+    files = {
+        name: (
+            schema.inputs[name].row_decoder(raw[name]),
+            any(isinstance(value, str) for value in raw[name]),
+        )
+        for name in _file_names(schema)
     }
-    only_jpeg = {n for n in _image_names(schema) if all(map(_is_jpeg, raw[n]))}
     tensors = {
         name: tf.constant(values.tolist(), tf.string)
         if values.dtype == object
@@ -272,7 +273,7 @@ def _from_raw(raw, schema, target, weight, batch_size, shuffle, seed):
     dataset = tf.data.Dataset.from_tensor_slices(rows)
     if shuffle:
         dataset = dataset.shuffle(len(next(iter(raw.values()))), seed=seed)
-    return _batches(dataset, schema, batch_size, with_files, only_jpeg)
+    return _batches(dataset, schema, batch_size, files)
 
 
 def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
@@ -292,38 +293,25 @@ def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
     return _batches(dataset, schema, batch_size, encode_target=encode)
 
 
-def _is_jpeg(value):
-    if isinstance(value, str):
-        with open(value, "rb") as file:
-            value = file.read(3)
-    return value[:3] == JPEG
-
-
-def _batches(
-    dataset, schema, batch_size, with_files=(), only_jpeg=(), encode_target=None
-):
+def _batches(dataset, schema, batch_size, files=None, encode_target=None):
+    """Rows -> batches. `files`: name -> (decoder, whether there are paths)."""
     import tensorflow as tf
 
-    images = set(_image_names(schema))
+    if files is None:
+        files = {n: (schema.inputs[n].decode_one, False) for n in _file_names(schema)}
 
-    def picture(name, raw):
-        image = schema.inputs[name]
-
+    def decode_file(name, raw):
+        decode, with_paths = files[name]
         if raw.dtype != tf.string:
-            # An array of pixels: only resizing is left to do.
-            return image.resize(raw), True
-        if name in only_jpeg:
-            # Each branch that need not be in the graph is time saved.
-            encoded = tf.io.read_file(raw) if name in with_files else raw
-            return image.decode_jpeg(encoded), True
-        if name not in with_files:
-            return image.decode_one(raw), raw != ""
-        encoded = tf.cond(raw == "", lambda: "", lambda: tf.io.read_file(raw))
-        return image.decode_one(encoded), raw != ""
+            return decode(raw), True
+        present = tf.reduce_any(raw != "")
+        if with_paths:
+            raw = tf.cond(present, lambda: tf.io.read_file(raw), lambda: "")
+        return decode(raw), present
 
-    def decode_pictures(row):
+    def decode_files(row):
         inputs = {
-            name: picture(name, raw) if name in images else raw
+            name: decode_file(name, raw) if name in files else raw
             for name, raw in row["inputs"].items()
         }
         return {**row, "inputs": inputs}
@@ -332,15 +320,15 @@ def _batches(
         inputs = {}
         for name, value in schema.inputs.items():
             raw = row["inputs"][name]
-            compact = raw if name in images else value.decode(raw)
+            compact = raw if name in files else value.decode(raw)
             inputs[name] = value.finish(compact)
         target = row.get("target")
         if encode_target is not None:
             target = encode_target(target)
         return _entry(inputs, target, row.get("weight"))
 
-    if images:
-        dataset = dataset.map(decode_pictures, num_parallel_calls=tf.data.AUTOTUNE)
+    if files:
+        dataset = dataset.map(decode_files, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size)
     dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)

@@ -10,14 +10,13 @@ from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
 from .residual_cnn import ResidualCNN
 
-# Which encoders there are, and the type of input that each one reads.
 ENCODERS = {
-    "residual_cnn": (ResidualCNN, "Image"),
-    "cnn": (CNN, "Image"),
-    "ngrams": (NGrams, "Text"),
-    "lstm": (LSTM, "Text"),
-    "dense": (Dense, "Number"),
-    "embedding": (Embedding, "Category"),
+    "residual_cnn": ResidualCNN,
+    "cnn": CNN,
+    "ngrams": NGrams,
+    "lstm": LSTM,
+    "dense": Dense,
+    "embedding": Embedding,
 }
 
 
@@ -29,21 +28,20 @@ def get(encoder, inputs):
             inputs' default.
         inputs: list of the `Input` objects to encode.
     """
-    kind = type(inputs[0]).__name__
+    kind, column = inputs[0].kind, type(inputs[0]).__name__
     encoder = encoder or inputs[0].default_encoder
     if isinstance(encoder, str):
-        fitting = sorted(n for n, (_, reads) in ENCODERS.items() if reads == kind)
+        fitting = sorted(name for name, made in ENCODERS.items() if kind in made.reads)
         if encoder not in fitting:
             raise ValueError(
-                f"An encoder of {kind} must be one of {fitting}, a layer, a "
+                f"An encoder of {column} must be one of {fitting}, a layer, a "
                 f"model or a function. Received: encoder={encoder!r}"
             )
-        return ENCODERS[encoder][0]()
+        return ENCODERS[encoder]()
     if isinstance(encoder, Encoder):
-        reads = {reads for made, reads in ENCODERS.values() if made is type(encoder)}
-        if reads and kind not in reads:
+        if encoder.reads and kind not in encoder.reads:
             raise ValueError(
-                f"{type(encoder).__name__} does not read {kind} columns. "
+                f"{type(encoder).__name__} does not read {column} columns. "
                 f"Received: encoder={encoder!r}"
             )
         return encoder

@@ -20,6 +20,8 @@ class CNN(Encoder):
         recognition".
     """
 
+    reads = ("image",)
+
     def __init__(self, filters=64, kernel_size=3, activation="relu"):
         self.filters = [filters] if isinstance(filters, int) else list(filters)
         self.kernel_size = kernel_size

@@ -2,7 +2,7 @@ import keras
 from keras import layers, ops
 
 from ..inputs import Text
-from .encoder import Encoder, known, one_token, repeat_mask, without_nan
+from .encoder import Encoder, known, one_token, repeat_mask, steps, without_nan
 
 
 class Custom(Encoder):
@@ -33,6 +33,9 @@ class Custom(Encoder):
         if isinstance(inputs[0], Text) or "int" in tensor.dtype:
             mask = ops.not_equal(tensor, 0)
             result = self.function(tensor)
+        elif inputs[0].kind == "sequence":
+            mask = steps(tensor)
+            result = self.function(without_nan(tensor))
         else:
             mask = known(tensor)
             result = self.function(without_nan(tensor))

@@ -17,6 +17,8 @@ class Dense(Encoder):
         dropout: float, share of the token's entries dropped in training.
     """
 
+    reads = ("number",)
+
     def __init__(self, units=32, activation="relu", dropout=0.0):
         self.units = units
         self.activation = activation

@@ -15,6 +15,8 @@ class Embedding(Encoder):
         units: int, length of a token.
     """
 
+    reads = ("category",)
+
     def __init__(self, units=16):
         self.units = units
 

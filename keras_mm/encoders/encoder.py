@@ -10,6 +10,8 @@ class Encoder:
     False, and no NaN gets past the encoder.
     """
 
+    # Kinds of input that the encoder reads (`Input.kind`); empty: any.
+    reads = ()
     # Form of token ids that a text encoder reads: "words" or "ngrams".
     tokens = None
 
@@ -51,6 +53,14 @@ def known(tensor):
     axes = tuple(range(1, len(tensor.shape)))
     is_nan = ops.all(ops.isnan(tensor), axis=axes)
     return ops.expand_dims(ops.logical_not(is_nan), 1)
+
+
+def steps(tensor):
+    """Which steps of a sequence are there: bool `(batch, length)`.
+
+    A missing or padded step is NaN in all its channels.
+    """
+    return ops.logical_not(ops.all(ops.isnan(tensor), axis=2))
 
 
 def without_nan(tensor):

@@ -22,6 +22,7 @@ class LSTM(Encoder):
         Hochreiter and Schmidhuber 1997, "Long Short-Term Memory".
     """
 
+    reads = ("text",)
     tokens = "words"
 
     def __init__(self, units=64, embedding_dim=64, bidirectional=False, dropout=0.0):

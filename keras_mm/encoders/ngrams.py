@@ -30,6 +30,7 @@ class NGrams(Encoder):
         Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification".
     """
 
+    reads = ("text",)
     tokens = "ngrams"
 
     def __init__(self, units=64, dropout=0.0, l2=1e-3):

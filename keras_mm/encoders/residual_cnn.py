@@ -29,6 +29,8 @@ class ResidualCNN(Encoder):
         and Triggs 2005, "Histograms of Oriented Gradients for Human Detection".
     """
 
+    reads = ("image",)
+
     def __init__(self, filters=(64,), units=128, dropout=0.3):
         self.filters = tuple(filters)
         self.units = units

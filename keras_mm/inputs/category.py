@@ -25,7 +25,9 @@ class Category(Input):
         vocabulary_size: int, how many categories to keep at the most.
     """
 
+    kind = "category"
     group = "categories"
+    dtype = "int32"
     default_encoder = "embedding"
 
     def __init__(self, vocabulary=None, vocabulary_size=10_000):
@@ -75,9 +77,10 @@ class Category(Input):
         ids = tf.cast(self._table.lookup(raw), tf.int32)
         return tf.reshape(tf.where(raw == "", 0, ids), [-1, 1])
 
-    def keras_input(self, name):
-        """`keras.Input` of shape `(batch, 1)`, `int32`."""
-        return keras.Input((1,), dtype="int32", name=name)
+    @property
+    def tables(self):
+        """The lookup table that `decode` has made."""
+        return [] if self._table is None else [self._table]
 
     def sample(self, random, bad=False):
         """A name of the vocabulary; an unknown one when `bad`."""

@@ -11,8 +11,7 @@ from .input import Input
 # A picture larger than this is refused before it is decoded: 64 million
 # pixels are 192 MB, a header can claim far more.
 MAX_PIXELS = 64 * 2**20
-# The first bytes of a JPEG file.
-JPEG = b"\xff\xd8\xff"
+_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -39,7 +38,9 @@ class Image(Input):
             Applied in training only.
     """
 
+    kind = "image"
     default_encoder = "residual_cnn"
+    is_file = True
 
     def __init__(self, size=(96, 96), pad_to_aspect_ratio=False, augmentation="light"):
         size = (size, size) if isinstance(size, int) else tuple(size)
@@ -151,12 +152,16 @@ class Image(Input):
         )
 
     def decode_one(self, encoded):
-        """One encoded picture, scalar string -> `uint8` pixels.
+        """One encoded picture, scalar string, or its pixels -> `uint8` pixels.
 
         Raises `tf.errors.InvalidArgumentError` if it cannot be read; an empty
         string gives zeros.
         """
         import tensorflow as tf
+
+        if encoded.dtype != tf.string:
+            # Pixels already: only resizing is left to do.
+            return self.resize(encoded)
 
         # Not inlined: in a graph even the operations of a branch that is not
         # taken cost time, and JPEG is what comes by the thousand.
@@ -173,11 +178,17 @@ class Image(Input):
             )
 
         pixels = tf.cond(
-            tf.strings.substr(encoded, 0, 3) == JPEG,
+            tf.strings.substr(encoded, 0, 3) == _JPEG,
             lambda: self.decode_jpeg(encoded),
             lambda: decode_others(encoded),
         )
         return tf.ensure_shape(pixels, self.shape)
+
+    def row_decoder(self, raw):
+        """`decode_one`, or `decode_jpeg` if that is all that `raw` holds."""
+        # Each branch that need not be in the graph is time saved.
+        only_jpeg = len(raw) > 0 and all(map(_is_jpeg, raw))
+        return self.decode_jpeg if only_jpeg else self.decode_one
 
     def decode_jpeg(self, encoded):
         """`decode_one` for what is known to be a JPEG."""
@@ -232,10 +243,6 @@ class Image(Input):
         highest = tf.where(ok, 255.0, np.nan)
         return tf.cast(pixels, tf.float32) / tf.reshape(highest, [-1, 1, 1, 1])
 
-    def keras_input(self, name):
-        """`keras.Input` of shape `(batch, height, width, 3)`, `float32`."""
-        return keras.Input(self.shape, dtype="float32", name=name)
-
     def sample(self, random, bad=False):
         """A small random JPEG or PNG; some other bytes when `bad`."""
         from PIL import Image as Pillow
@@ -246,6 +253,10 @@ class Image(Input):
         picture.save(stream, random.choice(["JPEG", "PNG"]))
         encoded = stream.getvalue()
         return b"no picture at all" if bad else encoded
+
+    def request_value(self):
+        """What a row of a request holds, in words."""
+        return 'a JPEG, PNG, BMP or GIF file of any size, as `{"b64": "<base64>"}`'
 
     def describe(self):
         """One line for people."""
@@ -261,6 +272,13 @@ class Image(Input):
             "pad_to_aspect_ratio": self.pad_to_aspect_ratio,
             "augmentation": augmentation,
         }
+
+
+def _is_jpeg(value):
+    if isinstance(value, str):
+        with open(value, "rb") as file:
+            value = file.read(3)
+    return value[:3] == _JPEG
 
 
 def check_encoded(source):

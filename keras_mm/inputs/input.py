@@ -1,5 +1,11 @@
 """The contract that every input of a model fulfils."""
 
+import base64
+import math
+
+import keras
+import numpy as np
+
 
 class Input:
     """Base class: what one column of a table is, and how it becomes a tensor.
@@ -14,17 +20,31 @@ class Input:
     1. `to_raw(column)`: table cells -> a NumPy array of strings or numbers,
        checked. Missing cells become `""` or NaN.
     2. `decode(raw)`: raw batch -> a compact batch that may be cached
-       (`uint8` pixels and a flag, token ids, numbers).
+       (`uint8` pixels and a flag, token ids, numbers). Of a file (see
+       `is_file`) it gives `(values, ok)`.
     3. `finish(compact)`: compact batch -> the tensor that the model takes.
 
     `preprocess(raw)` is 2 followed by 3.
     """
 
+    # What the tensor holds, for encoders: "image", "text", "sequence", ...
+    kind = None
     # The modality that the builder groups columns of this type under; None:
     # each column is a modality of its own.
     group = None
     # What the builder takes when no encoder is named.
     default_encoder = None
+    # Whether a cell is a file, such as a picture: a path stands for what the
+    # file holds, what cannot be read costs its own row only, and the exported
+    # model answers `<name>_ok`.
+    is_file = False
+    # The raw form of one row: its dtype, "string", "float32" or "int64", and
+    # its shape, where None is a length that may differ from row to row.
+    raw_dtype = "string"
+    raw_shape = ()
+    # The tensor form of one row.
+    shape = (1,)
+    dtype = "float32"
 
     def adapt(self, column, name="column"):
         """Learns what the input needs to know from a column; returns `self`."""
@@ -46,7 +66,7 @@ class Input:
                 `"missing"` turns them into missing ones.
 
         Returns:
-            Array of shape `(rows,)`, dtype `object` (bytes or strings) or
+            Array of shape `(rows, ...)`, dtype `object` (bytes or strings) or
             `float32`.
         """
         raise NotImplementedError
@@ -63,25 +83,65 @@ class Input:
         """Raw batch `(batch,)` -> tensor for the model. TensorFlow graph ops."""
         return self.finish(self.decode(raw))
 
+    def decode_one(self, raw):
+        """`decode` of one row, without `ok`, for files; may raise.
+
+        Pictures of a large table are decoded one by one, by several threads.
+        """
+        raise NotImplementedError
+
+    def row_decoder(self, raw):
+        """The quickest function that does for all of `raw` what `decode_one` does."""
+        return self.decode_one
+
+    @property
+    def compact_bytes(self):
+        """Bytes that one row of the compact form takes in memory."""
+        return 4 * math.prod(self.shape)
+
+    @property
+    def tables(self):
+        """The TensorFlow lookup tables that `decode` has made."""
+        return []
+
     def keras_input(self, name):
         """The symbolic Keras tensor that this input feeds."""
-        raise NotImplementedError
+        return keras.Input(self.shape, dtype=self.dtype, name=name)
 
     def serving_spec(self, name):
         """`tf.TensorSpec` of the raw form in the exported model."""
         import tensorflow as tf
 
-        return tf.TensorSpec([None], getattr(tf, self.raw_dtype), name=name)
-
-    @property
-    def raw_dtype(self):
-        """`"string"` or `"float32"`: the raw form's dtype."""
-        return "string"
+        shape = [None, *self.raw_shape]
+        return tf.TensorSpec(shape, getattr(tf, self.raw_dtype), name=name)
 
     @property
     def missing(self):
         """The raw value that stands for a missing cell."""
-        return b"" if self.raw_dtype == "string" else float("nan")
+        value = b"" if self.raw_dtype == "string" else math.nan
+        if not self.raw_shape:
+            return value
+        shape = [1 if length is None else length for length in self.raw_shape]
+        return np.full(shape, value, dtype=self.raw_array_dtype)
+
+    @property
+    def raw_array_dtype(self):
+        """The NumPy dtype of the raw form."""
+        return "object" if self.raw_dtype == "string" else self.raw_dtype
+
+    def raw_array(self, values):
+        """Raw values of some rows -> one array, padded to the longest."""
+        array = np.empty(len(values), dtype="object")
+        if not self.raw_shape:
+            array[:] = values
+            return array.astype(self.raw_array_dtype)
+        values = [np.asarray(value, dtype=self.raw_array_dtype) for value in values]
+        shape = np.max([value.shape for value in values], axis=0)
+        padding = b"" if self.raw_dtype == "string" else math.nan
+        array = np.full((len(values), *shape), padding, dtype=self.raw_array_dtype)
+        for row, value in enumerate(values):
+            array[(row, *map(slice, value.shape))] = value
+        return array
 
     def sample(self, random, bad=False):
         """One raw value to test an exported model with.
@@ -92,9 +152,44 @@ class Input:
                 whose every value can be read return a missing one.
 
         Returns:
-            bytes or float.
+            bytes, float, or an array of `raw_shape`.
         """
         raise NotImplementedError
+
+    def json_schema(self):
+        """What a row of a REST request holds, as JSON Schema."""
+        schema = {"type": "string" if self.raw_dtype == "string" else "number"}
+        if self.is_file:
+            encoded = {
+                "type": "object",
+                "required": ["b64"],
+                "additionalProperties": False,
+                "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+            }
+            schema = {"anyOf": [encoded, {"const": ""}]}
+        for length in reversed(self.raw_shape):
+            schema = {"type": "array", "items": schema}
+            if length is not None:
+                schema |= {"minItems": length, "maxItems": length}
+        return schema
+
+    def to_json(self, value):
+        """A raw value as a REST request holds it."""
+        if np.ndim(value):
+            return [self.to_json(item) for item in value]
+        if self.raw_dtype != "string":
+            return float(value)
+        if self.is_file:
+            return {"b64": base64.b64encode(value).decode("ascii")} if value else ""
+        return value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+    def request_value(self):
+        """What a row of a request holds, in words."""
+        words = "string" if self.raw_dtype == "string" else "number"
+        if self.raw_shape:
+            lengths = " x ".join("n" if n is None else str(n) for n in self.raw_shape)
+            words = f"array of {lengths} {words}s"
+        return words
 
     def describe(self):
         """One line for people: raw form -> tensor form."""

@@ -25,6 +25,7 @@ class Number(Input):
         std: float, learned by `adapt`; 1 for a constant column.
     """
 
+    kind = "number"
     group = "numbers"
     default_encoder = "dense"
     raw_dtype = "float32"
@@ -96,10 +97,6 @@ class Number(Input):
         if self.is_adapted:
             values = (values - self.mean) / self.std
         return values
-
-    def keras_input(self, name):
-        """`keras.Input` of shape `(batch, 1)`, `float32`, NaN = missing."""
-        return keras.Input((1,), dtype="float32", name=name)
 
     def encode(self, column, name="target"):
         """Target numbers -> `float32` array `(rows, 1)`, in their own unit."""

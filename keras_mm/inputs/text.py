@@ -57,6 +57,8 @@ class Text(Input):
           2017, "Enriching word vectors with subword information".
     """
 
+    kind = "text"
+    dtype = "int32"
     ngram_widths = (3, 4, 5)
 
     def __init__(
@@ -185,6 +187,11 @@ class Text(Input):
         """Length of the tensor."""
         return self.ngram_length if self.tokens == "ngrams" else self.sequence_length
 
+    @property
+    def shape(self):
+        """Shape of one row's tensor."""
+        return (self.length,)
+
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Column -> object array of UTF-8 bytes, `b""` where missing."""
         return to_strings(column, name, bad)
@@ -247,9 +254,10 @@ class Text(Input):
         grams = words.with_values(grams).merge_dims(1, 2)
         return pairs, grams
 
-    def keras_input(self, name):
-        """`keras.Input` of shape `(batch, length)`, `int32`, 0 = padding."""
-        return keras.Input((self.length,), dtype="int32", name=name)
+    @property
+    def tables(self):
+        """The lookup tables that `decode` has made."""
+        return list(self._tables.values())
 
     def sample(self, random, bad=False):
         """A few words of the vocabulary; no UTF-8 when `bad`."""

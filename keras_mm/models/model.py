@@ -3,7 +3,6 @@ import keras
 from ..data import Schema, overlap, to_dataset, to_table
 from ..data.columns import is_dataset
 from ..data.dataset import class_weights, refuse_unreadable
-from ..inputs import Image
 from .tensors import are_tensors, check_tensors
 
 
@@ -217,11 +216,11 @@ class MultimodalModel(keras.Model):
         if is_dataset(train) or is_dataset(validation):
             return
         for name, value in self.schema.inputs.items():
-            if isinstance(value, Image):
+            if value.is_file:
                 count = overlap(train, validation, name)
                 if count:
                     warnings.warn(
-                        f"{count} pictures of column {name!r} are in the training "
+                        f"{count} files of column {name!r} are in the training "
                         "rows and in the validation rows: the scores will be too "
                         "good. Split by group: keras_mm.data.split(groups=...).",
                         stacklevel=3,

@@ -1,9 +1,8 @@
-import base64
 import contextlib
 import json
 import os
 
-from ..inputs import ClassLabel, Image, MultiLabel, Number
+from ..inputs import ClassLabel, MultiLabel, Number
 from .libtensorflow import read_signatures
 
 # Rows in one request: what batching.config allows, and what Client sends.
@@ -170,7 +169,7 @@ def request_schema(schema, name):
         dict.
     """
     properties = {
-        column: {"description": value.describe(), **_json_type(value)}
+        column: {"description": value.describe(), **value.json_schema()}
         for column, value in schema.inputs.items()
     }
     return {
@@ -208,32 +207,10 @@ def request_example(schema, rows):
         dict.
     """
     columns = {
-        column: [_json_value(value, cell) for cell in rows[column][:2]]
+        column: [value.to_json(cell) for cell in rows[column][:2]]
         for column, value in schema.inputs.items()
     }
     return {"instances": [dict(zip(columns, row)) for row in zip(*columns.values())]}
-
-
-def _json_type(value):
-    if value.raw_dtype == "float32":
-        return {"type": "number"}
-    if not isinstance(value, Image):
-        return {"type": "string"}
-    encoded = {
-        "type": "object",
-        "required": ["b64"],
-        "additionalProperties": False,
-        "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
-    }
-    return {"anyOf": [encoded, {"const": ""}]}
-
-
-def _json_value(value, cell):
-    if value.raw_dtype == "float32":
-        return float(cell)
-    if isinstance(value, Image):
-        return {"b64": base64.b64encode(cell).decode("ascii")} if cell else ""
-    return cell if isinstance(cell, str) else cell.decode("utf-8", "replace")
 
 
 def _serving(name, schema, signatures):
@@ -241,7 +218,7 @@ def _serving(name, schema, signatures):
     inputs = [
         _table_row(
             f"`{column}`",
-            _value(value),
+            f"{value.request_value()} ({value.describe()})",
             "`NaN`" if value.raw_dtype == "float32" else '`""`',
         )
         for column, value in schema.inputs.items()
@@ -260,17 +237,6 @@ def _table_row(*cells):
     """A row of a Markdown table; `|` and line breaks in it would end a cell."""
     cells = [" ".join(cell.replace("|", "\\|").split()) for cell in cells]
     return f"| {' | '.join(cells)} |"
-
-
-def _value(value):
-    """What a row holds for an input."""
-    if value.raw_dtype == "float32":
-        kind = "number"
-    elif isinstance(value, Image):
-        kind = 'a JPEG, PNG, BMP or GIF file of any size, as `{"b64": "<base64>"}`'
-    else:
-        kind = "string"
-    return f"{kind} ({value.describe()})"
 
 
 def _outputs(schema):
@@ -292,8 +258,8 @@ def _outputs(schema):
         yield f"{name}_classes", f"the names of all {target.num_classes} classes"
         yield f"{name}_probabilities", "their probabilities, in the same order"
     for column, value in schema.inputs.items():
-        if isinstance(value, Image):
-            yield f"{column}_ok", "whether the picture was there and could be read"
+        if value.is_file:
+            yield f"{column}_ok", "whether it was there and could be read"
 
 
 def _write_warmup(path, name, signatures, requests):

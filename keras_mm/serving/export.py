@@ -108,7 +108,7 @@ def write_saved_model(model, path):
     # would write each of them twice.
     archive = keras.export.ExportArchive()
     for value in schema.inputs.values():
-        for table in tables_of(value):
+        for table in value.tables:
             archive.track(table)
     for name, (function, specs) in signatures(model).items():
         archive.add_endpoint(name, function, input_signature=[specs])
@@ -123,13 +123,6 @@ def _requests(schema, path):
         for name, signature in read_signatures(path).items()
         if name != "serving_tensors"
     }
-
-
-def tables_of(value):
-    """The lookup tables that an input has created."""
-    tables = list(getattr(value, "_tables", {}).values())
-    table = getattr(value, "_table", None)
-    return tables + ([] if table is None else [table])
 
 
 def next_version(path):

@@ -21,10 +21,25 @@ def raw_numbers(column, name, is_float=True, bad="error"):
         bad: `"error"` or `"missing"`, what becomes of cells without a number.
     """
     if any(np.ndim(cell) for cell in column):
-        return np.stack([np.asarray(cell) for cell in column])
+        return _padded(column)
     if is_float:
         return Number().to_raw(column, name, bad=bad)
     return np.array(column.tolist())
+
+
+def _padded(column):
+    """Arrays of one rank, one a row -> one array, NaN where they are shorter."""
+    cells = [None if is_missing(cell) else np.asarray(cell) for cell in column]
+    shapes = np.array([cell.shape for cell in cells if cell is not None])
+    dtype = np.result_type(*[cell for cell in cells if cell is not None])
+    lengths = shapes.max(axis=0)
+    if None not in cells and (shapes == lengths).all():
+        return np.stack(cells)
+    padded = np.full((len(cells), *lengths), np.nan, np.promote_types(dtype, "f4"))
+    for row, cell in enumerate(cells):
+        if cell is not None:
+            padded[(row, *map(slice, cell.shape))] = cell
+    return padded
 
 
 def raw_strings(column, name, is_picture, base_dir=None, bad="error", start=0):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from ..fusion.fusion import masked_mean
-from ..inputs import ClassLabel, Image, MultiLabel
+from ..inputs import ClassLabel, MultiLabel
 
 
 def signatures(model):
@@ -120,13 +120,13 @@ def _listed(model, tensors):
 
 
 def _preprocess(schema, raw, columns=None):
-    """Raw values -> tensors, and which pictures could be read."""
+    """Raw values -> tensors, and which files could be read."""
     tensors, readable = {}, {}
     for name in columns or schema.inputs:
         value = schema.inputs[name]
         compact = value.decode(raw[name])
         tensors[name] = value.finish(compact)
-        if isinstance(value, Image):
+        if value.is_file:
             readable[f"{name}_ok"] = compact[1]
     return tensors, readable
 

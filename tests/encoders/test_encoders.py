@@ -277,18 +277,19 @@ def test_custom_refuses_what_is_no_token():
 # --- names ---------------------------------------------------------------------
 
 OF = {
-    "Image": lambda: image(),
-    "Text": lambda: text(),
-    "Number": lambda: keras_mm.Number(),
-    "Category": lambda: keras_mm.Category(["x"]),
+    "image": lambda: image(),
+    "text": lambda: text(),
+    "number": lambda: keras_mm.Number(),
+    "category": lambda: keras_mm.Category(["x"]),
 }
 
 
 @pytest.mark.parametrize("name", room.ENCODERS)
 def test_names(name):
-    kind, reads = room.ENCODERS[name]
-    assert type(room.get(name, [OF[reads]()])) is kind
-    for other in set(OF) - {reads}:
+    kind = room.ENCODERS[name]
+    for reads in kind.reads:
+        assert type(room.get(name, [OF[reads]()])) is kind
+    for other in set(OF) - set(kind.reads):
         with pytest.raises(ValueError, match=f"Received: encoder='{name}'"):
             room.get(name, [OF[other]()])
         with pytest.raises(ValueError, match="does not read"):
@@ -305,8 +306,8 @@ def test_defaults():
     for kind, make in OF.items():
         value = make()
         encoder = room.get(None, [value])
-        assert type(encoder) is room.ENCODERS[value.default_encoder][0]
-        assert room.ENCODERS[value.default_encoder][1] == kind
+        assert type(encoder) is room.ENCODERS[value.default_encoder]
+        assert kind == value.kind and kind in encoder.reads
     assert keras_mm.Text(tokens="words").default_encoder == "lstm"
     assert text(None).default_encoder == "ngrams"
 

@@ -415,7 +415,7 @@ def test_seed_reproduces(table):
 
 def test_pictures_in_both_parts_are_counted(table):
     model = small_model(small_schema(table))
-    with pytest.warns(UserWarning, match="^5 pictures of column 'image'"):
+    with pytest.warns(UserWarning, match="^5 files of column 'image'"):
         model.fit(table, validation_data=table.iloc[4:9], verbose=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
