@@ -5,7 +5,8 @@ import keras
 from ..inputs import ClassLabel, Input, MultiLabel, Number
 from .columns import column_of
 
-_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.-]*")
+# What TensorFlow takes as the name of an argument; it changes any other one.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _GROUPS = ("numbers", "categories")
 
 
@@ -176,8 +177,8 @@ def _check_name(name):
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
             "A column's name becomes a name in the exported model, which "
-            "takes letters, digits, '_', '.' and '-' only. Rename the column: "
-            "table.rename(columns={...}). "
+            "starts with a letter and holds letters, digits and '_'. Rename "
+            "the column: table.rename(columns={...}). "
             f"Received: name={name!r}"
         )
     if name in _GROUPS:

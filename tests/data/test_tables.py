@@ -324,3 +324,9 @@ def test_stratifying_by_numbers_is_refused():
     table = pd.DataFrame({"price": np.arange(20.0)})
     with pytest.raises(ValueError, match="Received: stratify='price'"):
         keras_mm.data.split(table, stratify="price")
+
+
+@pytest.mark.parametrize("name", ["sex-at-birth", "a.b", "1st", "_id", "a b", "é", ""])
+def test_names_that_an_export_would_change(name):
+    with pytest.raises(ValueError, match="Rename the column.*Received: name="):
+        keras_mm.Schema({name: keras_mm.Number()})

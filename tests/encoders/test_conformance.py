@@ -1,0 +1,189 @@
+"""What holds for every input with every encoder; see conformance.py."""
+
+import functools
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import ops
+
+import keras_mm
+
+from ..helpers import tensors_of
+from .conformance import CASES
+
+ROWS = 8
+ABSENT = 2
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+@functools.cache
+def table_of(name):
+    """Cells, the third one missing, and two classes."""
+    cells = CASES[name][2](ROWS)
+    cells[ABSENT] = None
+    column = pd.Series(cells, dtype=object)
+    return pd.DataFrame({name: column, "y": ["no", "yes"] * (ROWS // 2)})
+
+
+def model_of(name, make_input=None, **kwargs):
+    """A classifier of the case's column alone."""
+    make_encoder = CASES[name][0]
+    schema = keras_mm.Schema(
+        {name: (make_input or CASES[name][1])()}, {"y": keras_mm.ClassLabel()}
+    ).adapt(table_of(name))
+    return keras_mm.build_classifier(
+        schema, encoders={name: make_encoder()}, seed=0, **kwargs
+    )
+
+
+def inputs_of(name, model, rows=slice(None)):
+    tensors = tensors_of(table_of(name), model.schema)[name][rows]
+    return [ops.convert_to_tensor(tensors)]
+
+
+def encode(name, model, rows=slice(None), encoder=None, training=False):
+    encoder = encoder or model.get_layer(f"{name}_encoder")
+    outputs = encoder(inputs_of(name, model, rows), training=training)
+    return [ops.convert_to_numpy(ops.cast(value, "float32")) for value in outputs]
+
+
+def encoder_of(name, model, sequences):
+    return CASES[name][0]().build({name: model.schema.inputs[name]}, "e", sequences)
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_tokens_and_mask(name, sequences):
+    model = model_of(name)
+    encoder = encoder_of(name, model, sequences)
+    tokens, mask = encode(name, model, encoder=encoder)
+    symbolic, symbolic_mask = encoder.outputs
+    assert keras.backend.standardize_dtype(symbolic_mask.dtype) == "bool"
+    assert tokens.shape == (ROWS, *symbolic.shape[1:])
+    assert mask.shape == tokens.shape[:2] == (ROWS, symbolic_mask.shape[1])
+    if not sequences:
+        assert len(tokens[0]) == 1 or "cnn" in name
+    assert np.isfinite(tokens).all()
+    present = np.arange(ROWS) != ABSENT
+    np.testing.assert_array_equal(mask.any(axis=1), present)
+    # Different cells give different tokens.
+    shown = (tokens * mask[..., None]).reshape(ROWS, -1)[present]
+    assert len(np.unique(shown.round(6), axis=0)) > ROWS // 2
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_a_row_does_not_depend_on_the_others(name, sequences):
+    model = model_of(name)
+    encoder = encoder_of(name, model, sequences)
+    tokens, mask = encode(name, model, encoder=encoder)
+    for rows in (slice(0, 1), slice(ABSENT, ABSENT + 2)):
+        alone, alone_mask = encode(name, model, rows, encoder)
+        np.testing.assert_allclose(alone, tokens[rows], atol=2e-5)
+        np.testing.assert_array_equal(alone_mask, mask[rows])
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_but_missing_rows(name, training):
+    model = model_of(name)
+    rows = slice(ABSENT, ABSENT + 1)
+    tokens, mask = encode(name, model, rows, training=training)
+    assert np.isfinite(tokens).all() and not mask.any()
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name]) == 4])
+def test_more_padding_changes_nothing(name, sequences):
+    model, longer = model_of(name), model_of(name, CASES[name][3])
+    encoders = [encoder_of(name, each, sequences) for each in (model, longer)]
+    encoders[1].set_weights(encoders[0].get_weights())
+    tokens, mask = encode(name, model, encoder=encoders[0])
+    padded, padded_mask = encode(name, longer, encoder=encoders[1])
+    if sequences:
+        assert padded.shape[1] > tokens.shape[1]
+    length = tokens.shape[1]
+    assert not padded_mask[:, length:].any()
+    np.testing.assert_array_equal(padded_mask[:, :length], mask)
+    np.testing.assert_allclose(
+        padded[:, :length] * mask[..., None], tokens * mask[..., None], atol=2e-5
+    )
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_every_weight_is_trained(name, jit_compile):
+    """A step moves each weight, and lowers the loss in the end."""
+    if jit_compile and not ON_TENSORFLOW:
+        pytest.skip("jax always compiles, torch is slow at it")
+    model = model_of(name)
+    model.compile(keras.optimizers.Adam(1e-2), model.loss, jit_compile=jit_compile)
+    inputs = inputs_of(name, model)
+    labels = np.arange(ROWS) % 2
+    before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
+    first = model.train_on_batch(inputs, labels)
+    for weight, old in zip(model.trainable_weights, before):
+        assert np.abs(ops.convert_to_numpy(weight) - old).max() > 0, weight.path
+    for _ in range(20):
+        last = model.train_on_batch(inputs, labels)
+    assert last < first
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_half_precision(name):
+    model = model_of(name)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = model_of(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights(model.get_weights())
+    tokens, _ = encode(name, model)
+    assert "16" in half.get_layer(f"{name}_encoder").outputs[0].dtype
+    rounded, _ = encode(name, half)
+    assert np.isfinite(rounded).all()
+    scale = np.abs(tokens).max() + 1e-3
+    assert np.abs(rounded - tokens).max() < 0.03 * scale
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_keras_file(name, tmp_path):
+    model = model_of(name)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    table = table_of(name)
+    np.testing.assert_allclose(
+        again.predict(table, verbose=0), model.predict(table, verbose=0), atol=1e-6
+    )
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="exports are written by TensorFlow")
+def test_all_of_them_in_one_export(tmp_path):
+    """Table -> model -> SavedModel -> answers of the C library, any cell missing."""
+    parts = [table_of(name) for name in CASES]
+    table = pd.concat([part.drop(columns="y") for part in parts], axis=1)
+    table["y"] = parts[0]["y"]
+    for row, name in enumerate(CASES):
+        table.at[row % ROWS, name] = None
+    schema = keras_mm.Schema(
+        {name: CASES[name][1]() for name in CASES}, {"y": keras_mm.ClassLabel()}
+    ).adapt(table)
+    model = keras_mm.build_classifier(
+        schema, encoders={name: CASES[name][0]() for name in CASES}, seed=0
+    )
+    model.fit(table, epochs=1, verbose=0)
+    expected = model.predict(table, verbose=0)
+    # Verifies itself, on generated rows and on these.
+    path = keras_mm.export(model, tmp_path / "all", rows=table, verbose=False)
+    exported = keras_mm.load_exported(path)
+    answer = np.stack(exported(table)["y_probabilities"])
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    raw = keras_mm.data.dataset.to_raw(table, schema)
+    raw = {
+        name: value.raw_array(list(keras_mm.data.dataset.read_files(raw[name])))
+        for name, value in schema.inputs.items()
+    }
+    answer = keras_mm.serving.run_in_libtensorflow(path, "serving_default", raw)
+    np.testing.assert_allclose(answer["y_probabilities"], expected, atol=1e-5)
