@@ -5,7 +5,16 @@ import keras
 
 from .cells import to_strings
 from .input import Input
+from .word_pieces import (
+    accent_table,
+    learn_word_pieces,
+    split_words,
+    without_accents,
+    word_pieces,
+)
 
+# Token forms that keep the order of a text.
+_IN_ORDER = ("words", "characters", "word_pieces")
 # Letters, marks, digits and symbols make words; everything else parts them.
 # Scripts that are written without spaces, and symbols such as emoji, count as
 # one word a character.
@@ -26,7 +35,13 @@ class Text(Input):
       character n-grams, which copes with small tables, rare words and typing
       errors; for the default encoder.
 
-    In both, 0 is padding (a missing text is all 0), 1 is out of vocabulary,
+    Two more are learned where they are asked for, and read by whatever reads
+    words in order:
+
+    - `"characters"`: for languages without spaces, and for codes.
+    - `"word_pieces"`: frequent words whole, rare ones in pieces.
+
+    In all, 0 is padding (a missing text is all 0), 1 is out of vocabulary,
     and a text that is there always has at least one id above 0.
 
     Examples:
@@ -40,9 +55,14 @@ class Text(Input):
         sequence_length: int, how many words of a text are read.
         vocabulary_size: int, ids to keep at the most, the most frequent ones;
             padding and out-of-vocabulary included.
-        tokens: `"words"`, `"ngrams"`, or None: what the encoder asks for.
-        standardize: `"lower"` or None; whether case is folded.
+        tokens: `"words"`, `"ngrams"`, `"characters"`, `"word_pieces"`,
+            or None: what the encoder asks for.
+        standardize: `"lower"` (case is folded), `"lower_and_strip_accents"`,
+            or None.
         vocabulary: list of words, learned by `adapt` if not given.
+        special_tokens: dict with the ids `"unknown"`, `"start"` and `"end"` of
+            a pretrained vocabulary of word pieces, in which a piece's place is
+            its id and 0 is padding; or None.
         ngram_vocabulary: list of n-grams, learned by `adapt`.
         ngram_weights: list of floats, the inverse document frequency of each
             n-gram, learned by `adapt`.
@@ -68,13 +88,18 @@ class Text(Input):
         tokens=None,
         standardize="lower",
         vocabulary=None,
+        special_tokens=None,
         ngram_vocabulary=None,
         ngram_weights=None,
         ngram_length=None,
     ):
         for name, value, allowed in (
-            ("tokens", tokens, (None, "words", "ngrams")),
-            ("standardize", standardize, (None, "lower")),
+            ("tokens", tokens, (None, "ngrams", *_IN_ORDER)),
+            (
+                "standardize",
+                standardize,
+                (None, "lower", "lower_and_strip_accents"),
+            ),
         ):
             if value not in allowed:
                 raise ValueError(
@@ -95,6 +120,7 @@ class Text(Input):
         self.tokens = tokens
         self.standardize = standardize
         self.vocabulary = None if vocabulary is None else list(vocabulary)
+        self.special_tokens = special_tokens
         self.ngram_vocabulary = ngram_vocabulary
         self.ngram_weights = ngram_weights
         self.ngram_length = ngram_length
@@ -102,13 +128,15 @@ class Text(Input):
 
     @property
     def default_encoder(self):
-        """`"ngrams"`, unless tokens are words or come as arrays, not adapted."""
-        words = self.tokens == "words" or not self.is_adapted
-        return "lstm" if words else "ngrams"
+        """`"ngrams"`, unless tokens are in order or come as arrays, not adapted."""
+        in_order = self.tokens in _IN_ORDER or not self.is_adapted
+        return "lstm" if in_order else "ngrams"
 
     def with_tokens(self, tokens):
         """A copy of this input, of the given tensor form."""
         config = self.get_config()
+        if tokens == "words" and self.tokens in _IN_ORDER:
+            tokens = self.tokens
         if tokens == "ngrams" and not self.is_adapted:
             raise ValueError(
                 "An encoder of n-grams needs a text input that has seen texts. "
@@ -133,6 +161,9 @@ class Text(Input):
                 f"Column {name!r} has no text in it. Leave it out of the "
                 f"inputs. Received: {name} with {len(column)} missing values"
             )
+        if self.tokens in ("characters", "word_pieces"):
+            self._adapt_in_order(texts)
+            return self
         words = collections.Counter()
         word_grams, character_grams = collections.Counter(), collections.Counter()
         lengths = []
@@ -168,6 +199,22 @@ class Text(Input):
         self._tables = {}
         return self
 
+    def _adapt_in_order(self, texts):
+        """Learns characters or word pieces."""
+        import tensorflow as tf
+
+        counts = collections.Counter()
+        for start in range(0, len(texts), _CHUNK):
+            chunk = tf.constant(texts[start : start + _CHUNK], dtype=tf.string)
+            counts.update(self._units(chunk).flat_values.numpy().tolist())
+        room = self.vocabulary_size - 2
+        if self.tokens == "characters":
+            self.vocabulary = _most_frequent(counts, room)
+        else:
+            words = {word.decode("utf-8"): count for word, count in counts.items()}
+            self.vocabulary = learn_word_pieces(words, room)
+        self._tables = {}
+
     @property
     def is_adapted(self):
         """Whether the vocabulary is known."""
@@ -179,7 +226,7 @@ class Text(Input):
         if self.tokens == "ngrams":
             return len(self.ngram_vocabulary) + 2
         if self.is_adapted:
-            return len(self.vocabulary) + 2
+            return len(self.vocabulary) + (0 if self.special_tokens else 2)
         return self.vocabulary_size
 
     @property
@@ -200,32 +247,91 @@ class Text(Input):
         """Strings `(batch,)` -> ids `(batch, length)`, `int32`."""
         import tensorflow as tf
 
-        from .vocabulary import drop_invalid, lookup_table
+        from .vocabulary import drop_invalid
 
         raw = drop_invalid(tf.convert_to_tensor(raw, tf.string))
-        tokens = self.tokens or "words"
-        if tokens not in self._tables:
-            self._tables[tokens] = lookup_table(
-                self.vocabulary if tokens == "words" else self.ngram_vocabulary
-            )
-        table = self._tables[tokens]
-        words = self._split(raw)
-        if tokens == "words":
-            ids = words.with_values(table.lookup(words.values))
-            ids = ids[:, : self.length].to_tensor(shape=[None, self.length])
+        if self.tokens == "ngrams":
+            ids = self._ngram_ids(raw)
         else:
-            grams = tf.concat(self._grams(words), axis=1)
-            ids = grams.with_values(table.lookup(grams.values)).to_tensor()
-            ids = _unique_in_row(tf.where(ids == 1, 0, ids))
-            # One place is kept for the id that says: there is a text.
-            ids = ids[:, : self.length - 1]
-            ids = tf.pad(ids, [[0, 0], [0, self.length - 1 - tf.shape(ids)[1]]])
-            ids = tf.pad(ids, [[0, 0], [1, 0]], constant_values=1)
+            ids = self._ids_in_order(raw)
+            ids = ids[:, : self.length].to_tensor(shape=[None, self.length])
         first = tf.cast(tf.range(self.length) == 0, tf.int32)[tf.newaxis]
         wordless = tf.reduce_all(ids == 0, axis=1, keepdims=True)
         ids = tf.where(wordless, first, ids)
         ids = tf.where((raw == "")[:, tf.newaxis], 0, ids)
         return tf.ensure_shape(ids, [None, self.length])
+
+    def _table(self, tokens):
+        from .vocabulary import lookup_table
+
+        if tokens not in self._tables:
+            if tokens == "ngrams":
+                table = lookup_table(self.ngram_vocabulary)
+            elif tokens == "word_pieces":
+                first = 0 if self.special_tokens else 2
+                table = lookup_table(self.vocabulary, first, unknown=-1)
+            else:
+                table = lookup_table(self.vocabulary)
+            self._tables[tokens] = table
+        return self._tables[tokens]
+
+    def _ids_in_order(self, raw):
+        """Strings `(batch,)` -> ragged ids `(batch, None)`."""
+        import tensorflow as tf
+
+        tokens, units = self.tokens or "words", self._units(raw)
+        table = self._table(tokens)
+        if tokens != "word_pieces":
+            return units.with_flat_values(table.lookup(units.flat_values))
+        longest = max(len(piece.removeprefix("##")) for piece in self.vocabulary)
+        special = self.special_tokens or {"unknown": 1}
+        ids = word_pieces(units, table, longest, special["unknown"])
+        if "start" not in special:
+            return ids
+        rows = tf.size(raw)
+        return tf.concat(
+            [
+                tf.fill([rows, 1], special["start"]),
+                ids[:, : self.length - 2],
+                tf.fill([rows, 1], special["end"]),
+            ],
+            axis=1,
+        )
+
+    def _units(self, texts):
+        """Strings `(batch,)` -> ragged words or characters `(batch, None)`."""
+        import tensorflow as tf
+
+        lower = self.standardize is not None
+        strip_accents = self.standardize == "lower_and_strip_accents"
+        if self.tokens == "word_pieces":
+            return split_words(texts, lower, strip_accents)
+        if self.tokens != "characters":
+            return self._split(texts)
+        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\pZ\pC]+", " "))
+        return tf.strings.unicode_split(self._standardized(texts), "UTF-8")
+
+    def _ngram_ids(self, raw):
+        """Strings `(batch,)` -> ids `(batch, length)`."""
+        import tensorflow as tf
+
+        grams = tf.concat(self._grams(self._split(raw)), axis=1)
+        ids = self._table("ngrams").lookup(grams.values)
+        ids = grams.with_values(ids).to_tensor()
+        ids = _unique_in_row(tf.where(ids == 1, 0, ids))
+        # One place is kept for the id that says: there is a text.
+        ids = ids[:, : self.length - 1]
+        ids = tf.pad(ids, [[0, 0], [0, self.length - 1 - tf.shape(ids)[1]]])
+        return tf.pad(ids, [[0, 0], [1, 0]], constant_values=1)
+
+    def _standardized(self, texts):
+        import tensorflow as tf
+
+        if self.standardize == "lower_and_strip_accents":
+            texts = without_accents(texts)
+        if self.standardize is not None:
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        return texts
 
     def _split(self, texts):
         """Strings `(batch,)` -> ragged words `(batch, None)`."""
@@ -234,8 +340,7 @@ class Text(Input):
         texts = tf.strings.unicode_transcode(
             texts, "UTF-8", "UTF-8", replace_control_characters=True
         )
-        if self.standardize == "lower":
-            texts = tf.strings.lower(texts, encoding="utf-8")
+        texts = self._standardized(texts)
         texts = tf.strings.regex_replace(texts, _SINGLE, r" \1 ")
         texts = tf.strings.regex_replace(texts, _SEPARATORS, " ")
         return tf.strings.split(texts)
@@ -257,13 +362,16 @@ class Text(Input):
     @property
     def tables(self):
         """The lookup tables that `decode` has made."""
-        return list(self._tables.values())
+        strips = self.standardize == "lower_and_strip_accents"
+        return [*self._tables.values(), *([accent_table()] if strips else [])]
 
     def sample(self, random, bad=False):
         """A few words of the vocabulary; no UTF-8 when `bad`."""
         if bad:
             return b"\xff\xfe broken \x00"
         words = self.vocabulary or ["text"]
+        if self.tokens == "word_pieces":
+            words = [word for word in words if word[0] not in "#["]
         return " ".join(
             str(word) for word in random.choice(words, size=random.integers(1, 9))
         ).encode("utf-8")
@@ -272,6 +380,10 @@ class Text(Input):
         """One line for people."""
         if not self.is_adapted:
             return f"Text, {self.sequence_length} words"
+        if self.tokens in ("characters", "word_pieces"):
+            kind = self.tokens.replace("_", " ")
+            known = f"{len(self.vocabulary):,} known {kind}"
+            return f"Text, {self.sequence_length} {kind}, {known}"
         return (
             f"Text, {self.sequence_length} words, "
             f"{len(self.vocabulary):,} known words, "
@@ -286,6 +398,7 @@ class Text(Input):
             "tokens": self.tokens,
             "standardize": self.standardize,
             "vocabulary": self.vocabulary,
+            "special_tokens": self.special_tokens,
             "ngram_vocabulary": self.ngram_vocabulary,
             "ngram_weights": self.ngram_weights,
             "ngram_length": self.ngram_length,

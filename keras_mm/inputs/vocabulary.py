@@ -1,7 +1,7 @@
 """Strings to ids inside a TensorFlow graph."""
 
 
-def lookup_table(vocabulary):
+def lookup_table(vocabulary, first=2, unknown=1):
     """A table from strings to ids: the first word is 2, unknown ones are 1.
 
     The vocabulary becomes part of the graph, so that an exported model can be
@@ -18,9 +18,9 @@ def lookup_table(vocabulary):
         return tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(keys, dtype=tf.string, shape=[len(keys)]),
-                tf.range(2, len(keys) + 2, dtype=tf.int32),
+                tf.range(first, len(keys) + first, dtype=tf.int32),
             ),
-            default_value=1,
+            default_value=unknown,
         )
 
 

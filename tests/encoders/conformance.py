@@ -24,8 +24,10 @@ def pictures(rows):
     return [encode_picture(random_pixels(row)) for row in range(rows)]
 
 
-def text(sequence_length=5):
-    return keras_mm.Text(sequence_length=sequence_length)
+def text(sequence_length=5, tokens=None):
+    return keras_mm.Text(
+        sequence_length, tokens=tokens, standardize="lower_and_strip_accents"
+    )
 
 
 def texts(rows):
@@ -55,6 +57,16 @@ CASES = {
         text,
         texts,
         lambda: text(9),
+    ),
+    "text_characters": (
+        lambda: encoders.LSTM(6, 5),
+        lambda: text(9, "characters"),
+        texts,
+    ),
+    "text_word_pieces": (
+        lambda: encoders.LSTM(6, 5),
+        lambda: text(9, "word_pieces"),
+        texts,
     ),
     "number_dense": (lambda: encoders.Dense(6), keras_mm.Number, numbers),
     "category_embedding": (
