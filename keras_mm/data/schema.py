@@ -122,17 +122,15 @@ class Schema:
             for group, columns in groups.items()
         }
 
-    def with_tokens(self, tokens):
-        """A copy whose text inputs have the tensor forms of their encoders.
+    def with_inputs(self, inputs):
+        """A copy with some inputs in other forms, for their encoders.
 
         Args:
-            tokens: dict from a text input's name to its form, `"words"` or
-                `"ngrams"`.
+            inputs: dict from column name to `Input`.
         """
         copy = self.from_config(self.get_config())
-        for name, form in tokens.items():
-            copy.inputs[name] = copy.inputs[name].with_tokens(form)
-        return copy
+        copy.inputs.update(inputs)
+        return self.from_config(copy.get_config())
 
     def preprocess(self, raw):
         """dict of raw batches -> dict of tensors for the model."""

@@ -5,6 +5,7 @@ from .custom import Custom
 from .dense import Dense
 from .embedding import Embedding
 from .encoder import Encoder
+from .hub import Hub
 from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
@@ -25,11 +26,13 @@ def get(encoder, inputs):
 
     Args:
         encoder: string, `Encoder`, layer, model or function; None: the
-            inputs' default.
+            inputs' default. `"hub:<preset>"` is `Hub(preset)`.
         inputs: list of the `Input` objects to encode.
     """
     kind, column = inputs[0].kind, type(inputs[0]).__name__
     encoder = encoder or inputs[0].default_encoder
+    if isinstance(encoder, str) and encoder.startswith("hub:"):
+        encoder = Hub(encoder.removeprefix("hub:"))
     if isinstance(encoder, str):
         fitting = sorted(name for name, made in ENCODERS.items() if kind in made.reads)
         if encoder not in fitting:

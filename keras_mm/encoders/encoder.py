@@ -15,6 +15,12 @@ class Encoder:
     # Form of token ids that a text encoder reads: "words" or "ngrams".
     tokens = None
 
+    def prepare(self, value):
+        """The input in the form that the encoder reads, a copy if need be."""
+        if self.tokens and hasattr(value, "with_tokens"):
+            return value.with_tokens(self.tokens)
+        return value
+
     def encode(self, tensors, inputs, sequences):
         """Wires the layers.
 

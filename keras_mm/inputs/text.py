@@ -151,6 +151,23 @@ class Text(Input):
             )
         return type(self)(**{**config, "tokens": tokens})
 
+    def with_vocabulary(self, vocabulary, standardize, special_tokens):
+        """A copy that reads the word pieces of a pretrained vocabulary.
+
+        Args:
+            vocabulary: list of pieces; the place of each is its id.
+            standardize: as in the constructor.
+            special_tokens: as in the constructor.
+        """
+        return type(self)(
+            sequence_length=self.sequence_length,
+            vocabulary_size=len(vocabulary),
+            tokens="word_pieces",
+            standardize=standardize,
+            vocabulary=vocabulary,
+            special_tokens=special_tokens,
+        )
+
     def adapt(self, column, name="column"):
         """Learns both vocabularies from a column of texts; returns `self`."""
         import tensorflow as tf
@@ -161,6 +178,9 @@ class Text(Input):
                 f"Column {name!r} has no text in it. Leave it out of the "
                 f"inputs. Received: {name} with {len(column)} missing values"
             )
+        if self.special_tokens:
+            # A pretrained vocabulary stays.
+            return self
         if self.tokens in ("characters", "word_pieces"):
             self._adapt_in_order(texts)
             return self

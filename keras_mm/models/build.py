@@ -42,12 +42,11 @@ def build_model(
     # One modality needs no gate.
     default = "gated" if len(modalities) > 1 else "concat"
     fusion = fusion_room.get(default if fusion is None else fusion)
-    schema = schema.with_tokens(
+    schema = schema.with_inputs(
         {
-            column: chosen[name].tokens
+            column: chosen[name].prepare(schema.inputs[column])
             for name, columns in modalities.items()
             for column in columns
-            if chosen[name].tokens and hasattr(schema.inputs[column], "with_tokens")
         }
     )
 

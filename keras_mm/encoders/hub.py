@@ -1,0 +1,146 @@
+from keras import layers, ops
+
+from ..errors import missing_extra
+from .encoder import Encoder, known, one_token, repeat_mask, without_nan
+
+
+class Hub(Encoder):
+    """A pretrained backbone of KerasHub, for pictures or texts.
+
+    It brings its own preprocessing: pictures are scaled and resized as the
+    backbone was trained with, texts are cut into the word pieces of its
+    vocabulary, in the served model too. Texts: BERT and its kin that read word
+    pieces. Pictures: backbones that give a feature map, tokens, or a vector.
+    Needs the extra `hub`.
+
+    Examples:
+
+    >>> model = keras_mm.build_classifier(
+    ...     schema, encoders={"text": "hub:bert_tiny_en_uncased"})
+
+    Args:
+        preset: string, the name of a KerasHub preset, or a local folder with
+            one, or with a model in Hugging Face's format.
+        trainable: bool, whether the backbone is trained, too. It is frozen
+            otherwise, and runs as in prediction.
+        units: int, length of a learned projection of its tokens, or None.
+    """
+
+    reads = ("image", "text")
+
+    def __init__(self, preset, trainable=False, units=None):
+        self.preset = preset
+        self.trainable = trainable
+        self.units = units
+
+    def prepare(self, value):
+        """A text input with the backbone's own vocabulary; else `value`."""
+        if value.kind != "text":
+            return value
+        hub = _keras_hub()
+        tokenizer = hub.models.Tokenizer.from_preset(self.preset)
+        if not isinstance(tokenizer, hub.tokenizers.WordPieceTokenizer):
+            raise ValueError(
+                "Texts go to backbones that read word pieces, such as BERT, "
+                "DistilBERT and Electra. Choose another preset. "
+                f"Received: preset={self.preset!r} with {type(tokenizer).__name__}"
+            )
+        if tokenizer.pad_token_id != 0:
+            raise ValueError(
+                "The vocabulary must have its padding in the first place. "
+                f"Received: preset={self.preset!r}"
+            )
+        return value.with_vocabulary(
+            tokenizer.get_vocabulary(),
+            # Models of lower case were trained without accents; what was
+            # converted from other formats does not always say so.
+            "lower_and_strip_accents" if tokenizer.lowercase else None,
+            {
+                "unknown": tokenizer.token_to_id("[UNK]"),
+                "start": tokenizer.cls_token_id,
+                "end": tokenizer.sep_token_id,
+            },
+        )
+
+    def encode(self, tensors, inputs, sequences):
+        """One token a word piece or place, or their mean."""
+        (tensor,) = tensors
+        backbone = self._backbone()
+        if inputs[0].kind == "text":
+            tokens, mask = self._encode_text(backbone, tensor)
+        else:
+            tokens, mask = self._encode_image(backbone, tensor)
+        if not sequences:
+            shown = ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
+            total = ops.sum(tokens * shown, axis=1)
+            tokens = one_token(ops.divide_no_nan(total, ops.sum(shown, axis=1)))
+            mask = ops.any(mask, axis=1, keepdims=True)
+        if self.units:
+            tokens = layers.Dense(self.units)(tokens)
+        return tokens, mask
+
+    def _backbone(self):
+        load = _keras_hub().models.Backbone.from_preset
+        if self.trainable:
+            return load(self.preset)
+        # A frozen backbone drops nothing out, in training neither.
+        config = load(self.preset, load_weights=False).get_config()
+        rates = {
+            name: 0.0
+            for name, value in config.items()
+            if isinstance(value, float) and ("drop" in name or "depth_rate" in name)
+        }
+        backbone = load(self.preset, **rates)
+        backbone.trainable = False
+        return backbone
+
+    def _encode_text(self, backbone, ids):
+        mask = ops.not_equal(ids, 0)
+        given = {
+            "token_ids": ids,
+            "padding_mask": ops.cast(mask, "int32"),
+            "segment_ids": ops.zeros_like(ids),
+        }
+        # DistilBERT has no segments.
+        given = {tensor.name: given[tensor.name] for tensor in backbone.inputs}
+        output = backbone(given)
+        if isinstance(output, dict):
+            output = output["sequence_output"]
+        return output, mask
+
+    def _encode_image(self, backbone, image):
+        hub = _keras_hub()
+        converter = hub.layers.ImageConverter.from_preset(self.preset)
+        x = without_nan(image)
+        height, width = backbone.inputs[0].shape[1:3]
+        if height and (height, width) != tuple(image.shape[1:3]):
+            x = layers.Resizing(height, width, antialias=True)(x)
+        scale, offset = converter.scale, converter.offset
+        scale = 1.0 if scale is None else ops.convert_to_numpy(scale)
+        offset = 0.0 if offset is None else ops.convert_to_numpy(offset)
+        x = layers.Rescaling(_plain(255.0 * scale), _plain(offset))(x)
+        output = backbone(x)
+        if isinstance(output, dict):
+            raise ValueError(
+                "This backbone gives several outputs; take one of them with a "
+                "function of your own as encoder. "
+                f"Received: preset={self.preset!r} with outputs {list(output)}"
+            )
+        if len(output.shape) == 4:
+            output = layers.Reshape((-1, output.shape[-1]))(output)
+        elif len(output.shape) == 2:
+            output = one_token(output)
+        return output, repeat_mask(known(image), output)
+
+
+def _plain(value):
+    """Numbers that a configuration file can hold."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _keras_hub():
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise missing_extra("keras_hub", "hub") from error
+    return keras_hub
