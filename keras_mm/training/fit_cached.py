@@ -1,0 +1,170 @@
+import hashlib
+import json
+import os
+
+import keras
+import numpy as np
+
+from ..data import to_dataset, to_table
+from ..data.dataset import class_weights, read_files, to_raw
+
+
+def fit_cached(
+    model,
+    table,
+    validation_data=None,
+    folder=None,
+    batch_size=32,
+    class_weight=None,
+    base_dir=None,
+    bad="error",
+    **kwargs,
+):
+    """Trains a model without running its frozen encoders again and again.
+
+    What an encoder without trainable weights gives for a row never changes. It
+    is computed once, and with `folder` kept on disk for the next run: under a
+    name that says which encoder with which weights made it, from which rows.
+    The rest of the model then trains on that; the weights are the model's own.
+
+    Examples:
+
+    >>> model.get_layer("text_encoder").trainable = False
+    >>> model.compile("adam", model.loss, metrics=["accuracy"])
+    >>> history = keras_mm.training.fit_cached(
+    ...     model, train, validation_data=validation, folder="cache", epochs=2)
+
+    Args:
+        model: a compiled model made by a builder. Its encoders of whose weights
+            none is trainable are frozen; see `encoders.Hub`.
+        table: rows with the target, in any form that `keras_mm.data.to_table`
+            reads; they must fit in memory as tokens.
+        validation_data: rows likewise, or None.
+        folder: folder to keep the tokens in, or None.
+        batch_size: int.
+        class_weight: as in `model.fit`.
+        base_dir: as in `model.fit`.
+        bad: as in `model.fit`.
+        **kwargs: what `keras.Model.fit` takes besides: `epochs`, `callbacks`...
+
+    Returns:
+        `keras.callbacks.History`.
+
+    Raises:
+        ValueError: if no encoder is frozen.
+    """
+    frozen = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.Model)
+        and layer.name.endswith("_encoder")
+        and not layer.trainable_weights
+    ]
+    if not frozen:
+        raise ValueError(
+            "No encoder of the model is frozen, so there is nothing to keep. Set "
+            "model.get_layer('..._encoder').trainable = False and compile again, "
+            f"or use model.fit. Received: model={model.name!r}"
+        )
+    rest = _rest_of(model, frozen)
+
+    def tensors_of(rows):
+        rows = to_table(rows)
+        return _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad)
+
+    inputs, target = tensors_of(table)
+    if class_weight is not None:
+        weights = class_weights(target, model.schema.target, class_weight)
+        kwargs["sample_weight"] = weights
+    if validation_data is not None:
+        kwargs["validation_data"] = tensors_of(validation_data)
+    if model.seed is not None:
+        # Keras shuffles arrays with this seed.
+        keras.utils.set_random_seed(model.seed)
+    return rest.fit(inputs, target, batch_size=batch_size, **kwargs)
+
+
+def _rest_of(model, frozen):
+    """The model behind its frozen encoders, with the same layers, compiled."""
+    outputs = {layer: layer._inbound_nodes[-1].output_tensors for layer in frozen}
+    fed = {id(tensor) for layer in frozen for tensor in _inputs_of(layer)}
+    inputs = [tensor for tensor in model.inputs if id(tensor) not in fed]
+    inputs += [tensor for tensors in outputs.values() for tensor in tensors]
+    rest = keras.Model(inputs, model.outputs[0])
+    rest.compile(optimizer=model.optimizer, loss=model.loss, metrics=_metrics_of(model))
+    return rest
+
+
+def _inputs_of(layer):
+    return keras.tree.flatten(layer._inbound_nodes[-1].input_tensors)
+
+
+def _metrics_of(model):
+    metrics = model.get_compile_config()["metrics"]
+    return keras.saving.deserialize_keras_object(metrics)
+
+
+def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
+    """Inputs of the rest of the model, in order, and the target."""
+    target = model.schema.target.encode(
+        rows[model.schema.target_name], model.schema.target_name
+    )
+    read = {tensor.name for layer in frozen for tensor in layer.inputs}
+    tokens = {}
+    for layer in frozen:
+        path = folder and os.path.join(
+            folder, _fingerprint(layer, model, rows, base_dir, bad) + ".npz"
+        )
+        if path and os.path.exists(path):
+            with np.load(path) as file:
+                tokens[layer] = [file["tokens"], file["mask"]]
+            continue
+        tokens[layer] = _encode(layer, model, rows, batch_size, base_dir, bad)
+        if path:
+            os.makedirs(folder, exist_ok=True)
+            temporary = f"{path}.{os.getpid()}.tmp"
+            with open(temporary, "wb") as file:
+                np.savez(file, tokens=tokens[layer][0], mask=tokens[layer][1])
+            os.replace(temporary, path)
+    others = [tensor.name for tensor in model.inputs if tensor.name not in read]
+    inputs = []
+    if others:
+        dataset = to_dataset(
+            rows, _part_of(model.schema, others), 256, base_dir=base_dir, bad=bad
+        )
+        batches = [entry[0] for entry in dataset.as_numpy_iterator()]
+        inputs = [np.concatenate([batch[n] for batch in batches]) for n in others]
+    inputs += [array for layer in frozen for array in tokens[layer]]
+    return inputs, target
+
+
+def _part_of(schema, names):
+    return type(schema)({name: schema.inputs[name] for name in names})
+
+
+def _encode(layer, model, rows, batch_size, base_dir, bad):
+    names = [tensor.name for tensor in layer.inputs]
+    dataset = to_dataset(
+        rows, _part_of(model.schema, names), batch_size, base_dir=base_dir, bad=bad
+    )
+    dataset = dataset.map(lambda inputs: (tuple(inputs[name] for name in names),))
+    return layer.predict(dataset, verbose=0)
+
+
+def _fingerprint(layer, model, rows, base_dir, bad):
+    """Says what the tokens depend on: network, weights, preprocessing, rows."""
+    digest = hashlib.blake2b(digest_size=20)
+    part = _part_of(model.schema, [tensor.name for tensor in layer.inputs])
+    for config in (layer.get_config(), part.get_config()):
+        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+    for weight in layer.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    for name, raw in to_raw(rows, part, base_dir, bad).items():
+        digest.update(f"{name} {raw.shape} {raw.dtype}".encode())
+        for value in read_files(raw):
+            if raw.dtype != object:
+                digest.update(value.tobytes())
+                continue
+            for item in np.ravel(value):
+                digest.update(len(item).to_bytes(8, "big") + item)
+    return digest.hexdigest()

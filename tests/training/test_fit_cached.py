@@ -1,0 +1,84 @@
+"""Frozen encoders run once, and nothing else is different."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mm
+
+from ..helpers import make_table, small_model, small_schema
+
+# The package has a function of the same name.
+module = sys.modules["keras_mm.training.fit_cached"]
+
+
+def frozen_model(table, *names, **kwargs):
+    model = small_model(small_schema(table), modality_dropout=0.0, **kwargs)
+    for name in names:
+        model.get_layer(f"{name}_encoder").trainable = False
+    model.compile(keras.optimizers.Adam(1e-2), model.loss, metrics=["accuracy"])
+    return model
+
+
+def test_as_plain_fit():
+    """Without shuffling and dropout, the same weights come out."""
+    table, validation = make_table(24), make_table(9, seed=1)
+    plain = frozen_model(table, "image", "text")
+    plain.fit(
+        keras_mm.data.to_dataset(table, plain.schema, 8),
+        validation_data=validation,
+        epochs=3,
+        verbose=0,
+        shuffle=False,
+    )
+    cached = frozen_model(table, "image", "text")
+    history = keras_mm.training.fit_cached(
+        cached,
+        table,
+        validation_data=validation,
+        batch_size=8,
+        epochs=3,
+        verbose=0,
+        shuffle=False,
+    )
+    for one, two in zip(plain.get_weights(), cached.get_weights()):
+        np.testing.assert_allclose(one, two, atol=2e-5)
+    assert len(history.history["val_accuracy"]) == 3
+    np.testing.assert_allclose(
+        plain.evaluate(validation, verbose=0)[0], history.history["val_loss"][-1], 1e-4
+    )
+
+
+def test_kept_on_disk_under_what_it_depends_on(tmp_path, monkeypatch):
+    table = make_table(12)
+
+    def fit(model, rows):
+        keras_mm.training.fit_cached(
+            model, rows, folder=tmp_path, verbose=0, class_weight="balanced"
+        )
+        return {path.name for path in tmp_path.iterdir()}
+
+    model = frozen_model(table, "text")
+    first = fit(model, table)
+    assert len(first) == 1
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("encoded again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_encode", refuse)
+        assert fit(model, table) == first
+        # Other columns do not matter to the encoder of texts.
+        assert fit(model, table.assign(price=1.0)) == first
+    assert len(fit(model, table.assign(text=table["text"].iloc[::-1].values))) == 2
+    assert len(fit(frozen_model(table, "text"), table)) == 2, "the same seed"
+    other = frozen_model(table, "text", seed=7)
+    assert len(fit(other, table)) == 3
+
+
+def test_nothing_frozen():
+    table = make_table(6, missing=False)
+    with pytest.raises(ValueError, match="No encoder.*Received: model="):
+        keras_mm.training.fit_cached(frozen_model(table), table)
