@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 
 import keras
 import numpy as np
@@ -156,7 +157,9 @@ def _fingerprint(layer, model, rows, base_dir, bad):
     digest = hashlib.blake2b(digest_size=20)
     part = _part_of(model.schema, [tensor.name for tensor in layer.inputs])
     for config in (layer.get_config(), part.get_config()):
-        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+        text = json.dumps(config, sort_keys=True, default=str)
+        # Keras numbers its layers as they come: dense, dense_1, ...
+        digest.update(re.sub(r'_\d+(?=["/])', "", text).encode())
     for weight in layer.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     for name, raw in to_raw(rows, part, base_dir, bad).items():
