@@ -118,10 +118,11 @@ def estimate_offset(first, second, sampling_rate=None, max_offset=None):
     """By how many seconds the second signal's clock is ahead of the first one's.
 
     What happens at `t` on the first clock is written down at `t + offset` on
-    the second. Both signals are resampled and standardised, of several channels
-    their Euclidean length; the offset is where their cross-correlation is
-    highest, refined between two samples by a parabola. The signals must rise
-    and fall together, and not repeat themselves.
+    the second. Both signals are resampled and standardised; if one of them has
+    several channels, the Euclidean length of each step is compared, which does
+    not depend on how a sensor is turned. The offset is where their
+    cross-correlation is highest, refined between two samples by a parabola. The
+    signals must rise and fall together, and not repeat themselves.
 
     Examples:
 
@@ -158,8 +159,9 @@ def estimate_offset_of(first, second, rate, max_offset=None):
     """`estimate_offset` of signals that were read."""
     from scipy import signal as scipy_signal
 
-    a, known_a = _standardised(*first, rate)
-    b, known_b = _standardised(*second, rate)
+    has_sign = first[1].shape[1] == second[1].shape[1] == 1
+    a, known_a = _standardised(*first, rate, has_sign)
+    b, known_b = _standardised(*second, rate, has_sign)
     sums = scipy_signal.correlate(b, a)
     counts = scipy_signal.correlate(known_b, known_a).round()
     lags = scipy_signal.correlation_lags(len(b), len(a))
@@ -189,13 +191,11 @@ def estimate_offset_of(first, second, rate, max_offset=None):
     return float(seconds[best] + refined / rate)
 
 
-def _standardised(times, values, rate):
+def _standardised(times, values, rate, has_sign):
     """Resampled: one channel of mean 0 and spread 1, 0 in gaps; what is known."""
     clock = np.arange(times[0], times[-1] + 1e-6 / rate, 1 / rate)
     values = _resample(times, values, clock, None)
-    line = values[:, 0]
-    if values.shape[1] > 1:
-        line = np.sqrt((values**2).sum(axis=1))
+    line = values[:, 0] if has_sign else np.sqrt((values**2).sum(axis=1))
     known = ~np.isnan(line)
     spread = line[known].std() if known.any() else 0.0
     if not spread > 0:
