@@ -14,8 +14,9 @@ class SinusoidalPositions(keras.layers.Layer):
     Examples:
 
     >>> layer = keras_mm.encoders.SinusoidalPositions()
-    >>> layer(keras.ops.zeros((1, 3, 4))).shape
-    (1, 3, 4)
+    >>> positions = keras.ops.convert_to_numpy(layer(keras.ops.zeros((1, 2, 2))))
+    >>> positions[0, 0].tolist()
+    [0.0, 1.0]
 
     Reference:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.5.
