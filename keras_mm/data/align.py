@@ -44,8 +44,8 @@ def align(
     ... )
     >>> round(aligned.offsets["gyroscope"], 2)
     0.5
-    >>> aligned.values["gyroscope"].shape
-    (500, 1)
+    >>> {values.shape == (len(aligned.times), 1) for values in aligned.values.values()}
+    {True}
 
     Args:
         signals: dict from name to `(times, values)`: times increase, in seconds

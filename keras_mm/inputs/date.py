@@ -36,8 +36,8 @@ class Date(Input):
     Examples:
 
     >>> date = keras_mm.Date().adapt(pandas.Series(["2024-01-01", "2024-12-31"]))
-    >>> date.preprocess(["2024-07-02", ""]).numpy().round(1).tolist()
-    [[0.0, -1.0, 0.8, 0.6, 0.0], [nan, nan, nan, nan, nan]]
+    >>> date.preprocess(["2024-07-01T12:00", ""]).numpy().round(1).tolist()
+    [[0.0, -1.0, 0.0, 1.0, 0.0], [nan, nan, nan, nan, nan]]
 
     Args:
         has_time: bool, whether there are times other than midnight, learned by
