@@ -103,6 +103,7 @@ def _names(tabular=False):
     return {
         "keras": keras,
         "keras_mm": keras_mm,
+        "numpy": np,
         "pandas": pandas,
         "table": table,
         "train": train,

@@ -1,5 +1,6 @@
 """Rows: reading, splitting, checking, and `tf.data` batches of them."""
 
+from .align import Aligned, align, estimate_offset
 from .clipart import clipart
 from .dataset import to_dataset
 from .folder import from_folder

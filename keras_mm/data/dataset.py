@@ -293,6 +293,22 @@ def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
     return _batches(dataset, schema, batch_size, encode_target=encode)
 
 
+def _batched(dataset, batch_size):
+    """Batches; sequences of different lengths are padded with NaN."""
+    import tensorflow as tf
+
+    shapes = [spec.shape for spec in tf.nest.flatten(dataset.element_spec)]
+    if all(shape.rank is None or shape.is_fully_defined() for shape in shapes):
+        return dataset.batch(batch_size)
+    padding = tf.nest.map_structure(
+        lambda spec: (
+            tf.constant(np.nan, spec.dtype) if spec.dtype.is_floating else None
+        ),
+        dataset.element_spec,
+    )
+    return dataset.padded_batch(batch_size, padding_values=padding)
+
+
 def _batches(dataset, schema, batch_size, files=None, encode_target=None):
     """Rows -> batches. `files`: name -> (decoder, whether there are paths)."""
     import tensorflow as tf
@@ -329,6 +345,6 @@ def _batches(dataset, schema, batch_size, files=None, encode_target=None):
 
     if files:
         dataset = dataset.map(decode_files, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size)
+    dataset = _batched(dataset, batch_size)
     dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)

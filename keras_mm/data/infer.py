@@ -1,13 +1,26 @@
 import os
 
-from ..inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
-from ..inputs.cells import is_missing
+from ..inputs import (
+    Category,
+    ClassLabel,
+    Date,
+    Image,
+    MultiLabel,
+    Number,
+    Sequence,
+    Text,
+    Vector,
+)
+from ..inputs.cells import is_missing, to_floats
+from ..inputs.date import to_iso
 from ..inputs.image import check_encoded
 from .columns import require_columns
 from .schema import Schema
 from .to_table import to_table
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+# Longer sequences are cut: encoders take time for each step.
+_MOST_STEPS = 1024
 
 
 def infer_schema(
@@ -16,8 +29,11 @@ def infer_schema(
     """Decides what each column of a table is, says so, and adapts to it.
 
     A column becomes an `Image` if its cells are encoded pictures or paths of
-    pictures, a `Number` if they are numbers, a `Category` if the same few
-    texts come again and again, and a `Text` otherwise. Columns that cannot
+    pictures, a `Number` if they are numbers, a `Date` if they are dates or
+    nearly all texts are dates in ISO form, a `Category` if the same few texts
+    come again and again, and a `Text` otherwise. Lists and arrays of numbers
+    become a `Vector` if they have one length, and a `Sequence` if they have
+    several or two dimensions. Columns that cannot
     help (all missing, one value only, a different code in every row) are left
     out. Columns that say which rows belong together, such as an author or a
     split, must be named in `exclude`: nothing in them tells.
@@ -86,8 +102,8 @@ def _input_for(column, base_dir, image_size):
     # with its row, when the table is read.
     if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
         return Image(image_size)
-    if all(hasattr(cell, "shape") and len(cell.shape) > 0 for cell in cells[:20]):
-        return "arrays that are no pictures"
+    if all(isinstance(cell, (list, tuple)) or _is_array(cell) for cell in first):
+        return _series_for(cells)
     if any(isinstance(cell, (bytes, bytearray, list, tuple, dict)) for cell in cells):
         return "neither pictures, texts, numbers nor categories"
     distinct = {str(cell) for cell in cells}
@@ -95,6 +111,8 @@ def _input_for(column, base_dir, image_size):
         return "the same value in every row"
     if _are_numbers(column):
         return Number()
+    if sum(map(_is_date, cells)) >= 0.95 * len(cells):
+        return Date()
     mean_words = sum(len(str(cell).split()) for cell in cells) / len(cells)
     if len(distinct) <= max(20, 0.05 * len(cells)) and mean_words < 4:
         return Category()
@@ -115,6 +133,35 @@ def _is_picture(cell, base_dir):
     shape = getattr(cell, "shape", ())
     dtype = getattr(cell, "dtype", None)
     return len(shape) in (2, 3) and min(shape) > 0 and str(dtype) == "uint8"
+
+
+def _is_array(cell):
+    return len(getattr(cell, "shape", ())) > 0
+
+
+def _series_for(cells):
+    """A `Vector` or `Sequence` for lists and arrays, or why there is none."""
+    try:
+        first = [to_floats(cell) for cell in cells[:20]]
+    except ValueError:
+        return "neither pictures, texts, numbers nor categories"
+    ranks = {array.ndim for array in first}
+    lengths = {len(cell) for cell in cells}
+    if ranks == {1} and len(lengths) == 1:
+        return Vector(*lengths)
+    channels = {array.shape[1:] for array in first}
+    if max(ranks) > 2 or len(channels) > 1:
+        return "arrays that are no pictures, vectors or sequences"
+    channels = channels.pop()
+    return Sequence(min(max(lengths), _MOST_STEPS), *channels)
+
+
+def _is_date(cell):
+    try:
+        to_iso(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _are_numbers(column):

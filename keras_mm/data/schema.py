@@ -22,8 +22,8 @@ class Schema:
     ... ).adapt(train)
 
     Args:
-        inputs: dict from column name to `Image`, `Text`, `Number` or
-            `Category`.
+        inputs: dict from column name to `Image`, `Text`, `Sequence`, `Vector`,
+            `Number`, `Date` or `Category`.
         targets: dict from column name to `ClassLabel`, `MultiLabel` or
             `Number`; exactly one.
 

@@ -1,21 +1,32 @@
 """One modality's tensors -> tokens and mask, as a small Keras model."""
 
+from .average import Average
 from .cnn import CNN
 from .custom import Custom
 from .dense import Dense
 from .embedding import Embedding
 from .encoder import Encoder
 from .hub import Hub
+from .gru import GRU
 from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
 from .residual_cnn import ResidualCNN
+from .rnn import RNN
+from .sinusoidal_positions import SinusoidalPositions
+from .temporal_cnn import TemporalCNN
+from .transformer import Transformer
 
 ENCODERS = {
     "residual_cnn": ResidualCNN,
     "cnn": CNN,
     "ngrams": NGrams,
+    "average": Average,
+    "rnn": RNN,
     "lstm": LSTM,
+    "gru": GRU,
+    "temporal_cnn": TemporalCNN,
+    "transformer": Transformer,
     "dense": Dense,
     "embedding": Embedding,
 }

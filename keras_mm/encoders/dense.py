@@ -1,10 +1,10 @@
 from keras import layers, ops
 
-from .encoder import Encoder, one_token, without_nan
+from .encoder import Encoder, known, one_token, without_nan
 
 
 class Dense(Encoder):
-    """Numbers -> one token; each number comes with a flag that it is known.
+    """Numbers, dates or a vector -> one token; each with a flag that it is known.
 
     Examples:
 
@@ -17,7 +17,7 @@ class Dense(Encoder):
         dropout: float, share of the token's entries dropped in training.
     """
 
-    reads = ("number",)
+    reads = ("number", "vector")
 
     def __init__(self, units=32, activation="relu", dropout=0.0):
         self.units = units
@@ -25,11 +25,12 @@ class Dense(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """Numbers `(batch, 1)` each -> one token."""
-        numbers = ops.concatenate(tensors, axis=-1) if len(tensors) > 1 else tensors[0]
-        is_known = ops.logical_not(ops.isnan(numbers))
-        flags = ops.cast(is_known, numbers.dtype)
-        x = ops.concatenate([without_nan(numbers), flags], axis=-1)
+        """`(batch, width)` each, 1 wide for a number -> one token."""
+        # What is missing is NaN all over: one flag a column says it.
+        flags = [known(tensor) for tensor in tensors]
+        is_known = flags[0] if len(flags) == 1 else ops.concatenate(flags, axis=-1)
+        numbers = [without_nan(tensor) for tensor in tensors]
+        x = ops.concatenate([*numbers, ops.cast(is_known, numbers[0].dtype)], axis=-1)
         x = layers.Dense(self.units, activation=self.activation)(x)
         if self.dropout:
             x = layers.Dropout(self.dropout)(x)

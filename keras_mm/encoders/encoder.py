@@ -1,5 +1,5 @@
 import keras
-from keras import ops
+from keras import layers, ops
 
 
 class Encoder:
@@ -82,3 +82,52 @@ def one_token(vector):
 def repeat_mask(mask, tokens):
     """A row's mask `(batch, 1)`, for each of its tokens."""
     return ops.repeat(mask, tokens.shape[1], axis=1)
+
+
+def masked_mean(tokens, mask):
+    """Mean of the tokens that are there, 0 where none is.
+
+    Args:
+        tokens: float tensor `(batch, length, dim)`.
+        mask: bool tensor `(batch, length)`.
+
+    Returns:
+        Tensor `(batch, dim)`.
+    """
+    weights = ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
+    total = ops.sum(ops.where(weights > 0, tokens, ops.zeros_like(tokens)), axis=1)
+    return ops.divide_no_nan(total, ops.sum(weights, axis=1))
+
+
+def pooled(tokens, mask):
+    """Tokens of a sequence -> their mean, and whether there was any.
+
+    Returns:
+        Tensor `(batch, 1, dim)` and bool tensor `(batch, 1)`.
+    """
+    present = ops.any(mask, axis=1, keepdims=True)
+    return one_token(masked_mean(tokens, mask)), present
+
+
+def read_steps(tensor, value, embedding_dim, dropout=0.0):
+    """Words or measured steps -> vectors without NaN, and their mask.
+
+    Args:
+        tensor: symbolic tensor, ids `(batch, length)` of a text or floats
+            `(batch, length, channels)` of a sequence.
+        value: the `Input` that it belongs to.
+        embedding_dim: int, length of a word's vector.
+        dropout: float, share of the word vectors' entries dropped in training.
+
+    Returns:
+        Symbolic tensor `(batch, length, embedding_dim or channels)`, bool
+        tensor `(batch, length)`.
+    """
+    if value.kind == "sequence":
+        # Masked by what is there, so this comes first; a gap in one channel
+        # becomes 0, which is its mean.
+        return without_nan(tensor), steps(tensor)
+    x = layers.Embedding(value.num_ids, embedding_dim)(tensor)
+    if dropout:
+        x = layers.Dropout(dropout)(x)
+    return x, ops.not_equal(tensor, 0)

@@ -1,10 +1,10 @@
-from keras import layers, ops
+from keras import layers
 
-from .encoder import Encoder, one_token
+from .recurrent import Recurrent
 
 
-class LSTM(Encoder):
-    """The textbook's text encoder: Embedding -> LSTM.
+class LSTM(Recurrent):
+    """The textbook's text encoder, Embedding -> LSTM; for sequences, LSTM alone.
 
     Examples:
 
@@ -22,28 +22,8 @@ class LSTM(Encoder):
         Hochreiter and Schmidhuber 1997, "Long Short-Term Memory".
     """
 
-    reads = ("text",)
-    tokens = "words"
-
-    def __init__(self, units=64, embedding_dim=64, bidirectional=False, dropout=0.0):
-        self.units = units
-        self.embedding_dim = embedding_dim
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-
-    def encode(self, tensors, inputs, sequences):
-        """Ids `(batch, length)` -> one token, or one a word."""
-        (ids,) = tensors
-        mask = ops.not_equal(ids, 0)
-        x = layers.Embedding(inputs[0].num_ids, self.embedding_dim)(ids)
-        if self.dropout:
-            x = layers.Dropout(self.dropout)(x)
+    def layer(self, **kwargs):
+        """`keras.layers.LSTM`."""
         # The cuDNN kernel fails on a text without words, and what is exported
         # with it does not load on a machine without a GPU.
-        recurrent = layers.LSTM(self.units, return_sequences=sequences, use_cudnn=False)
-        if self.bidirectional:
-            recurrent = layers.Bidirectional(recurrent)
-        x = recurrent(x, mask=mask)
-        if sequences:
-            return x, mask
-        return one_token(x), ops.any(mask, axis=1, keepdims=True)
+        return layers.LSTM(self.units, use_cudnn=False, **kwargs)

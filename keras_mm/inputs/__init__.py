@@ -2,8 +2,11 @@
 
 from .category import Category
 from .class_label import ClassLabel
+from .date import Date
 from .image import Image
 from .input import Input
 from .multi_label import MultiLabel
 from .number import Number
+from .sequence import Sequence
 from .text import Text
+from .vector import Vector

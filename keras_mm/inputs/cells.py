@@ -15,9 +15,34 @@ def is_missing(cell):
         return cell.size == 0
     if isinstance(cell, (list, tuple)):
         return len(cell) == 0
+    if isinstance(cell, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(cell))
     import pandas as pd
 
     return cell is pd.NA or cell is pd.NaT
+
+
+def to_floats(cell):
+    """Numbers, nested in lists or arrays of any kind -> `float64` array.
+
+    Parquet gives arrays of arrays. None among numbers becomes NaN.
+
+    Raises:
+        ValueError: if there is something else than numbers, or lengths differ
+            within one dimension.
+    """
+    try:
+        array = np.asarray(cell)
+        if array.dtype == object and array.ndim:
+            # From lists of arrays NumPy makes one array of numbers.
+            array = np.array([np.nan if part is None else part for part in array])
+            if array.dtype == object:
+                array = np.stack([to_floats(part) for part in array])
+    except ValueError as error:
+        raise ValueError("its parts have different lengths") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError("it does not hold numbers alone")
+    return array.astype("float64")
 
 
 def to_text(cell):

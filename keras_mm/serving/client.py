@@ -113,7 +113,11 @@ class Client:
         require_columns(table.columns, spec["inputs"])
         numbers = {
             name: raw_numbers(
-                table[name], name, dtype in ("DT_FLOAT", "DT_DOUBLE"), bad
+                table[name],
+                name,
+                dtype in ("DT_FLOAT", "DT_DOUBLE"),
+                bad,
+                self._transport.shapes[signature][name],
             )
             for name, dtype in spec["inputs"].items()
             if dtype != "DT_STRING"
@@ -184,6 +188,10 @@ class _Rest:
                 "The answer holds no model metadata: is it the REST port of TF "
                 f"Serving? Received: url={self.model + '/metadata'!r}"
             ) from error
+        self.shapes = {
+            name: {key: _shape(info) for key, info in spec.get("inputs", {}).items()}
+            for name, spec in signatures.items()
+        }
         return {
             name: {
                 side: {key: info["dtype"] for key, info in spec.get(side, {}).items()}
@@ -231,6 +239,17 @@ class _Rest:
                 "The server's answer is no JSON: is it the REST port of TF "
                 f"Serving? Received: url={url!r}"
             ) from error
+
+
+def _shape(info):
+    """An input's shape in the metadata of a model, `[]` if it has none."""
+    dims = info.get("tensor_shape", {}).get("dim", [])
+    return _lengths(int(dim["size"]) for dim in dims)
+
+
+def _lengths(sizes):
+    """-1 -> None, any length."""
+    return [None if size < 0 else size for size in sizes]
 
 
 def _to_json(cell):
@@ -295,6 +314,13 @@ class _Grpc:
         answer = self._ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
+        self.shapes = {
+            name: {
+                key: _lengths(dim.size for dim in info.tensor_shape.dim)
+                for key, info in spec.inputs.items()
+            }
+            for name, spec in signatures.signature_def.items()
+        }
         return {
             name: {
                 side: {

@@ -130,7 +130,7 @@ class ExportedModel:
         raw = {
             name: raw_strings(table[name], name, name in pictures, base_dir)
             if spec.dtype == tf.string
-            else raw_numbers(table[name], name)
+            else raw_numbers(table[name], name, shape=spec.shape.as_list())
             for name, spec in specs.items()
         }
         parts = []

@@ -6,11 +6,11 @@ import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import Number
-from ..inputs.cells import is_missing, to_text
+from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.image import encode_array
 
 
-def raw_numbers(column, name, is_float=True, bad="error"):
+def raw_numbers(column, name, is_float=True, bad="error", shape=()):
     """A column of numbers, or of arrays, one a row -> array.
 
     Args:
@@ -19,27 +19,42 @@ def raw_numbers(column, name, is_float=True, bad="error"):
         is_float: bool, whether the served model takes floats, where NaN is
             missing.
         bad: `"error"` or `"missing"`, what becomes of cells without a number.
+        shape: list, shape of the served model's batch, None where any length
+            will do, if it is known.
     """
-    if any(np.ndim(cell) for cell in column):
-        return _padded(column)
+    is_array = len(shape) > 1
+    if is_array or any(isinstance(cell, list) or np.ndim(cell) for cell in column):
+        return _padded(column, shape)
     if is_float:
         return Number().to_raw(column, name, bad=bad)
     return np.array(column.tolist())
 
 
-def _padded(column):
+def _padded(column, shape):
     """Arrays of one rank, one a row -> one array, NaN where they are shorter."""
-    cells = [None if is_missing(cell) else np.asarray(cell) for cell in column]
+    cells = [None if is_missing(cell) else _array(cell, shape) for cell in column]
+    if all(cell is None for cell in cells):
+        return np.full((len(cells), *(n or 1 for n in shape[1:])), np.nan, "float32")
     shapes = np.array([cell.shape for cell in cells if cell is not None])
     dtype = np.result_type(*[cell for cell in cells if cell is not None])
     lengths = shapes.max(axis=0)
-    if None not in cells and (shapes == lengths).all():
+    if all(cell is not None for cell in cells) and (shapes == lengths).all():
         return np.stack(cells)
     padded = np.full((len(cells), *lengths), np.nan, np.promote_types(dtype, "f4"))
     for row, cell in enumerate(cells):
         if cell is not None:
             padded[(row, *map(slice, cell.shape))] = cell
     return padded
+
+
+def _array(cell, shape):
+    """One cell as array."""
+    array = np.asarray(cell)
+    if array.dtype == object:
+        # Parquet gives arrays of arrays.
+        array = to_floats(array)
+    # A sequence of one channel may come without that axis.
+    return array[..., np.newaxis] if array.ndim + 2 == len(shape) else array
 
 
 def raw_strings(column, name, is_picture, base_dir=None, bad="error", start=0):

@@ -281,6 +281,8 @@ OF = {
     "text": lambda: text(),
     "number": lambda: keras_mm.Number(),
     "category": lambda: keras_mm.Category(["x"]),
+    "sequence": lambda: keras_mm.Sequence(6, channels=2),
+    "vector": lambda: keras_mm.Vector(3),
 }
 
 

@@ -551,3 +551,24 @@ def test_grpc_needs_the_extra(monkeypatch):
 
 if __name__ == "__main__":
     write_model(os.path.join(sys.argv[1], "1"))
+
+
+def test_sequences_of_any_form():
+    """The served shape says what a cell without an axis, or no cell, means."""
+    from keras_mm.serving.requests import raw_numbers
+
+    shape, nan = [None, None, 1], np.nan
+    column = pd.Series([[1.0, 2.0], None, [[3.0], [None]], np.array([4.0])])
+    got = raw_numbers(column, "pulse", shape=shape)
+    expected = np.array([[1, 2], [nan, nan], [3, nan], [4, nan]])
+    np.testing.assert_array_equal(got[..., 0], expected)
+    empty = raw_numbers(pd.Series([None, None]), "pulse", shape=shape)
+    assert empty.shape == (2, 1, 1) and np.isnan(empty).all()
+    nested = np.empty(2, dtype=object)
+    nested[:] = [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
+    got = raw_numbers(pd.Series([nested, None]), "motion", shape=[None, None, 2])
+    assert got.shape == (2, 2, 2) and got[0].tolist() == [[1, 2], [3, 4]]
+    vectors = raw_numbers(pd.Series([[1, 2], None]), "v", shape=[None, 2])
+    np.testing.assert_array_equal(vectors, [[1, 2], [nan, nan]])
+    ids = raw_numbers(pd.Series([[1, 2], [3, 4]]), "ids", False, shape=[None, 2])
+    assert ids.dtype.kind == "i"

@@ -1,0 +1,68 @@
+from keras import layers, ops
+
+from .encoder import Encoder, pooled, read_steps
+from .sinusoidal_positions import SinusoidalPositions
+
+
+class Transformer(Encoder):
+    """Self-attention among words or steps, with sinusoidal positions.
+
+    Each of the layers is pre-norm: `x + attention(norm(x))`, then
+    `x + feed_forward(norm(x))`; the mean of the last layer's normalised steps
+    is the token. Padded and missing steps are attended by none.
+
+    Examples:
+
+    >>> encoder = keras_mm.encoders.Transformer(num_layers=1, units=32)
+    >>> model = keras_mm.build_classifier(schema, encoders={"text": encoder})
+
+    Args:
+        units: int, length of a token.
+        num_layers: int.
+        num_heads: int, must divide `units`.
+        dropout: float, share of each sublayer's result dropped in training.
+
+    Reference:
+        - Vaswani et al. 2017, "Attention Is All You Need".
+        - normalisation first: Xiong et al. 2020, "On Layer Normalization in the
+          Transformer Architecture".
+    """
+
+    reads = ("text", "sequence")
+    tokens = "words"
+
+    def __init__(self, units=64, num_layers=2, num_heads=4, dropout=0.1):
+        if units % num_heads:
+            raise ValueError(
+                "`num_heads` must divide `units`. "
+                f"Received: units={units}, num_heads={num_heads}"
+            )
+        self.units = units
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.dropout = dropout
+
+    def encode(self, tensors, inputs, sequences):
+        """Ids `(batch, length)`, or steps -> one token, or one a step."""
+        x, mask = read_steps(tensors[0], inputs[0], self.units)
+        if inputs[0].kind == "sequence":
+            x = layers.Dense(self.units)(x)
+        x = SinusoidalPositions()(x)
+        attended = ops.expand_dims(mask, 1)
+        for _ in range(self.num_layers):
+            y = layers.LayerNormalization()(x)
+            y = layers.MultiHeadAttention(self.num_heads, self.units // self.num_heads)(
+                y, y, attention_mask=attended
+            )
+            x = layers.Add()([x, self._drop(y)])
+            y = layers.LayerNormalization()(x)
+            # The approximate form also runs where exports go on to ONNX.
+            y = layers.Dense(4 * self.units)(y)
+            y = ops.gelu(y, approximate=True)
+            y = layers.Dense(self.units)(y)
+            x = layers.Add()([x, self._drop(y)])
+        x = layers.LayerNormalization()(x)
+        return (x, mask) if sequences else pooled(x, mask)
+
+    def _drop(self, x):
+        return layers.Dropout(self.dropout)(x) if self.dropout else x

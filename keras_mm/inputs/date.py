@@ -1,0 +1,239 @@
+import datetime
+import math
+import re
+
+import keras
+import numpy as np
+
+from ..errors import refuse_rows
+from .cells import is_missing
+from .input import Input
+
+# Year, month, day; hour, minute, second; zone. TensorFlow's RE2 and Python
+# read it alike.
+_ISO = (
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.][0-9]+)?)?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2}(?::[0-9]{2})?)?)?"
+)
+_PATTERN = re.compile(_ISO)
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Date(Input):
+    """A column of dates, with or without times.
+
+    A cell is a `datetime`, `date`, pandas or NumPy timestamp, or text in ISO
+    form, `"2024-05-01"` or `"2024-05-01T13:30"`, which is also what a request
+    holds. A zone, such as `Z` or `+02:00`, is read and not used: the hour is
+    that of the clock as written.
+
+    The tensor holds sine and cosine of the place in the year, in the week and,
+    if the column has times, in the day, so that December is next to January;
+    and the days since 1970, standardised, for what changes over the years. A
+    missing date is all NaN. Dates share an encoder with the numbers.
+
+    Examples:
+
+    >>> date = keras_mm.Date().adapt(pandas.Series(["2024-01-01", "2024-12-31"]))
+    >>> date.preprocess(["2024-07-01T12:00", ""]).numpy().round(1).tolist()
+    [[0.0, -1.0, 0.0, 1.0, 0.0], [nan, nan, nan, nan, nan]]
+
+    Args:
+        has_time: bool, whether there are times other than midnight, learned by
+            `adapt`.
+        mean: float, days since 1970, learned by `adapt`.
+        std: float, in days, learned by `adapt`; 1 for a constant column.
+
+    Reference:
+        Days since 1970 of a date in the proleptic Gregorian calendar: Howard
+        Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+        `days_from_civil`.
+    """
+
+    kind = "number"
+    group = "numbers"
+    default_encoder = "dense"
+
+    def __init__(self, has_time=False, mean=None, std=None):
+        self.has_time = has_time
+        self.mean = mean
+        self.std = std
+
+    @property
+    def shape(self):
+        """`(5,)`, or `(7,)` with times."""
+        return (7,) if self.has_time else (5,)
+
+    def adapt(self, column, name="column"):
+        """Learns whether there are times, and the dates' spread; returns `self`."""
+        import tensorflow as tf
+
+        days, seconds = parse_dates(tf.constant(self.to_raw(column, name).tolist()))[:2]
+        days = days.numpy() + seconds.numpy() / 86400
+        days = days[~np.isnan(days)]
+        if not len(days):
+            raise ValueError(
+                f"Column {name!r} has no date in it. Leave it out of the "
+                f"inputs. Received: {name} with {len(column)} missing values"
+            )
+        self.has_time = bool((days % 1).any())
+        self.mean, std = float(days.mean()), float(days.std())
+        # Rounding leaves a tiny spread in a constant column.
+        self.std = std if std > 1e-6 else 1.0
+        return self
+
+    @property
+    def is_adapted(self):
+        """Whether mean and standard deviation are known."""
+        return self.mean is not None
+
+    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+        """Dates -> object array of ISO text, `b""` where missing."""
+        values = np.empty(len(column), dtype=object)
+        values[:] = b""
+        wrong = []
+        for row, cell in enumerate(column):
+            if is_missing(cell):
+                continue
+            try:
+                values[row] = to_iso(cell).encode("ascii")
+            except ValueError:
+                wrong.append(row)
+        if wrong and bad == "error":
+            refuse_rows(
+                name,
+                wrong,
+                "no date in ISO form",
+                "Write dates as 2024-05-01 or 2024-05-01T13:30 "
+                "(pandas.to_datetime reads many forms), or pass bad='missing' to "
+                "treat the cells as missing.",
+                column.iloc[wrong[0]],
+            )
+        return values
+
+    def decode(self, raw):
+        """ISO text `(batch,)` -> `float32` tensor `(batch, features)`."""
+        import tensorflow as tf
+
+        days, seconds, year_day, year_days = parse_dates(raw)
+        # 1 January 1970 was a Thursday, three days after Monday.
+        turns = [year_day / year_days, tf.math.floormod(days + 3.0, 7.0) / 7.0]
+        if self.has_time:
+            turns.append(seconds / 86400.0)
+        features = [
+            wave(2.0 * math.pi * turn) for turn in turns for wave in (tf.sin, tf.cos)
+        ]
+        trend = days + seconds / 86400.0
+        if self.is_adapted:
+            trend = (trend - self.mean) / self.std
+        features = tf.stack([*features, trend], axis=1)
+        return tf.ensure_shape(tf.cast(features, tf.float32), [None, *self.shape])
+
+    def sample(self, random, bad=False):
+        """A date near those of the column; text that is none when `bad`."""
+        if bad:
+            return b"2023-02-29"
+        days = random.normal(self.mean or 0.0, self.std or 1.0)
+        # The years 1 to 9999.
+        days = min(max(days, -719162.0), 2932896.0)
+        date = datetime.datetime(1970, 1, 1) + datetime.timedelta(days=days)
+        text = date.isoformat(timespec="minutes")
+        return (text if self.has_time else text[:10]).encode("ascii")
+
+    def request_value(self):
+        """What a row of a request holds, in words."""
+        return "date as string, `2024-05-01` or `2024-05-01T13:30`"
+
+    def describe(self):
+        """One line for people."""
+        what = "Date and time" if self.has_time else "Date"
+        if not self.is_adapted:
+            return what
+        start = datetime.date(1970, 1, 1) + datetime.timedelta(days=round(self.mean))
+        return f"{what}, mean {start}, standard deviation {self.std:.4g} days"
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"has_time": self.has_time, "mean": self.mean, "std": self.std}
+
+
+def to_iso(cell):
+    """One date in any of its forms -> ISO text.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if isinstance(cell, np.datetime64):
+        text = str(cell.astype("datetime64[s]"))
+    elif isinstance(cell, (datetime.date, datetime.datetime)):
+        text = cell.isoformat()
+    elif isinstance(cell, (bytes, bytearray)):
+        text = bytes(cell).decode("utf-8").strip()
+    elif isinstance(cell, str):
+        text = cell.strip()
+    else:
+        raise ValueError("no date")
+    found = _PATTERN.fullmatch(text)
+    if not found:
+        raise ValueError("not in ISO form")
+    # Raises for the 30th of February and the 25th hour.
+    datetime.datetime(*(int(part or 0) for part in found.groups()))
+    return text
+
+
+def days_from_civil(year, month, day):
+    """Year, month, day -> days since 1 January 1970, whole numbers all.
+
+    The year starts in March, so that a leap day is its last.
+
+    Reference:
+        Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    """
+    import tensorflow as tf
+
+    year = tf.where(month <= 2, year - 1, year)
+    era = year // 400
+    year_of_era = year - era * 400
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    day_of_era = year_of_era * 365 + year_of_era // 4 - year_of_era // 100
+    return era * 146097 + day_of_era + day_of_year - 719468
+
+
+def parse_dates(raw):
+    """ISO text `(batch,)` -> numbers, NaN where the text is no date.
+
+    Returns:
+        `float64` tensors `(batch,)`: days since 1970; seconds since midnight;
+        days since 1 January; days that the year has.
+    """
+    import tensorflow as tf
+
+    text = tf.strings.strip(tf.reshape(raw, [-1]))
+    fits = tf.strings.regex_full_match(text, _ISO)
+    text = tf.where(fits, text, "0000-00-00")
+    # One text for all six numbers; a date without time has midnight.
+    digits = tf.strings.regex_replace(text, _ISO, r"\1 \2 \3 0\4 0\5 0\6")
+    parts = tf.strings.to_number(
+        tf.strings.split(digits).to_tensor(shape=[None, 6], default_value="0"), tf.int32
+    )
+    year, month, day, hour, minute, second = tf.unstack(parts, axis=1)
+    days = days_from_civil(year, month, day)
+    next_month = days_from_civil(year + month // 12, month % 12 + 1, 1)
+    new_year = days_from_civil(year, 1, 1)
+    valid = (
+        (year >= 1)
+        & (month >= 1)
+        & (month <= 12)
+        & (day >= 1)
+        & (days < next_month)
+        & (hour < 24)
+        & (minute < 60)
+        & (second < 60)
+    )
+    seconds = hour * 3600 + minute * 60 + second
+    year_days = days_from_civil(year + 1, 1, 1) - new_year
+    return [
+        tf.where(valid, tf.cast(value, tf.float64), np.nan)
+        for value in (days, seconds, days - new_year, year_days)
+    ]

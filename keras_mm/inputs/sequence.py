@@ -1,0 +1,189 @@
+import keras
+import numpy as np
+
+from ..errors import refuse_rows
+from .cells import is_missing, to_floats
+from .input import Input
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Sequence(Input):
+    """A column of time series: what one or more sensors measured, step by step.
+
+    A cell is an array or list `(steps, channels)`, or `(steps,)` if there is
+    one channel. The tensor is standardised, each channel for itself, with mean
+    and standard deviation of the rows that `adapt` saw. It is cut after
+    `length` steps, and shorter sequences are padded with NaN at the end.
+
+    A gap of one channel is NaN, which encoders read as the channel's mean. A
+    step that is NaN in all channels is masked. Signals with times of their own
+    are put on one clock by `keras_mm.data.align`.
+
+    Examples:
+
+    >>> motion = keras_mm.Sequence(length=3).adapt(pandas.Series([[1, 2, 3], [2]]))
+    >>> motion.mean
+    [2.0]
+    >>> motion.preprocess([[[2.0], [2.0]]]).numpy()[0, :, 0].tolist()
+    [0.0, 0.0, nan]
+
+    Args:
+        length: int, how many steps are read; what comes later is cut off.
+        channels: int, numbers in a step.
+        sampling_rate: float, steps a second, or None; for people, and for
+            `keras_mm.data.align`. The tensor does not depend on it.
+        mean: list of floats, one a channel, learned by `adapt`.
+        std: list of floats, learned by `adapt`; 1 for a constant channel.
+    """
+
+    kind = "sequence"
+    default_encoder = "temporal_cnn"
+    raw_dtype = "float32"
+
+    def __init__(self, length, channels=1, sampling_rate=None, mean=None, std=None):
+        for name, value in (("length", length), ("channels", channels)):
+            if int(value) != value or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive int. Received: {name}={value}"
+                )
+        if sampling_rate is not None and not 0 < sampling_rate < np.inf:
+            raise ValueError(
+                "`sampling_rate` must be a positive number of steps a second. "
+                f"Received: sampling_rate={sampling_rate}"
+            )
+        self.length = int(length)
+        self.channels = int(channels)
+        self.sampling_rate = sampling_rate
+        self.mean = None if mean is None else [float(value) for value in mean]
+        self.std = None if std is None else [float(value) for value in std]
+
+    @property
+    def raw_shape(self):
+        """`(None, channels)`: rows may have different numbers of steps."""
+        return (None, self.channels)
+
+    @property
+    def shape(self):
+        """`(length, channels)` of one row's tensor."""
+        return (self.length, self.channels)
+
+    def adapt(self, column, name="column"):
+        """Learns each channel's mean and standard deviation; returns `self`."""
+        values = self.to_raw(column, name).reshape(-1, self.channels)
+        values = values.astype("float64")
+        empty = np.flatnonzero(np.isnan(values).all(axis=0))
+        if len(empty):
+            raise ValueError(
+                f"Column {name!r} has no number in channel {empty[0]}. Leave the "
+                f"channel or the column out. Received: {name} with {len(column)} "
+                "rows"
+            )
+        mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        # Rounding leaves a spread of about 1e-17 in a constant channel.
+        constant = std <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
+        self.mean = mean.tolist()
+        self.std = np.where(constant, 1.0, std).tolist()
+        return self
+
+    @property
+    def is_adapted(self):
+        """Whether means and standard deviations are known."""
+        return self.mean is not None
+
+    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+        """Sequences -> `float32` array `(rows, steps, channels)`.
+
+        `steps` is that of the column's longest sequence, `length` at the most;
+        shorter and missing ones are padded with NaN. With `bad="missing"` an
+        infinity costs its own number, and a wrong shape the cell.
+        """
+        rows = [np.empty((0, self.channels), "float32")] * len(column)
+        wrong, reason = [], ""
+        for row, cell in enumerate(column):
+            if is_missing(cell):
+                continue
+            try:
+                values = self._read(cell)
+            except ValueError as error:
+                reason = reason or str(error)
+                wrong.append(row)
+                continue
+            # Also what float32 cannot hold.
+            infinite = np.abs(values) > np.finfo("float32").max
+            if infinite.any():
+                reason = reason or "it holds infinities"
+                wrong.append(row)
+                values[infinite] = np.nan
+            rows[row] = values[: self.length].astype("float32")
+        if wrong and bad == "error":
+            refuse_rows(
+                name,
+                wrong,
+                f"no sequence of {self.channels} channels ({reason})",
+                "Correct the cells, or pass bad='missing' to treat them as missing.",
+                column.iloc[wrong[0]],
+            )
+        return _stack(rows, self.channels)
+
+    def _read(self, cell):
+        """One cell -> `float64` array `(steps, channels)`."""
+        values = to_floats(cell)
+        if values.ndim == 1 and self.channels == 1:
+            values = values[:, np.newaxis]
+        if values.ndim != 2 or values.shape[1] != self.channels:
+            raise ValueError(f"an array of shape {values.shape}")
+        return values
+
+    def decode(self, raw):
+        """Numbers `(batch, steps, channels)` -> `(batch, length, channels)`."""
+        import tensorflow as tf
+
+        values = tf.cast(raw, tf.float32)
+        if values.shape.rank == 2:
+            # Rows of a tf.data.Dataset may hold one channel without its axis.
+            values = values[..., tf.newaxis]
+        values = values[:, : self.length]
+        values = tf.where(tf.math.is_finite(values), values, np.nan)
+        short = self.length - tf.shape(values)[1]
+        values = tf.pad(values, [[0, 0], [0, short], [0, 0]], constant_values=np.nan)
+        values = tf.ensure_shape(values, [None, *self.shape])
+        if self.is_adapted:
+            mean = tf.constant(self.mean, tf.float32)
+            values = (values - mean) / tf.constant(self.std, tf.float32)
+        return values
+
+    def sample(self, random, bad=False):
+        """A random sequence, some with a gap; infinities when `bad`."""
+        shape = (int(random.integers(1, self.length + 1)), self.channels)
+        if bad:
+            return np.full(shape, np.inf, "float32")
+        values = random.normal(self.mean or 0.0, self.std or 1.0, shape)
+        values[random.integers(shape[0]), random.integers(shape[1])] = np.nan
+        # One step is not a gap only.
+        values[0] = self.mean or 0.0
+        return values.astype("float32")
+
+    def describe(self):
+        """One line for people."""
+        channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
+        rate = f", {self.sampling_rate:g} Hz" if self.sampling_rate else ""
+        return f"Sequence, {self.length} steps of {channels}{rate}"
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            "length": self.length,
+            "channels": self.channels,
+            "sampling_rate": self.sampling_rate,
+            "mean": self.mean,
+            "std": self.std,
+        }
+
+
+def _stack(rows, channels):
+    """Arrays `(steps, channels)` -> one array, padded with NaN at the end."""
+    steps = max([1, *map(len, rows)])
+    array = np.full((len(rows), steps, channels), np.nan, dtype="float32")
+    for row, values in enumerate(rows):
+        array[row, : len(values)] = values
+    return array

@@ -1,0 +1,127 @@
+import keras
+import numpy as np
+
+from ..errors import refuse_rows
+from .cells import is_missing, to_floats
+from .input import Input
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Vector(Input):
+    """A column of vectors of one size: embeddings that another model computed.
+
+    The tensor is standardised with one mean and one standard deviation over
+    all entries, which keeps angles and distances as they are but brings
+    embeddings of any scale to that of the other inputs. A missing vector is
+    all NaN, and so is one with a NaN or an infinity in it: it has no place.
+
+    Examples:
+
+    >>> vector = keras_mm.Vector(2).adapt(pandas.Series([[1.0, 3.0], [3.0, 1.0]]))
+    >>> vector.preprocess([[3.0, 2.0]]).numpy().tolist()
+    [[1.0, 0.0]]
+
+    Args:
+        size: int, numbers in a vector.
+        mean: float, learned by `adapt`.
+        std: float, learned by `adapt`; 1 if all numbers are the same.
+    """
+
+    kind = "vector"
+    default_encoder = "dense"
+    raw_dtype = "float32"
+
+    def __init__(self, size, mean=None, std=None):
+        if int(size) != size or size < 1:
+            raise ValueError(f"`size` must be a positive int. Received: size={size}")
+        self.size = int(size)
+        self.mean = mean
+        self.std = std
+
+    @property
+    def raw_shape(self):
+        """`(size,)`."""
+        return (self.size,)
+
+    @property
+    def shape(self):
+        """`(size,)`."""
+        return (self.size,)
+
+    def adapt(self, column, name="column"):
+        """Learns mean and standard deviation of all entries; returns `self`."""
+        values = self.to_raw(column, name).astype("float64")
+        known = values[~np.isnan(values)]
+        if not len(known):
+            raise ValueError(
+                f"Column {name!r} has no vector in it. Leave it out of the "
+                f"inputs. Received: {name} with {len(column)} missing values"
+            )
+        self.mean, std = float(known.mean()), float(known.std())
+        constant = std <= 1e-7 * max(abs(self.mean), 1e-30)
+        self.std = 1.0 if constant else std
+        return self
+
+    @property
+    def is_adapted(self):
+        """Whether mean and standard deviation are known."""
+        return self.mean is not None
+
+    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+        """Vectors -> `float32` array `(rows, size)`, all NaN where missing."""
+        rows = np.full((len(column), self.size), np.nan, dtype="float32")
+        wrong, reason = [], ""
+        for row, cell in enumerate(column):
+            if is_missing(cell):
+                continue
+            try:
+                rows[row] = self._read(cell)
+            except ValueError as error:
+                reason = reason or str(error)
+                wrong.append(row)
+        if wrong and bad == "error":
+            refuse_rows(
+                name,
+                wrong,
+                f"no vector of {self.size} finite numbers ({reason})",
+                "Correct the cells, or pass bad='missing' to treat them as missing.",
+                column.iloc[wrong[0]],
+            )
+        return rows
+
+    def _read(self, cell):
+        """One cell -> array `(size,)`, all NaN or all finite."""
+        values = to_floats(cell)
+        if values.shape != (self.size,):
+            raise ValueError(f"an array of shape {values.shape}")
+        # Also what float32 cannot hold.
+        finite = np.abs(values) <= np.finfo("float32").max
+        if not (finite.all() or np.isnan(values).all()):
+            raise ValueError("NaN or infinity among its numbers")
+        return values
+
+    def decode(self, raw):
+        """Numbers `(batch, size)` -> `float32` tensor `(batch, size)`."""
+        import tensorflow as tf
+
+        values = tf.ensure_shape(tf.cast(raw, tf.float32), [None, self.size])
+        finite = tf.reduce_all(tf.math.is_finite(values), axis=1, keepdims=True)
+        values = tf.where(finite, values, np.nan)
+        if self.is_adapted:
+            values = (values - self.mean) / self.std
+        return values
+
+    def sample(self, random, bad=False):
+        """A random vector; one of infinities when `bad`."""
+        if bad:
+            return np.full(self.size, np.inf, "float32")
+        values = random.normal(self.mean or 0.0, self.std or 1.0, self.size)
+        return values.astype("float32")
+
+    def describe(self):
+        """One line for people."""
+        return f"Vector, {self.size} numbers"
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"size": self.size, "mean": self.mean, "std": self.std}
