@@ -2,6 +2,7 @@ import os
 
 from ..inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
 from ..inputs.cells import is_missing
+from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import check_encoded
 from .columns import require_columns
 from .schema import Schema
@@ -16,8 +17,9 @@ def infer_schema(
     """Decides what each column of a table is, says so, and adapts to it.
 
     A column becomes an `Image` if its cells are encoded pictures or paths of
-    pictures, a `Number` if they are numbers, a `Category` if the same few
-    texts come again and again, and a `Text` otherwise. Columns that cannot
+    pictures, a `Graph` if they are dicts of nodes and edges, a `Number` if they
+    are numbers, a `Category` if the same few texts come again and again, and a
+    `Text` otherwise. Columns that cannot
     help (all missing, one value only, a different code in every row) are left
     out. Columns that say which rows belong together, such as an author or a
     split, must be named in `exclude`: nothing in them tells.
@@ -86,6 +88,8 @@ def _input_for(column, base_dir, image_size):
     # with its row, when the table is read.
     if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
         return Image(image_size)
+    if 2 * sum(map(is_graph, first)) > len(first):
+        return _graph_for(cells)
     if all(hasattr(cell, "shape") and len(cell.shape) > 0 for cell in cells[:20]):
         return "arrays that are no pictures"
     if any(isinstance(cell, (bytes, bytearray, list, tuple, dict)) for cell in cells):
@@ -115,6 +119,14 @@ def _is_picture(cell, base_dir):
     shape = getattr(cell, "shape", ())
     dtype = getattr(cell, "dtype", None)
     return len(shape) in (2, 3) and min(shape) > 0 and str(dtype) == "uint8"
+
+
+def _graph_for(cells):
+    try:
+        # Graphs to come may be larger.
+        return infer_graph(cells, room=1.25)
+    except ValueError:
+        return "graphs without nodes, or too large for a dense adjacency"
 
 
 def _are_numbers(column):

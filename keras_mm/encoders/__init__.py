@@ -5,6 +5,9 @@ from .custom import Custom
 from .dense import Dense
 from .embedding import Embedding
 from .encoder import Encoder
+from .feature_transformer import FeatureTransformer
+from .gat import GAT
+from .gcn import GCN
 from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
@@ -17,6 +20,9 @@ ENCODERS = {
     "lstm": LSTM,
     "dense": Dense,
     "embedding": Embedding,
+    "feature_transformer": FeatureTransformer,
+    "gcn": GCN,
+    "gat": GAT,
 }
 
 

@@ -2,6 +2,7 @@
 
 from .category import Category
 from .class_label import ClassLabel
+from .graph import Graph
 from .image import Image
 from .input import Input
 from .multi_label import MultiLabel

@@ -7,11 +7,12 @@ import numpy as np
 from ..errors import refuse_rows
 from ..inputs import Number
 from ..inputs.cells import is_missing, to_text
+from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import encode_array
 
 
 def raw_numbers(column, name, is_float=True, bad="error"):
-    """A column of numbers, or of arrays, one a row -> array.
+    """A column of numbers, of arrays or of graphs, one a row -> array.
 
     Args:
         column: pandas Series.
@@ -20,6 +21,8 @@ def raw_numbers(column, name, is_float=True, bad="error"):
             missing.
         bad: `"error"` or `"missing"`, what becomes of cells without a number.
     """
+    if any(map(is_graph, column)):
+        return infer_graph(column).to_raw(column, name, bad=bad)
     if any(np.ndim(cell) for cell in column):
         return _padded(column)
     if is_float:
@@ -33,7 +36,8 @@ def _padded(column):
     shapes = np.array([cell.shape for cell in cells if cell is not None])
     dtype = np.result_type(*[cell for cell in cells if cell is not None])
     lengths = shapes.max(axis=0)
-    if None not in cells and (shapes == lengths).all():
+    # `None in cells` would compare the arrays.
+    if len(shapes) == len(cells) and (shapes == lengths).all():
         return np.stack(cells)
     padded = np.full((len(cells), *lengths), np.nan, np.promote_types(dtype, "f4"))
     for row, cell in enumerate(cells):
