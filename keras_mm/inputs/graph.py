@@ -202,10 +202,10 @@ class Graph(Input):
             if unknown or "nodes" not in cell:
                 raise ValueError(f"the keys {sorted(map(str, cell))}")
             return cell["nodes"], cell.get("edges"), cell.get("edge_features")
-        if not isinstance(cell, (list, tuple, np.ndarray)):
+        if not _is_list(cell):
             raise ValueError(f"a cell of type {type(cell).__name__}")
-        first = cell[0]
-        if len(first) and np.ndim(first[0]) == 0:
+        # A pair holds lists of lists, the raw form lists of numbers.
+        if _is_list(cell[0]) and len(cell[0]) and not _is_list(cell[0][0]):
             raw = _matrix(cell, self.raw_shape[1], "the raw form", "float32")
             nodes, edges = raw[raw[:, 0] == _NODE], raw[raw[:, 0] == _EDGE]
             return nodes[:, 1 : 1 + self.node_features], edges[:, 1:3], edges[:, 3:]
@@ -351,14 +351,19 @@ def _size(cell):
     return size["nodes"], width["nodes"], width["edge_features"]
 
 
+def _is_list(value):
+    return isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0
+
+
 def _matrix(values, width, name, dtype):
     """Rows of numbers, in lists or arrays of arrays -> array `(rows, width)`."""
-    if values is None or not len(values) or not width:
+    if values is None or not width:
         return np.empty((0, width), dtype)
     try:
+        if not len(values):
+            return np.empty((0, width), dtype)
         # Parquet gives an array of arrays.
-        rows = [np.asarray(row, "float64") for row in values]
-        matrix = np.stack(rows)
+        matrix = np.stack([np.asarray(row, "float64") for row in values])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} that are no rows of {width} numbers") from error
     if matrix.shape[1:] != (width,):
