@@ -16,10 +16,10 @@ import keras_mm
 
 from .helpers import encode_picture, make_table, random_pixels, small_encoders
 
-# Examples that need a server, a download, a process without TensorFlow, or
-# minutes (the gate runs the demo).
 # Examples about numbers and categories.
 TABULAR = {"Dense", "Embedding", "FeatureTransformer"}
+# Examples that need a server, a download, a process without TensorFlow, or
+# minutes (the gate runs the demo).
 ELSEWHERE = {"Client", "demo", "from_tfds", "run_saved_model"}
 
 

@@ -1,7 +1,7 @@
 from keras import layers, ops
 
 from .encoder import Encoder
-from .graphs import graph_parts, pool_nodes
+from .graphs import graph_parts, node_tokens, pool_nodes
 
 
 class GAT(Encoder):
@@ -46,7 +46,7 @@ class GAT(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, nodes, features and edges)` -> one token, or one a node."""
         nodes, adjacency, edges, mask = graph_parts(tensors[0], inputs[0])
-        x = layers.Dense(self.units)(nodes)
+        x = node_tokens(nodes, self.units)
         for _ in range(self.num_layers):
             y = self._attend(layers.LayerNormalization()(x), adjacency, edges)
             y = layers.Activation("elu")(y)

@@ -1,7 +1,7 @@
 from keras import layers
 
 from .encoder import Encoder
-from .graphs import graph_parts, pool_nodes, propagate
+from .graphs import graph_parts, node_tokens, pool_nodes, propagate
 
 
 class GCN(Encoder):
@@ -40,7 +40,7 @@ class GCN(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, nodes, features and edges)` -> one token, or one a node."""
         nodes, adjacency, _, mask = graph_parts(tensors[0], inputs[0])
-        x = layers.Dense(self.units)(nodes)
+        x = node_tokens(nodes, self.units)
         for _ in range(self.num_layers):
             # Normalised over a node's own entries: padding has no part in it.
             y = layers.Dense(self.units)(layers.LayerNormalization()(x))

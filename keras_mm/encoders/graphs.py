@@ -1,6 +1,7 @@
 """What encoders of graphs share."""
 
-from keras import ops
+import keras
+from keras import layers, ops
 
 from .encoder import one_token, steps, without_nan
 
@@ -31,6 +32,14 @@ def graph_parts(tensor, graph):
         shape = (-1, size, size, graph.edge_features)
         edges = ops.reshape(tensor[:, :, width + size :], shape)
     return nodes, adjacency, edges, mask
+
+
+def node_tokens(nodes, units):
+    """Node features `(batch, nodes, features)` -> `(batch, nodes, units)`."""
+    # Without a bias from the start, nodes that differ in the size of a feature
+    # only, such as their degree, are one and the same once they are normalised.
+    bias = keras.initializers.RandomUniform(-0.5, 0.5)
+    return layers.Dense(units, bias_initializer=bias)(nodes)
 
 
 def propagate(adjacency, x):

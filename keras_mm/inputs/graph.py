@@ -60,7 +60,7 @@ class Graph(Input):
     """
 
     kind = "graph"
-    default_encoder = "gcn"
+    default_encoder = "gat"
     raw_dtype = "float32"
 
     def __init__(

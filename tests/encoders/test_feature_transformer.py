@@ -8,7 +8,7 @@ from keras import ops
 import keras_mm
 from keras_mm.encoders import FeatureTransformer, get
 
-from ..helpers import make_table, small_encoders, small_model, small_schema
+from ..helpers import make_table, small_model, small_schema
 
 NUMBERS = {name: keras_mm.Number(0.0, 1.0) for name in ("a", "b", "c")}
 CATEGORIES = {
@@ -131,9 +131,9 @@ def test_gradients_reach_every_weight(group):
 
 def test_in_a_model(tmp_path):
     table = make_table()
-    schema = small_schema(table)
+    inputs = {name: keras_mm.Number() for name in ("price", "weight")}
+    schema = small_schema(table, **inputs, shop=keras_mm.Category())
     encoders = {
-        **small_encoders(),
         "numbers": "feature_transformer",
         "shop": FeatureTransformer(8, 1, 2),
     }

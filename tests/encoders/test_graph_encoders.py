@@ -272,8 +272,8 @@ def test_dropout_in_training_only():
 
 def test_choice_of_an_encoder():
     graph = keras_mm.Graph(6, 2)
-    assert isinstance(room.get(None, [graph]), room.GCN)
-    assert isinstance(room.get("gat", [graph]), room.GAT)
+    assert isinstance(room.get(None, [graph]), room.GAT)
+    assert isinstance(room.get("gcn", [graph]), room.GCN)
     with pytest.raises(ValueError, match=r"Graph must be one of \['gat', 'gcn'\]"):
         room.get("cnn", [graph])
     with pytest.raises(ValueError, match="multiple of `num_heads`.*units=6"):

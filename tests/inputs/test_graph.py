@@ -311,6 +311,21 @@ def test_infer_schema(capsys):
     assert "empty left out: graphs without nodes" in capsys.readouterr().out
 
 
+def test_datasets_from_memory_and_row_by_row(monkeypatch):
+    random = np.random.default_rng(0)
+    graph = keras_mm.Graph(8, 2, edge_features=1)
+    table = pd.DataFrame({"molecule": [graph.sample(random) for _ in range(7)]})
+    schema = keras_mm.Schema({"molecule": graph}).adapt(table)
+    found = []
+    for limit in (2**20, 0):
+        monkeypatch.setattr(keras_mm.data.dataset, "MEMORY_LIMIT", limit)
+        dataset = keras_mm.data.to_dataset(table, schema, batch_size=4)
+        batches = [inputs["molecule"].numpy() for (inputs,) in dataset]
+        found.append(np.concatenate(batches))
+    assert found[0].shape == (7, *graph.shape)
+    np.testing.assert_array_equal(*found)
+
+
 def test_model_saves_and_exports(tmp_path):
     random = np.random.default_rng(0)
     graph = keras_mm.Graph(6, 2, edge_features=1)
