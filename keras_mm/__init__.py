@@ -16,6 +16,7 @@ from .inputs import (
     Category,
     ClassLabel,
     Date,
+    Graph,
     Image,
     MultiLabel,
     Number,

@@ -16,6 +16,8 @@ import keras_mm
 
 from .helpers import encode_picture, make_table, random_pixels, small_encoders
 
+# Examples about numbers and categories.
+TABULAR = {"Dense", "Embedding", "FeatureTransformer"}
 # Examples that need a server, a download, a process without TensorFlow, or
 # minutes (the gate runs the demo).
 ELSEWHERE = {"Client", "demo", "from_tfds", "run_saved_model"}
@@ -139,7 +141,7 @@ def test_examples_are_found():
 def test_examples_run(name, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     value = DOCUMENTED[name]
-    names = {**vars(inspect.getmodule(value)), **_names(name in ("Dense", "Embedding"))}
+    names = {**vars(inspect.getmodule(value)), **_names(name in TABULAR)}
     examples = doctest.DocTestParser().get_doctest(
         inspect.getdoc(value), names, name, None, None
     )

@@ -13,6 +13,7 @@ from ..inputs import (
 )
 from ..inputs.cells import is_missing, to_floats
 from ..inputs.date import to_iso
+from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import check_encoded
 from .columns import require_columns
 from .schema import Schema
@@ -29,7 +30,8 @@ def infer_schema(
     """Decides what each column of a table is, says so, and adapts to it.
 
     A column becomes an `Image` if its cells are encoded pictures or paths of
-    pictures, a `Number` if they are numbers, a `Date` if they are dates or
+    pictures, a `Graph` if they are dicts of nodes and edges, a `Number` if they
+    are numbers, a `Date` if they are dates or
     nearly all texts are dates in ISO form, a `Category` if the same few texts
     come again and again, and a `Text` otherwise. Lists and arrays of numbers
     become a `Vector` if they have one length, and a `Sequence` if they have
@@ -102,6 +104,8 @@ def _input_for(column, base_dir, image_size):
     # with its row, when the table is read.
     if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
         return Image(image_size)
+    if 2 * sum(map(is_graph, first)) > len(first):
+        return _graph_for(cells)
     if all(isinstance(cell, (list, tuple)) or _is_array(cell) for cell in first):
         return _series_for(cells)
     if any(isinstance(cell, (bytes, bytearray, list, tuple, dict)) for cell in cells):
@@ -154,6 +158,14 @@ def _series_for(cells):
         return "arrays that are no pictures, vectors or sequences"
     channels = channels.pop()
     return Sequence(min(max(lengths), _MOST_STEPS), *channels)
+
+
+def _graph_for(cells):
+    try:
+        # Graphs to come may be larger.
+        return infer_graph(cells, room=1.25)
+    except ValueError:
+        return "graphs without nodes, or too large for a dense adjacency"
 
 
 def _is_date(cell):

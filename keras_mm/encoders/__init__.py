@@ -6,8 +6,11 @@ from .custom import Custom
 from .dense import Dense
 from .embedding import Embedding
 from .encoder import Encoder
-from .hub import Hub
+from .feature_transformer import FeatureTransformer
+from .gat import GAT
+from .gcn import GCN
 from .gru import GRU
+from .hub import Hub
 from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
@@ -29,6 +32,9 @@ ENCODERS = {
     "transformer": Transformer,
     "dense": Dense,
     "embedding": Embedding,
+    "feature_transformer": FeatureTransformer,
+    "gcn": GCN,
+    "gat": GAT,
 }
 
 

@@ -33,7 +33,7 @@ class Custom(Encoder):
         if isinstance(inputs[0], Text) or "int" in tensor.dtype:
             mask = ops.not_equal(tensor, 0)
             result = self.function(tensor)
-        elif inputs[0].kind == "sequence":
+        elif inputs[0].kind in ("sequence", "graph"):
             mask = steps(tensor)
             result = self.function(without_nan(tensor))
         else:

@@ -3,6 +3,7 @@
 from .category import Category
 from .class_label import ClassLabel
 from .date import Date
+from .graph import Graph
 from .image import Image
 from .input import Input
 from .multi_label import MultiLabel

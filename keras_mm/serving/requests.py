@@ -7,11 +7,12 @@ import numpy as np
 from ..errors import refuse_rows
 from ..inputs import Number
 from ..inputs.cells import is_missing, to_floats, to_text
+from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import encode_array
 
 
 def raw_numbers(column, name, is_float=True, bad="error", shape=()):
-    """A column of numbers, or of arrays, one a row -> array.
+    """A column of numbers, of arrays or of graphs, one a row -> array.
 
     Args:
         column: pandas Series.
@@ -22,6 +23,8 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
         shape: list, shape of the served model's batch, None where any length
             will do, if it is known.
     """
+    if any(map(is_graph, column)):
+        return infer_graph(column).to_raw(column, name, bad=bad)
     is_array = len(shape) > 1
     if is_array or any(isinstance(cell, list) or np.ndim(cell) for cell in column):
         return _padded(column, shape)
