@@ -207,7 +207,7 @@ def _file_names(schema):
 
 
 def _refuse_files(name, rows, raw):
-    value = raw[rows[0]]
+    value = next(value for value in np.ravel(raw[rows[0]]) if value)
     refuse_rows(
         name,
         rows,

@@ -1,8 +1,9 @@
 import os
 
-from ..inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
+from ..inputs import Category, ClassLabel, Image, MultiLabel, Number, Text, Video
 from ..inputs.cells import is_missing
 from ..inputs.image import check_encoded
+from ..inputs.video import is_clip, is_clip_path
 from .columns import require_columns
 from .schema import Schema
 from .to_table import to_table
@@ -16,7 +17,8 @@ def infer_schema(
     """Decides what each column of a table is, says so, and adapts to it.
 
     A column becomes an `Image` if its cells are encoded pictures or paths of
-    pictures, a `Number` if they are numbers, a `Category` if the same few
+    pictures, a `Video` if they are clips, paths of clips or lists of pictures, a
+    `Number` if they are numbers, a `Category` if the same few
     texts come again and again, and a `Text` otherwise. Columns that cannot
     help (all missing, one value only, a different code in every row) are left
     out. Columns that say which rows belong together, such as an author or a
@@ -82,6 +84,8 @@ def _input_for(column, base_dir, image_size):
     if not cells:
         return "every cell is missing"
     first = cells[:20]
+    if 2 * sum(_is_clip(cell, base_dir) for cell in first) > len(first):
+        return Video()
     # A broken picture among others is not what the column is; it is refused,
     # with its row, when the table is read.
     if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
@@ -115,6 +119,18 @@ def _is_picture(cell, base_dir):
     shape = getattr(cell, "shape", ())
     dtype = getattr(cell, "dtype", None)
     return len(shape) in (2, 3) and min(shape) > 0 and str(dtype) == "uint8"
+
+
+def _is_clip(cell, base_dir):
+    if isinstance(cell, (str, os.PathLike)):
+        return is_clip_path(os.path.join(base_dir or "", cell))
+    if isinstance(cell, (bytes, bytearray)):
+        return is_clip(bytes(cell))
+    if isinstance(cell, (list, tuple)) or str(getattr(cell, "dtype", "")) == "object":
+        frames = [frame for frame in cell if not is_missing(frame)]
+        return len(frames) > 0 and _is_picture(frames[0], base_dir)
+    shape = getattr(cell, "shape", ())
+    return len(shape) == 4 and shape[-1] == 3 and str(cell.dtype) == "uint8"
 
 
 def _are_numbers(column):

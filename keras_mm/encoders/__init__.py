@@ -1,18 +1,24 @@
 """One modality's tensors -> tokens and mask, as a small Keras model."""
 
 from .cnn import CNN
+from .conv3d import Conv3D
 from .custom import Custom
 from .dense import Dense
 from .embedding import Embedding
 from .encoder import Encoder
+from .frames import Frames
 from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
 from .residual_cnn import ResidualCNN
+from .vit import ViT
 
 ENCODERS = {
     "residual_cnn": ResidualCNN,
     "cnn": CNN,
+    "vit": ViT,
+    "frames": Frames,
+    "conv3d": Conv3D,
     "ngrams": NGrams,
     "lstm": LSTM,
     "dense": Dense,

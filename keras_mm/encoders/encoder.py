@@ -63,6 +63,14 @@ def steps(tensor):
     return ops.logical_not(ops.all(ops.isnan(tensor), axis=2))
 
 
+def frames(tensor):
+    """Which frames of a clip are there: bool `(batch, frames)`.
+
+    A missing or padded frame is NaN all over.
+    """
+    return ops.logical_not(ops.all(ops.isnan(tensor), axis=(2, 3, 4)))
+
+
 def without_nan(tensor):
     """NaN -> 0. `ops.nan_to_num` replaces infinities too, at thrice the cost."""
     return ops.where(ops.isnan(tensor), ops.zeros_like(tensor), tensor)
@@ -76,3 +84,18 @@ def one_token(vector):
 def repeat_mask(mask, tokens):
     """A row's mask `(batch, 1)`, for each of its tokens."""
     return ops.repeat(mask, tokens.shape[1], axis=1)
+
+
+def masked_mean(tokens, mask):
+    """Mean of the tokens that are there, 0 where none is.
+
+    Args:
+        tokens: float tensor `(batch, length, dim)`.
+        mask: bool tensor `(batch, length)`.
+
+    Returns:
+        Tensor `(batch, dim)`.
+    """
+    weights = ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
+    total = ops.sum(ops.where(weights > 0, tokens, ops.zeros_like(tokens)), axis=1)
+    return ops.divide_no_nan(total, ops.sum(weights, axis=1))

@@ -3,6 +3,9 @@ import itertools
 import keras
 from keras import ops
 
+# Fusions find it here.
+from ..encoders.encoder import masked_mean  # noqa: F401
+
 
 class Fusion(keras.layers.Layer):
     """Base class: the tokens and masks of all modalities -> one vector.
@@ -71,21 +74,6 @@ class Fusion(keras.layers.Layer):
             layer.build((*shape[:-2], shape[-1]))
             layers.append(layer)
         return layers
-
-
-def masked_mean(tokens, mask):
-    """Mean of the tokens that are there, 0 where none is.
-
-    Args:
-        tokens: float tensor `(batch, length, dim)`.
-        mask: bool tensor `(batch, length)`.
-
-    Returns:
-        Tensor `(batch, dim)`.
-    """
-    weights = ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
-    total = ops.sum(ops.where(weights > 0, tokens, ops.zeros_like(tokens)), axis=1)
-    return ops.divide_no_nan(total, ops.sum(weights, axis=1))
 
 
 def presence(masks):

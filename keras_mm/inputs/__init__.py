@@ -7,3 +7,4 @@ from .input import Input
 from .multi_label import MultiLabel
 from .number import Number
 from .text import Text
+from .video import Video
