@@ -85,7 +85,7 @@ def pipeline(rounds=5):
             assert rows == CLIPS
 
         rivals = {
-            "Video.to_raw": lambda: video.to_raw(table.clip),
+            "Video.to_raw": lambda: video.to_raw(table["clip"]),
             "to_dataset, first epoch": ours,
             "PyAV, all frames": lambda: list(map(decode_all, paths)),
             "PyAV, same seeks": lambda: list(map(decode_with_seeks, paths)),
@@ -98,7 +98,7 @@ def pipeline(rounds=5):
                 started = time.perf_counter()
                 call()
                 speeds[name].append(CLIPS / (time.perf_counter() - started))
-        kept = sum(map(len, np.ravel(video.to_raw(table.clip)))) / CLIPS
+        kept = sum(map(len, np.ravel(video.to_raw(table["clip"])))) / CLIPS
     print(
         f"{CLIPS} clips of {size / 1e3:.0f} kB; kept in memory: {kept / 1e3:.1f} kB each"
     )

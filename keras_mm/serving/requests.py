@@ -33,7 +33,7 @@ def _padded(column):
     shapes = np.array([cell.shape for cell in cells if cell is not None])
     dtype = np.result_type(*[cell for cell in cells if cell is not None])
     lengths = shapes.max(axis=0)
-    if None not in cells and (shapes == lengths).all():
+    if len(shapes) == len(cells) and (shapes == lengths).all():
         return np.stack(cells)
     padded = np.full((len(cells), *lengths), np.nan, np.promote_types(dtype, "f4"))
     for row, cell in enumerate(cells):

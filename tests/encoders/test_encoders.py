@@ -281,6 +281,7 @@ OF = {
     "text": lambda: text(),
     "number": lambda: keras_mm.Number(),
     "category": lambda: keras_mm.Category(["x"]),
+    "video": lambda: keras_mm.Video(2, (SIZE, SIZE)),
 }
 
 

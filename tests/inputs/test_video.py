@@ -218,6 +218,20 @@ def test_colours_and_places_survive():
     assert np.abs(tensor[0] - expected).mean() < 0.02
 
 
+def test_telephones_lie_on_their_side():
+    """A quarter turn clockwise, written into the track's header."""
+    frame = np.zeros((32, 64, 3), dtype="uint8")
+    frame[:16, :32] = (250, 20, 20)
+    encoded = bytearray(clip([frame] * 4))
+    at = encoded.index(b"tkhd") + 44
+    turn = np.array([0, 2**16, 0, -(2**16), 0, 0, 0, 0, 2**30], dtype=">i4")
+    encoded[at : at + 36] = turn.tobytes()
+    raw = read([bytes(encoded)], size=(64, 32))
+    assert Pillow.open(io.BytesIO(raw[0, 0])).size == (32, 64)
+    tensor = tensor_of(raw, size=(64, 32))[0, 0]
+    assert tensor[:28, 18:, 0].min() > 0.8 and tensor[:, :14].max() < 0.2
+
+
 def test_gif(tmp_path):
     (tmp_path / "a.gif").write_bytes(gif(12))
     for row in read([gif(12), tmp_path / "a.gif"]):

@@ -131,15 +131,12 @@ def test_exported(tmp_path):
         [encode_picture(random.integers(0, 256, (9, 8, 3))) for _ in range(count)]
         for count in (3, 1, 5, 2, 7, 3)
     ]
-    table = pd.DataFrame(
-        {"clip": clips, "text": list("ababab"), "kind": list("xyxyxy")}
-    )
+    table = pd.DataFrame({"clip": clips, "kind": list("xyxyxy")})
     table["clip"] = table["clip"].astype(object)
     table.at[3, "clip"] = None
     schema = keras_mm.Schema(
         {
             "clip": keras_mm.Video(3, (8, 8), "random", seed=0),
-            "text": keras_mm.Category(),
         },
         {"kind": keras_mm.ClassLabel()},
     ).adapt(table)
@@ -158,7 +155,6 @@ def test_exported(tmp_path):
     broken = pd.DataFrame(
         {
             "clip": [clips[0][:1] + [b"?"] + clips[0][2:], [b"?"], ["", b""]],
-            "text": ["a"] * 3,
         }
     )
     answer = exported(broken)
@@ -169,7 +165,7 @@ def test_exported(tmp_path):
     expected = model.predict(broken, bad="missing", verbose=0)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     with pytest.raises(ValueError, match="A video file cannot be sent"):
-        exported(pd.DataFrame({"clip": ["film.mp4"], "text": ["a"]}))
+        exported(pd.DataFrame({"clip": ["film.mp4"]}))
     # The written example requests are what a server parses.
     stub = Stub(path)
     for request in [tmp_path / "clips" / "request.json"]:
