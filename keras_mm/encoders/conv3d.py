@@ -49,7 +49,11 @@ class Conv3D(Encoder):
             there = ops.cast(mask, x.dtype)[:, :, None, None, None]
             x = x * there
             if min(x.shape[2:4]) > 1:
-                x = layers.MaxPooling3D((1, 2, 2))(x)
+                # Frame by frame: on a CPU, TensorFlow has no 3-D pooling in half
+                # precision.
+                x = ops.reshape(x, (-1, *x.shape[2:]))
+                x = layers.MaxPooling2D()(x)
+                x = ops.reshape(x, (-1, clip.shape[1], *x.shape[1:]))
         tokens = ops.mean(x, axis=(2, 3))
         if sequences:
             return tokens, mask
