@@ -144,8 +144,10 @@ def unreadable(raw, value):
     import tensorflow as tf
 
     wrong = []
-    for start in range(0, len(raw), _CHUNK):
-        chunk = read_files(raw[start : start + _CHUNK])
+    # Clips are larger than pictures.
+    rows = max(1, min(_CHUNK, MEMORY_LIMIT // (8 * value.compact_bytes)))
+    for start in range(0, len(raw), rows):
+        chunk = read_files(raw[start : start + rows])
         _, ok = value.decode(tf.constant(chunk.tolist(), dtype=tf.string))
         wrong += (start + np.flatnonzero(are_present(chunk) & ~ok)).tolist()
     return wrong
@@ -207,7 +209,7 @@ def _file_names(schema):
 
 
 def _refuse_files(name, rows, raw):
-    value = raw[rows[0]]
+    value = next(value for value in np.ravel(raw[rows[0]]) if value)
     refuse_rows(
         name,
         rows,

@@ -15,6 +15,7 @@ from ..inputs.cells import is_missing, to_floats
 from ..inputs.date import to_iso
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import check_encoded
+from ..inputs.video import is_clip, is_clip_path
 from .columns import require_columns
 from .schema import Schema
 from .to_table import to_table
@@ -100,6 +101,8 @@ def _input_for(column, base_dir, image_size):
     if not cells:
         return "every cell is missing"
     first = cells[:20]
+    if 2 * sum(_is_clip(cell, base_dir) for cell in first) > len(first):
+        return Video()
     # A broken picture among others is not what the column is; it is refused,
     # with its row, when the table is read.
     if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
@@ -174,6 +177,18 @@ def _is_date(cell):
     except ValueError:
         return False
     return True
+
+
+def _is_clip(cell, base_dir):
+    if isinstance(cell, (str, os.PathLike)):
+        return is_clip_path(os.path.join(base_dir or "", cell))
+    if isinstance(cell, (bytes, bytearray)):
+        return is_clip(bytes(cell))
+    if isinstance(cell, (list, tuple)) or str(getattr(cell, "dtype", "")) == "object":
+        frames = [frame for frame in cell if not is_missing(frame)]
+        return len(frames) > 0 and _is_picture(frames[0], base_dir)
+    shape = getattr(cell, "shape", ())
+    return len(shape) == 4 and shape[-1] == 3 and str(cell.dtype) == "uint8"
 
 
 def _are_numbers(column):

@@ -35,6 +35,9 @@ def _digest(cell):
 
     if is_missing(cell):
         return None
+    if str(getattr(cell, "dtype", "")) == "object":
+        # The bytes of such an array are addresses.
+        cell = cell.tolist()
     if hasattr(cell, "tobytes"):
         cell = cell.tobytes()
     elif not isinstance(cell, (bytes, bytearray)):

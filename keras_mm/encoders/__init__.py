@@ -2,11 +2,13 @@
 
 from .average import Average
 from .cnn import CNN
+from .conv3d import Conv3D
 from .custom import Custom
 from .dense import Dense
 from .embedding import Embedding
 from .encoder import Encoder
 from .feature_transformer import FeatureTransformer
+from .frames import Frames
 from .gat import GAT
 from .gcn import GCN
 from .gru import GRU
@@ -19,10 +21,14 @@ from .rnn import RNN
 from .sinusoidal_positions import SinusoidalPositions
 from .temporal_cnn import TemporalCNN
 from .transformer import Transformer
+from .vit import ViT
 
 ENCODERS = {
     "residual_cnn": ResidualCNN,
     "cnn": CNN,
+    "vit": ViT,
+    "frames": Frames,
+    "conv3d": Conv3D,
     "ngrams": NGrams,
     "average": Average,
     "rnn": RNN,

@@ -2,7 +2,7 @@ import keras
 from keras import layers, ops
 
 from ..inputs import Text
-from .encoder import Encoder, known, one_token, repeat_mask, steps, without_nan
+from .encoder import Encoder, frames, known, one_token, repeat_mask, steps, without_nan
 
 
 class Custom(Encoder):
@@ -35,6 +35,9 @@ class Custom(Encoder):
             result = self.function(tensor)
         elif inputs[0].kind in ("sequence", "graph"):
             mask = steps(tensor)
+            result = self.function(without_nan(tensor))
+        elif inputs[0].kind == "video":
+            mask = frames(tensor)
             result = self.function(without_nan(tensor))
         else:
             mask = known(tensor)

@@ -69,6 +69,14 @@ def steps(tensor):
     return ops.logical_not(ops.all(ops.isnan(tensor), axis=2))
 
 
+def frames(tensor):
+    """Which frames of a clip are there: bool `(batch, frames)`.
+
+    A missing or padded frame is NaN all over.
+    """
+    return ops.logical_not(ops.all(ops.isnan(tensor), axis=(2, 3, 4)))
+
+
 def without_nan(tensor):
     """NaN -> 0. `ops.nan_to_num` replaces infinities too, at thrice the cost."""
     return ops.where(ops.isnan(tensor), ops.zeros_like(tensor), tensor)

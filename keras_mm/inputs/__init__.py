@@ -11,3 +11,4 @@ from .number import Number
 from .sequence import Sequence
 from .text import Text
 from .vector import Vector
+from .video import Video

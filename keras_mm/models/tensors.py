@@ -102,7 +102,7 @@ def _check_values(name, value, tensor, model):
                 f"Ids of input {name!r} must lie between 0 and {ids - 1}. "
                 f"Received: {name} from {value.min()} to {value.max()}"
             )
-    elif len(tensor.shape) == 4 and value.size:
+    elif len(tensor.shape) in (4, 5) and value.size:
         highest = value[:8].max()
         if highest > 1.5:
             raise ValueError(

@@ -14,8 +14,8 @@ class Client:
 
     The client learns the model's inputs and outputs from the server, so that
     it needs no schema: a column of a picture, which the model answers with
-    `<column>_ok`, may hold file paths, encoded bytes or arrays; any other
-    string column text; a number column numbers. Missing cells are sent as
+    `<column>_ok`, may hold file paths, encoded bytes or arrays, and a column of
+    clips lists of them; any other string column text; a number column numbers. Missing cells are sent as
     `""` or NaN.
 
     Examples:
@@ -60,7 +60,8 @@ class Client:
         """What the server's model takes and gives, asked for once.
 
         dict from signature name to `{"inputs": ..., "outputs": ...}`, each a
-        dict from name to dtype, such as `"DT_STRING"`.
+        dict from name to dtype, such as `"DT_STRING"`, and `"ranks"`, a dict
+        from input name to its number of axes, the batch's among them.
         """
         if self._signatures is None:
             self._signatures = self._transport.signatures()
@@ -135,6 +136,7 @@ class Client:
                     base_dir,
                     bad,
                     start,
+                    is_list=spec["ranks"][name] == 2,
                 )
                 for name in spec["inputs"]
             }
@@ -194,8 +196,14 @@ class _Rest:
         }
         return {
             name: {
-                side: {key: info["dtype"] for key, info in spec.get(side, {}).items()}
-                for side in ("inputs", "outputs")
+                **{
+                    side: {k: info["dtype"] for k, info in spec.get(side, {}).items()}
+                    for side in ("inputs", "outputs")
+                },
+                "ranks": {
+                    key: len(info.get("tensor_shape", {}).get("dim", ()))
+                    for key, info in spec.get("inputs", {}).items()
+                },
             }
             for name, spec in signatures.items()
             if not name.startswith("__saved_model")
@@ -256,6 +264,8 @@ def _to_json(cell):
     """A raw value as TF Serving reads it from JSON."""
     if isinstance(cell, bytes):
         return {"b64": base64.b64encode(cell).decode("ascii")}
+    if isinstance(cell, list):
+        return [_to_json(item) for item in cell]
     return cell if isinstance(cell, str) else cell.tolist()
 
 
@@ -323,11 +333,16 @@ class _Grpc:
         }
         return {
             name: {
-                side: {
-                    key: types_pb2.DataType.Name(info.dtype)
-                    for key, info in getattr(spec, side).items()
-                }
-                for side in ("inputs", "outputs")
+                **{
+                    side: {
+                        key: types_pb2.DataType.Name(info.dtype)
+                        for key, info in getattr(spec, side).items()
+                    }
+                    for side in ("inputs", "outputs")
+                },
+                "ranks": {
+                    key: len(info.tensor_shape.dim) for key, info in spec.inputs.items()
+                },
             }
             for name, spec in signatures.signature_def.items()
             if not name.startswith("__saved_model")

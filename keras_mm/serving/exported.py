@@ -128,7 +128,13 @@ class ExportedModel:
             if name.endswith("_ok")
         }
         raw = {
-            name: raw_strings(table[name], name, name in pictures, base_dir)
+            name: raw_strings(
+                table[name],
+                name,
+                name in pictures,
+                base_dir,
+                is_list=spec.shape.rank == 2,
+            )
             if spec.dtype == tf.string
             else raw_numbers(table[name], name, shape=spec.shape.as_list())
             for name, spec in specs.items()

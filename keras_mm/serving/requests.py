@@ -74,22 +74,61 @@ def raw_strings(column, name, is_picture, base_dir=None, bad="error", start=0):
         bad: `"error"` refuses cells that cannot be sent, `"missing"` sends
             them as missing ones, `""`.
         start: int, the first row's number, for messages.
+        is_list: bool, whether the served model takes a list of strings for
+            each row, such as the frames of a clip.
+
+    Returns:
+        list with one `str` or bytes a row; with `is_list` a list of them a
+        row, all of one length, filled up with `""`.
     """
     values = []
     for row, cell in enumerate(column, start):
         try:
-            values.append(_string(cell, is_picture, base_dir))
-        except (OSError, TypeError, ValueError) as error:
+            items = _items(cell) if is_list else [cell]
+        except ValueError as error:
             if bad == "error":
-                refuse_rows(
-                    name,
-                    [row],
-                    f"a cell that cannot be sent ({error})",
-                    "Correct it, or pass bad='missing' to send it as missing.",
-                    cell,
-                )
-            values.append("")
+                _refuse(name, row, error, cell)
+            items = []
+        strings = []
+        for item in items:
+            try:
+                strings.append(_string(item, is_picture, base_dir))
+            except (OSError, TypeError, ValueError) as error:
+                if bad == "error":
+                    _refuse(name, row, error, item)
+                strings.append("")
+        values.append(strings if is_list else strings[0])
+    if is_list:
+        length = max([1, *map(len, values)])
+        values = [strings + [""] * (length - len(strings)) for strings in values]
     return values
+
+
+def _refuse(name, row, error, cell):
+    refuse_rows(
+        name,
+        [row],
+        f"a cell that cannot be sent ({error})",
+        "Correct it, or pass bad='missing' to send it as missing.",
+        cell,
+    )
+
+
+def _items(cell):
+    """A cell of a column of lists -> its items."""
+    if isinstance(cell, (list, tuple, np.ndarray)):
+        if np.ndim(cell) == 0 or (
+            isinstance(cell, np.ndarray) and cell.dtype != object and cell.ndim != 4
+        ):
+            raise ValueError(f"an array of shape {np.shape(cell)} is no clip")
+        return list(cell)
+    if is_missing(cell):
+        return []
+    raise ValueError(
+        "the model takes a list for each row: of a clip its frames, as encoded "
+        "pictures, paths of pictures or arrays. A video file cannot be sent; the "
+        "model's schema takes it apart, list(schema.inputs[name].to_raw(column))"
+    )
 
 
 def _string(cell, is_picture, base_dir):

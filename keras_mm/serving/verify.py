@@ -54,6 +54,9 @@ def verify(path, model, rows=None):
         if rows is not None:
             table = to_table(rows).head(256)
             real = to_raw(table, schema, bad="missing")
+            # What was read, not the table again: of a clip other frames could
+            # be drawn.
+            table = pd.DataFrame({n: pd.Series(list(v)) for n, v in real.items()})
             raw = {
                 name: schema.inputs[name].raw_array([*value, *read_files(real[name])])
                 for name, value in raw.items()

@@ -283,6 +283,7 @@ OF = {
     "category": lambda: keras_mm.Category(["x"]),
     "sequence": lambda: keras_mm.Sequence(6, channels=2),
     "vector": lambda: keras_mm.Vector(3),
+    "video": lambda: keras_mm.Video(2, (SIZE, SIZE)),
 }
 
 
