@@ -12,7 +12,7 @@ from . import (
     training,
 )
 from .data import Schema, infer_schema
-from .inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
+from .inputs import Audio, Category, ClassLabel, Image, MultiLabel, Number, Text
 from .models import MultimodalModel, build_classifier, build_regressor
 from .serving import export, load_exported
 from .version import __version__

@@ -1,6 +1,8 @@
+import math
 import os
 
-from ..inputs import Category, ClassLabel, Image, MultiLabel, Number, Text
+from ..inputs import Audio, Category, ClassLabel, Image, MultiLabel, Number, Text
+from ..inputs.audio import is_sound, length_and_rate
 from ..inputs.cells import is_missing
 from ..inputs.image import check_encoded
 from .columns import require_columns
@@ -8,6 +10,7 @@ from .schema import Schema
 from .to_table import to_table
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def infer_schema(
@@ -16,7 +19,8 @@ def infer_schema(
     """Decides what each column of a table is, says so, and adapts to it.
 
     A column becomes an `Image` if its cells are encoded pictures or paths of
-    pictures, a `Number` if they are numbers, a `Category` if the same few
+    pictures, an `Audio` of up to 10 seconds if they are sounds or paths of
+    sounds, a `Number` if they are numbers, a `Category` if the same few
     texts come again and again, and a `Text` otherwise. Columns that cannot
     help (all missing, one value only, a different code in every row) are left
     out. Columns that say which rows belong together, such as an author or a
@@ -86,6 +90,9 @@ def _input_for(column, base_dir, image_size):
     # with its row, when the table is read.
     if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
         return Image(image_size)
+    sounds = [cell for cell in first if _is_sound(cell)]
+    if 2 * len(sounds) > len(first):
+        return _audio_for(sounds, base_dir)
     if all(hasattr(cell, "shape") and len(cell.shape) > 0 for cell in cells[:20]):
         return "arrays that are no pictures"
     if any(isinstance(cell, (bytes, bytearray, list, tuple, dict)) for cell in cells):
@@ -115,6 +122,30 @@ def _is_picture(cell, base_dir):
     shape = getattr(cell, "shape", ())
     dtype = getattr(cell, "dtype", None)
     return len(shape) in (2, 3) and min(shape) > 0 and str(dtype) == "uint8"
+
+
+def _is_sound(cell):
+    if isinstance(cell, (str, os.PathLike)):
+        return os.fspath(cell).lower().endswith(_SOUNDS)
+    return isinstance(cell, (bytes, bytearray)) and is_sound(bytes(cell[:12]))
+
+
+def _audio_for(cells, base_dir):
+    """As long as the longest of some sounds, at no higher rate than they have."""
+    found = []
+    for cell in cells:
+        if isinstance(cell, (str, os.PathLike)):
+            cell = os.path.join(base_dir or "", os.fspath(cell))
+        try:
+            found.append(length_and_rate(cell))
+        except ValueError:
+            # Refused, with its row, when the table is read.
+            continue
+    if not found:
+        return Audio()
+    lengths, rates = zip(*found)
+    duration = min(10, math.ceil(max(lengths)))
+    return Audio(duration, sampling_rate=min(16000, max(rates)))
 
 
 def _are_numbers(column):

@@ -9,12 +9,16 @@ from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
 from .residual_cnn import ResidualCNN
+from .spectrogram_cnn import SpectrogramCNN
+from .waveform_cnn import WaveformCNN
 
 ENCODERS = {
     "residual_cnn": ResidualCNN,
     "cnn": CNN,
     "ngrams": NGrams,
     "lstm": LSTM,
+    "spectrogram_cnn": SpectrogramCNN,
+    "waveform_cnn": WaveformCNN,
     "dense": Dense,
     "embedding": Embedding,
 }
