@@ -13,6 +13,7 @@ from . import (
 )
 from .data import Schema, infer_schema
 from .inputs import (
+    Audio,
     Category,
     ClassLabel,
     Date,
@@ -23,6 +24,7 @@ from .inputs import (
     Sequence,
     Text,
     Vector,
+    Video,
 )
 from .models import MultimodalModel, build_classifier, build_regressor
 from .serving import export, load_exported

@@ -56,6 +56,7 @@ def folder(tmp_path_factory):
     for path in ("bird.jpg", "flowers/rose/1.jpg", "flowers/tulip/2.jpg"):
         os.makedirs((folder / path).parent, exist_ok=True)
         (folder / path).write_bytes(encode_picture(random_pixels(), "JPEG"))
+    (folder / "bird.wav").write_bytes(keras_mm.Audio().sample(np.random.default_rng(0)))
     encoders = {name: small_encoders()[name] for name in ("image", "text")}
     model = keras_mm.build_classifier(_schema(), encoders=encoders)
     keras_mm.export(model, folder / "saved_models/clipart")

@@ -1,6 +1,8 @@
+import math
 import os
 
 from ..inputs import (
+    Audio,
     Category,
     ClassLabel,
     Date,
@@ -10,7 +12,9 @@ from ..inputs import (
     Sequence,
     Text,
     Vector,
+    Video,
 )
+from ..inputs.audio import is_sound, length_and_rate
 from ..inputs.cells import is_missing, to_floats
 from ..inputs.date import to_iso
 from ..inputs.graph import infer_graph, is_graph
@@ -23,6 +27,7 @@ from .to_table import to_table
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 # Longer sequences are cut: encoders take time for each step.
 _MOST_STEPS = 1024
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def infer_schema(
@@ -31,12 +36,13 @@ def infer_schema(
     """Decides what each column of a table is, says so, and adapts to it.
 
     A column becomes an `Image` if its cells are encoded pictures or paths of
-    pictures, a `Graph` if they are dicts of nodes and edges, a `Number` if they
-    are numbers, a `Date` if they are dates or
-    nearly all texts are dates in ISO form, a `Category` if the same few texts
-    come again and again, and a `Text` otherwise. Lists and arrays of numbers
-    become a `Vector` if they have one length, and a `Sequence` if they have
-    several or two dimensions. Columns that cannot
+    pictures, a `Video` if they are clips, paths of clips or lists of pictures, an
+    `Audio` of up to 10 seconds if they are sounds or paths of sounds, a `Graph` if
+    they are dicts of nodes and edges, a `Number` if they are numbers, a `Date` if
+    nearly all are dates in ISO form, a `Category` if the same few texts come again
+    and again, and a `Text` otherwise. Lists and arrays of numbers become a `Vector`
+    if they have one length, and a `Sequence` if they have several or two
+    dimensions. Columns that cannot
     help (all missing, one value only, a different code in every row) are left
     out. Columns that say which rows belong together, such as an author or a
     split, must be named in `exclude`: nothing in them tells.
@@ -107,6 +113,9 @@ def _input_for(column, base_dir, image_size):
     # with its row, when the table is read.
     if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
         return Image(image_size)
+    sounds = [cell for cell in first if _is_sound(cell)]
+    if 2 * len(sounds) > len(first):
+        return _audio_for(sounds, base_dir)
     if 2 * sum(map(is_graph, first)) > len(first):
         return _graph_for(cells)
     if all(isinstance(cell, (list, tuple)) or _is_array(cell) for cell in first):
@@ -189,6 +198,30 @@ def _is_clip(cell, base_dir):
         return len(frames) > 0 and _is_picture(frames[0], base_dir)
     shape = getattr(cell, "shape", ())
     return len(shape) == 4 and shape[-1] == 3 and str(cell.dtype) == "uint8"
+
+
+def _is_sound(cell):
+    if isinstance(cell, (str, os.PathLike)):
+        return os.fspath(cell).lower().endswith(_SOUNDS)
+    return isinstance(cell, (bytes, bytearray)) and is_sound(bytes(cell[:12]))
+
+
+def _audio_for(cells, base_dir):
+    """As long as the longest of some sounds, at no higher rate than they have."""
+    found = []
+    for cell in cells:
+        if isinstance(cell, (str, os.PathLike)):
+            cell = os.path.join(base_dir or "", os.fspath(cell))
+        try:
+            found.append(length_and_rate(cell))
+        except ValueError:
+            # Refused, with its row, when the table is read.
+            continue
+    if not found:
+        return Audio()
+    lengths, rates = zip(*found)
+    duration = min(10, math.ceil(max(lengths)))
+    return Audio(duration, sampling_rate=min(16000, max(rates)))
 
 
 def _are_numbers(column):

@@ -1,7 +1,7 @@
 import numpy as np
 
 from ..errors import missing_extra
-from ..inputs import Category, ClassLabel, Image, Number, Text
+from ..inputs import Audio, Category, ClassLabel, Image, Number, Text
 from .schema import Schema
 
 
@@ -10,7 +10,8 @@ def from_tfds(
 ):
     """Rows of a TensorFlow Datasets set, with the schema that its features say.
 
-    `Image` features become `Image` inputs (decoded in our own pipeline), text
+    `Image` features become `Image` inputs (decoded in our own pipeline),
+    `Audio` features of a known sampling rate `Audio` of 5 seconds, text
     features `Text`, scalars `Number`; a `ClassLabel` becomes the target. Other
     features are left out, and said so.
 
@@ -66,6 +67,8 @@ def from_tfds(
         if isinstance(feature, tfds.features.Image):
             inputs[name] = Image(image_size)
             decoders[name] = tfds.decode.SkipDecoding()
+        elif isinstance(feature, tfds.features.Audio) and feature.sample_rate:
+            inputs[name] = Audio(sampling_rate=feature.sample_rate)
         elif isinstance(feature, tfds.features.ClassLabel):
             inputs[name] = Category(vocabulary=feature.names)
         elif getattr(feature, "shape", None) != () or name.endswith("filename"):

@@ -19,9 +19,11 @@ from .oriented_gradients import OrientedGradients
 from .residual_cnn import ResidualCNN
 from .rnn import RNN
 from .sinusoidal_positions import SinusoidalPositions
+from .spectrogram_cnn import SpectrogramCNN
 from .temporal_cnn import TemporalCNN
 from .transformer import Transformer
 from .vit import ViT
+from .waveform_cnn import WaveformCNN
 
 ENCODERS = {
     "residual_cnn": ResidualCNN,
@@ -36,6 +38,8 @@ ENCODERS = {
     "gru": GRU,
     "temporal_cnn": TemporalCNN,
     "transformer": Transformer,
+    "spectrogram_cnn": SpectrogramCNN,
+    "waveform_cnn": WaveformCNN,
     "dense": Dense,
     "embedding": Embedding,
     "feature_transformer": FeatureTransformer,

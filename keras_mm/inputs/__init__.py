@@ -1,5 +1,6 @@
 """What one column is: its raw form, its tensor form, and the way between."""
 
+from .audio import Audio
 from .category import Category
 from .class_label import ClassLabel
 from .date import Date

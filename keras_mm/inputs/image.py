@@ -4,8 +4,7 @@ import os
 import keras
 import numpy as np
 
-from ..errors import refuse_rows
-from .cells import is_missing
+from .files import decode_each, files_to_raw
 from .input import Input
 
 # A picture larger than this is refused before it is decoded: 64 million
@@ -80,41 +79,7 @@ class Image(Input):
         Headers are checked, so that a text file, a truncated picture or a
         decompression bomb is found before training starts.
         """
-        values = np.empty(len(column), dtype=object)
-        values[:] = b""
-        wrong, reason, paths = [], {}, []
-        for row, cell in enumerate(column):
-            if is_missing(cell) or _is_nan_array(cell):
-                continue
-            try:
-                if isinstance(cell, (str, os.PathLike)):
-                    path = os.path.join(base_dir or "", os.fspath(cell))
-                    check_encoded(path)
-                    values[row] = path
-                    paths.append(row)
-                elif isinstance(cell, (bytes, bytearray, memoryview)):
-                    check_encoded(bytes(cell))
-                    values[row] = bytes(cell)
-                else:
-                    values[row] = encode_array(cell)
-            except (OSError, ValueError) as error:
-                wrong.append(row)
-                reason[row] = str(error)
-        if wrong and bad == "error":
-            first = column.iloc[wrong[0]]
-            shown = first if isinstance(first, (str, os.PathLike)) else type(first)
-            refuse_rows(
-                name,
-                wrong,
-                f"no readable picture ({reason[wrong[0]]})",
-                "Correct the cells, or pass bad='missing' to treat them as missing.",
-                shown,
-            )
-        if paths and len(paths) < sum(1 for value in values if value):
-            for row in paths:
-                with open(values[row], "rb") as file:
-                    values[row] = file.read()
-        return values
+        return files_to_raw(column, name, base_dir, bad, "picture", _check)
 
     def decode(self, raw):
         """Encoded pictures `(batch,)` -> `(pixels, ok)`.
@@ -128,28 +93,7 @@ class Image(Input):
         """
         import tensorflow as tf
 
-        raw = tf.reshape(tf.convert_to_tensor(raw, tf.string), [-1])
-        count = tf.shape(raw, out_type=tf.int64)[0]
-        # Decoding raises on garbage; a dataset can leave such elements out.
-        # The blank one at the end keeps the dataset from being empty.
-        pictures = tf.data.Dataset.range(count)
-        pictures = pictures.map(
-            lambda row: (row, self.decode_one(raw[row])),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        ).ignore_errors()
-        blank = tf.data.Dataset.from_tensors((count, tf.zeros(self.shape, tf.uint8)))
-        pictures = pictures.concatenate(blank).batch(count + 1)
-        rows, pixels = pictures.get_single_element()
-        # Where each row's picture stands among those that could be read; the
-        # others take the blank one, which is the last.
-        last = tf.size(rows) - 1
-        place = tf.tensor_scatter_nd_update(
-            tf.fill([count + 1], last), rows[:, tf.newaxis], tf.range(last + 1)
-        )[:-1]
-        pixels = tf.gather(pixels, place)
-        return tf.ensure_shape(pixels, [None, *self.shape]), (place < last) & (
-            raw != ""
-        )
+        return decode_each(raw, self.decode_one, tf.zeros(self.shape, tf.uint8))
 
     def decode_one(self, encoded):
         """One encoded picture, scalar string, or its pixels -> `uint8` pixels.
@@ -281,6 +225,13 @@ def _is_jpeg(value):
     return value[:3] == _JPEG
 
 
+def _check(cell):
+    if not isinstance(cell, (str, bytes)):
+        return encode_array(cell)
+    check_encoded(cell)
+    return cell
+
+
 def check_encoded(source):
     """Raises `ValueError` unless `source` looks like a readable picture.
 
@@ -372,14 +323,6 @@ def encode_array(array):
     stream = io.BytesIO()
     Pillow.fromarray(array.astype("uint8")).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
-
-
-def _is_nan_array(cell):
-    return (
-        isinstance(cell, np.ndarray)
-        and np.issubdtype(cell.dtype, np.floating)
-        and bool(np.isnan(cell).all())
-    )
 
 
 def _checked(shape):

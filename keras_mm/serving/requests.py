@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import Number
+from ..inputs.audio import is_sound, to_wav
 from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import encode_array
@@ -60,11 +61,14 @@ def _array(cell, shape):
     return array[..., np.newaxis] if array.ndim + 2 == len(shape) else array
 
 
-def raw_strings(column, name, is_picture, base_dir=None, bad="error", start=0):
+def raw_strings(
+    column, name, is_picture, base_dir=None, bad="error", start=0, is_list=False
+):
     """A column of texts, categories or pictures -> list of `str` and bytes.
 
     Pictures go as they are: whether they can be decoded is the server's to
-    say.
+    say. Sounds that are no WAV files of 16 bits are converted, as they are for
+    training.
 
     Args:
         column: pandas Series.
@@ -136,13 +140,27 @@ def _string(cell, is_picture, base_dir):
     if is_missing(cell):
         return ""
     if isinstance(cell, (bytes, bytearray, memoryview)):
-        return bytes(cell)
+        return _converted(bytes(cell)) if is_picture else bytes(cell)
     if not is_picture:
         return to_text(cell)
     if isinstance(cell, (str, os.PathLike)):
         with open(os.path.join(base_dir or "", cell), "rb") as file:
-            return file.read()
+            return _converted(file.read())
+    if np.ndim(cell) == 1 or np.ndim(cell) == 2 and np.shape(cell)[1] <= 2:
+        # A request does not say at which rate they were taken.
+        raise ValueError("samples of a sound; send a WAV file")
     # A picture of NaN is a missing one, as it is in the model's tensors.
     if np.issubdtype(np.asarray(cell).dtype, np.floating) and np.isnan(cell).all():
         return ""
     return encode_array(cell)
+
+
+def _converted(encoded):
+    """A sound of any format -> what the server reads; all else stays."""
+    if not is_sound(encoded[:12]):
+        return encoded
+    try:
+        return to_wav(encoded)
+    except ValueError:
+        # Broken: the server says so for its row.
+        return encoded

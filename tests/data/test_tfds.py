@@ -31,6 +31,7 @@ def builder_of(features, tmp_path):
 def test_mocked_set(tmp_path, capsys):
     features = {
         "image": tfds.features.Image(shape=(None, None, 3)),
+        "sound": tfds.features.Audio(sample_rate=2000),
         "text": tfds.features.Text(),
         "title": tfds.features.Tensor(shape=(), dtype=np.str_),
         "price": tfds.features.Scalar(np.float32),
@@ -44,8 +45,8 @@ def test_mocked_set(tmp_path, capsys):
         rows, schema = keras_mm.data.from_tfds(builder, target="label", image_size=16)
         kinds = {name: type(value).__name__ for name, value in schema.inputs.items()}
         assert kinds == {
-            "image": "Image", "text": "Text", "title": "Text", "price": "Number",
-            "colour": "Category",
+            "image": "Image", "sound": "Audio", "text": "Text", "title": "Text",
+            "price": "Number", "colour": "Category",
         }  # fmt: skip
         assert "flag, vector" in capsys.readouterr().out.replace(
             "vector, flag", "flag, vector"
@@ -53,7 +54,12 @@ def test_mocked_set(tmp_path, capsys):
         schema.adapt(rows)
         assert schema.target.class_names == ["cat", "dog", "owl"]
         model = keras_mm.build_classifier(
-            schema, encoders={"image": keras_mm.encoders.CNN(2)}, seed=0
+            schema,
+            encoders={
+                "image": keras_mm.encoders.CNN(2),
+                "sound": keras_mm.encoders.SpectrogramCNN((2,), units=2),
+            },
+            seed=0,
         )
         history = model.fit(rows, verbose=0).history
         assert np.isfinite(history["loss"]).all()

@@ -35,6 +35,57 @@ def texts(rows):
     return [" ".join(random.permutation(WORDS)[: 2 + row % 3]) for row in range(rows)]
 
 
+def sequence(length=6):
+    return keras_mm.Sequence(length, channels=2)
+
+
+def signals(rows):
+    """Of several lengths; one has a gap in a channel."""
+    random = np.random.default_rng(0)
+    cells = [random.normal(size=(2 + row % 5, 2)) for row in range(rows)]
+    cells[0][1, 0] = np.nan
+    return cells
+
+
+def audio(features="log_mel"):
+    return keras_mm.Audio(0.1, 8000, features, num_mels=16, num_mfccs=8)
+
+
+def sounds(rows):
+    random = np.random.default_rng(0)
+    return [audio().sample(random) for _ in range(rows)]
+
+
+def video(num_frames=4):
+    return keras_mm.Video(num_frames, (10, 10))
+
+
+def clips(rows):
+    frames = pictures(9 * rows)
+    return [frames[9 * row : 9 * row + 1 + row % 4] for row in range(rows)]
+
+
+def graphs(rows, edge_features=0):
+    random = np.random.default_rng(0)
+    cells = []
+    for _ in range(rows):
+        nodes = int(random.integers(2, 6))
+        edges = random.integers(0, nodes, (2 * nodes, 2))
+        cell = {"nodes": random.normal(size=(nodes, 2)), "edges": edges}
+        if edge_features:
+            cell["edge_features"] = random.normal(size=(len(edges), edge_features))
+        cells.append(cell)
+    return cells
+
+
+def dates(rows):
+    return [f"2024-{1 + row % 12:02d}-03T{row % 24:02d}:00" for row in range(rows)]
+
+
+def vectors(rows):
+    return list(np.random.default_rng(0).normal(size=(rows, 3)))
+
+
 def numbers(rows):
     return np.random.default_rng(0).normal(3.0, 2.0, rows).tolist()
 
@@ -71,6 +122,104 @@ CASES = {
     "number_dense": (lambda: encoders.Dense(6), keras_mm.Number, numbers),
     "category_embedding": (
         lambda: encoders.Embedding(6),
+        keras_mm.Category,
+        categories,
+    ),
+    "image_vit": (
+        lambda: encoders.ViT(8, units=8, num_blocks=1, num_heads=2),
+        image,
+        pictures,
+    ),
+    "text_average": (lambda: encoders.Average(6), text, texts, lambda: text(9)),
+    "text_rnn": (lambda: encoders.RNN(6, 5), text, texts, lambda: text(9)),
+    "text_gru": (
+        lambda: encoders.GRU(6, 5, bidirectional=True),
+        text,
+        texts,
+        lambda: text(9),
+    ),
+    "text_temporal_cnn": (
+        lambda: encoders.TemporalCNN((6, 6), 3, 5),
+        text,
+        texts,
+        lambda: text(9),
+    ),
+    "text_transformer": (
+        lambda: encoders.Transformer(8, 1, 2),
+        text,
+        texts,
+        lambda: text(9),
+    ),
+    "sequence_average": (
+        lambda: encoders.Average(6),
+        sequence,
+        signals,
+        lambda: sequence(9),
+    ),
+    "sequence_rnn": (lambda: encoders.RNN(6), sequence, signals, lambda: sequence(9)),
+    "sequence_lstm": (
+        lambda: encoders.LSTM(6, bidirectional=True),
+        sequence,
+        signals,
+        lambda: sequence(9),
+    ),
+    "sequence_gru": (lambda: encoders.GRU(6), sequence, signals, lambda: sequence(9)),
+    "sequence_temporal_cnn": (
+        lambda: encoders.TemporalCNN((6, 6), 3),
+        sequence,
+        signals,
+        lambda: sequence(9),
+    ),
+    "sequence_transformer": (
+        lambda: encoders.Transformer(8, 1, 2),
+        sequence,
+        signals,
+        lambda: sequence(9),
+    ),
+    "log_mel_spectrogram_cnn": (
+        lambda: encoders.SpectrogramCNN((4, 6), units=8),
+        audio,
+        sounds,
+    ),
+    "mfcc_spectrogram_cnn": (
+        lambda: encoders.SpectrogramCNN((4, 6), units=8),
+        lambda: audio("mfcc"),
+        sounds,
+    ),
+    "waveform_cnn": (
+        lambda: encoders.WaveformCNN((4, 6), units=8),
+        lambda: audio("waveform"),
+        sounds,
+    ),
+    "video_frames": (lambda: encoders.Frames(units=8), video, clips, lambda: video(6)),
+    "video_frames_lstm": (
+        lambda: encoders.Frames(temporal="lstm", units=8),
+        video,
+        clips,
+        lambda: video(6),
+    ),
+    "video_conv3d": (lambda: encoders.Conv3D((4, 6)), video, clips),
+    "graph_gcn": (
+        lambda: encoders.GCN(8, num_layers=2),
+        lambda: keras_mm.Graph(6, 2),
+        graphs,
+        lambda: keras_mm.Graph(8, 2),
+    ),
+    "graph_gat": (
+        lambda: encoders.GAT(8, num_layers=2, num_heads=2),
+        lambda: keras_mm.Graph(6, 2, edge_features=2),
+        lambda rows: graphs(rows, 2),
+        lambda: keras_mm.Graph(8, 2, edge_features=2),
+    ),
+    "date_dense": (lambda: encoders.Dense(8), keras_mm.Date, dates),
+    "vector_dense": (lambda: encoders.Dense(8), lambda: keras_mm.Vector(3), vectors),
+    "number_feature_transformer": (
+        lambda: encoders.FeatureTransformer(8, 1, 2),
+        keras_mm.Number,
+        numbers,
+    ),
+    "category_feature_transformer": (
+        lambda: encoders.FeatureTransformer(8, 1, 2),
         keras_mm.Category,
         categories,
     ),

@@ -125,6 +125,9 @@ def test_every_weight_is_trained(name, jit_compile):
     before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     first = model.train_on_batch(inputs, labels)
     for weight, old in zip(model.trainable_weights, before):
+        if weight.path.endswith("key/bias"):
+            # A softmax does not see what is added to all its entries.
+            continue
         assert np.abs(ops.convert_to_numpy(weight) - old).max() > 0, weight.path
     for _ in range(20):
         last = model.train_on_batch(inputs, labels)

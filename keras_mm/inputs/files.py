@@ -1,0 +1,97 @@
+"""What inputs that are files have in common: pictures, sounds."""
+
+import os
+
+import numpy as np
+
+from ..errors import refuse_rows
+from .cells import is_missing
+
+
+def files_to_raw(column, name, base_dir, bad, what, check):
+    """Cells -> object array of bytes, or of paths; see `Image.to_raw`.
+
+    Args:
+        column: pandas Series of paths, bytes or arrays.
+        name: string, for messages.
+        base_dir: folder that relative paths start from.
+        bad: `"error"` or `"missing"`, what becomes of unreadable cells.
+        what: string, what a cell should be, for messages.
+        check: function from a path (`str`), bytes or an array to the path or
+            bytes that stand for it; raises `ValueError` if it is unreadable.
+    """
+    values = np.empty(len(column), dtype=object)
+    values[:] = b""
+    wrong, reason, paths = [], {}, []
+    for row, cell in enumerate(column):
+        if is_missing(cell) or _is_nan_array(cell):
+            continue
+        if isinstance(cell, (str, os.PathLike)):
+            cell = os.path.join(base_dir or "", os.fspath(cell))
+        elif isinstance(cell, (bytearray, memoryview)):
+            cell = bytes(cell)
+        try:
+            values[row] = check(cell)
+            if isinstance(values[row], str):
+                paths.append(row)
+        except (OSError, ValueError) as error:
+            wrong.append(row)
+            reason[row] = str(error)
+    if wrong and bad == "error":
+        first = column.iloc[wrong[0]]
+        shown = first if isinstance(first, (str, os.PathLike)) else type(first)
+        refuse_rows(
+            name,
+            wrong,
+            f"no readable {what} ({reason[wrong[0]]})",
+            "Correct the cells, or pass bad='missing' to treat them as missing.",
+            shown,
+        )
+    if paths and len(paths) < sum(1 for value in values if value):
+        for row in paths:
+            with open(values[row], "rb") as file:
+                values[row] = file.read()
+    return values
+
+
+def decode_each(raw, decode_one, blank):
+    """Files `(batch,)` -> `(values, ok)`; a broken one costs its own row only.
+
+    Args:
+        raw: string tensor `(batch,)`.
+        decode_one: graph function from one file to its values; may raise.
+        blank: tensor, the values of a file that cannot be read.
+
+    Returns:
+        Tensor `(batch, ...)` and `bool` tensor `(batch,)`.
+    """
+    import tensorflow as tf
+
+    raw = tf.reshape(tf.convert_to_tensor(raw, tf.string), [-1])
+    count = tf.shape(raw, out_type=tf.int64)[0]
+    # Decoding raises on garbage; a dataset can leave such elements out.
+    # The blank one at the end keeps the dataset from being empty.
+    files = tf.data.Dataset.range(count)
+    files = files.map(
+        lambda row: (row, decode_one(raw[row])),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).ignore_errors()
+    last = tf.data.Dataset.from_tensors((count, blank))
+    files = files.concatenate(last).batch(count + 1)
+    rows, values = files.get_single_element()
+    # Where each row's file stands among those that could be read; the others
+    # take the blank one, which is the last.
+    last = tf.size(rows) - 1
+    place = tf.tensor_scatter_nd_update(
+        tf.fill([count + 1], last), rows[:, tf.newaxis], tf.range(last + 1)
+    )[:-1]
+    values = tf.ensure_shape(tf.gather(values, place), [None, *blank.shape])
+    return values, (place < last) & (raw != "")
+
+
+def _is_nan_array(cell):
+    return (
+        isinstance(cell, np.ndarray)
+        and np.issubdtype(cell.dtype, np.floating)
+        and bool(np.isnan(cell).all())
+    )
