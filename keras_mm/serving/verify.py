@@ -102,11 +102,10 @@ def verification_rows(schema, seed=0):
     """
     random = np.random.default_rng(seed)
     names = list(schema.inputs)
-    subsets = [
-        subset
-        for size in range(len(names) + 1)
-        for subset in itertools.combinations(names, size)
-    ][:_MOST_SUBSETS]
+    subsets = itertools.chain.from_iterable(
+        itertools.combinations(names, size) for size in range(len(names) + 1)
+    )
+    subsets = list(itertools.islice(subsets, _MOST_SUBSETS))
     rows = []
     for present in [names] * 16 + subsets:
         rows.append(
