@@ -132,7 +132,7 @@ class Client:
                 else raw_strings(
                     table[name].iloc[batch],
                     name,
-                    self._is_picture(name),
+                    self._is_file(name),
                     base_dir,
                     bad,
                     start,
@@ -155,7 +155,7 @@ class Client:
         }
         return pd.DataFrame(columns)
 
-    def _is_picture(self, name):
+    def _is_file(self, name):
         return any(
             spec["outputs"].get(f"{name}_ok") == "DT_BOOL"
             for spec in self.signatures.values()

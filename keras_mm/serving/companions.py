@@ -219,7 +219,7 @@ def _serving(name, schema, signatures):
         _table_row(
             f"`{column}`",
             f"{value.request_value()} ({value.describe()})",
-            "`NaN`" if value.raw_dtype == "float32" else '`""`',
+            f"`{json.dumps(value.to_json(value.missing))}`",
         )
         for column, value in schema.inputs.items()
     ]

@@ -62,7 +62,7 @@ def _array(cell, shape):
 
 
 def raw_strings(
-    column, name, is_picture, base_dir=None, bad="error", start=0, is_list=False
+    column, name, is_file, base_dir=None, bad="error", start=0, is_list=False
 ):
     """A column of texts, categories or pictures -> list of `str` and bytes.
 
@@ -73,7 +73,7 @@ def raw_strings(
     Args:
         column: pandas Series.
         name: string, for messages.
-        is_picture: bool, whether text cells are paths of files to send.
+        is_file: bool, whether text cells are paths of files to send.
         base_dir: folder that relative paths start from.
         bad: `"error"` refuses cells that cannot be sent, `"missing"` sends
             them as missing ones, `""`.
@@ -96,7 +96,7 @@ def raw_strings(
         strings = []
         for item in items:
             try:
-                strings.append(_string(item, is_picture, base_dir))
+                strings.append(_string(item, is_file, base_dir))
             except (OSError, TypeError, ValueError) as error:
                 if bad == "error":
                     _refuse(name, row, error, item)
@@ -135,13 +135,13 @@ def _items(cell):
     )
 
 
-def _string(cell, is_picture, base_dir):
+def _string(cell, is_file, base_dir):
     """One cell -> `str` or bytes; `""` if it is missing."""
     if is_missing(cell):
         return ""
     if isinstance(cell, (bytes, bytearray, memoryview)):
-        return _converted(bytes(cell)) if is_picture else bytes(cell)
-    if not is_picture:
+        return _converted(bytes(cell)) if is_file else bytes(cell)
+    if not is_file:
         return to_text(cell)
     if isinstance(cell, (str, os.PathLike)):
         with open(os.path.join(base_dir or "", cell), "rb") as file:
