@@ -1,7 +1,7 @@
 import keras
 from keras import layers, ops
 
-from .encoder import Encoder, without_nan
+from .encoder import Encoder, known, one_token, without_nan
 
 
 class FeatureTransformer(Encoder):
@@ -45,16 +45,22 @@ class FeatureTransformer(Encoder):
     def encode(self, tensors, inputs, sequences):
         """Columns `(batch, 1)` each -> one token, or one a column.
 
-        Numbers come first, then categories.
+        Numbers come first, then dates, then categories.
         """
-        numbers = [x for x, value in zip(tensors, inputs) if value.kind == "number"]
+        # A date is one column of several numbers.
+        wide = [x for x in tensors if x.shape[1] > 1]
+        numbers = [
+            x
+            for x, value in zip(tensors, inputs)
+            if value.kind == "number" and x.shape[1] == 1
+        ]
         categories = [
             (x, value) for x, value in zip(tensors, inputs) if value.kind == "category"
         ]
-        tokens, known = [], []
+        tokens, present = [], []
         if numbers:
             x = ops.concatenate(numbers, axis=1) if len(numbers) > 1 else numbers[0]
-            known.append(ops.logical_not(ops.isnan(x)))
+            present.append(ops.logical_not(ops.isnan(x)))
             tokenizer = layers.EinsumDense(
                 "bf,fd->bfd",
                 output_shape=(len(numbers), self.units),
@@ -64,12 +70,15 @@ class FeatureTransformer(Encoder):
                 name="number_tokens",
             )
             tokens.append(tokenizer(without_nan(x)))
+        for x in wide:
+            present.append(known(x))
+            tokens.append(one_token(layers.Dense(self.units)(without_nan(x))))
         for ids, value in categories:
             tokens.append(self._embedding(value.num_ids)(ids))
-            known.append(ops.not_equal(ids, 0))
-        mask = ops.concatenate(known, axis=1) if len(known) > 1 else known[0]
+            present.append(ops.not_equal(ids, 0))
+        mask = ops.concatenate(present, axis=1) if len(present) > 1 else present[0]
         one = ops.ones_like(mask[:, :1])
-        first = ops.zeros_like(tensors[0], dtype="int32")
+        first = ops.zeros_like(tensors[0][:, :1], dtype="int32")
         class_token = self._embedding(1, name="class_token")(first)
         x = layers.Concatenate(axis=1)([class_token, *tokens])
         length = x.shape[1]

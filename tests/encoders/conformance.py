@@ -218,6 +218,11 @@ CASES = {
         keras_mm.Number,
         numbers,
     ),
+    "date_feature_transformer": (
+        lambda: encoders.FeatureTransformer(8, 1, 2),
+        keras_mm.Date,
+        dates,
+    ),
     "category_feature_transformer": (
         lambda: encoders.FeatureTransformer(8, 1, 2),
         keras_mm.Category,
