@@ -20,7 +20,7 @@ from .helpers import encode_picture, make_table, random_pixels, small_encoders
 TABULAR = {"Dense", "Embedding", "FeatureTransformer"}
 # Examples that need a server, a download, a process without TensorFlow, or
 # minutes (the gate runs the demo).
-ELSEWHERE = {"Client", "demo", "from_tfds", "run_saved_model"}
+ELSEWHERE = {"Client", "demo", "from_tfds", "Hub", "run_saved_model"}
 
 
 class _Checker(doctest.OutputChecker):

@@ -96,7 +96,7 @@ def raw_strings(
         strings = []
         for item in items:
             try:
-                strings.append(_string(item, is_file, base_dir))
+                strings.append(_string(item, is_file, base_dir, is_list))
             except (OSError, TypeError, ValueError) as error:
                 if bad == "error":
                     _refuse(name, row, error, item)
@@ -135,7 +135,7 @@ def _items(cell):
     )
 
 
-def _string(cell, is_file, base_dir):
+def _string(cell, is_file, base_dir, is_frame=False):
     """One cell -> `str` or bytes; `""` if it is missing."""
     if is_missing(cell):
         return ""
@@ -146,7 +146,7 @@ def _string(cell, is_file, base_dir):
     if isinstance(cell, (str, os.PathLike)):
         with open(os.path.join(base_dir or "", cell), "rb") as file:
             return _converted(file.read())
-    if np.ndim(cell) == 1 or np.ndim(cell) == 2 and np.shape(cell)[1] <= 2:
+    if not is_frame and (np.ndim(cell) == 1 or np.shape(cell)[1:] in ((1,), (2,))):
         # A request does not say at which rate they were taken.
         raise ValueError("samples of a sound; send a WAV file")
     # A picture of NaN is a missing one, as it is in the model's tensors.

@@ -281,6 +281,7 @@ OF = {
     "text": lambda: text(),
     "number": lambda: keras_mm.Number(),
     "category": lambda: keras_mm.Category(["x"]),
+    "graph": lambda: keras_mm.Graph(4, 2),
     "sequence": lambda: keras_mm.Sequence(6, channels=2),
     "vector": lambda: keras_mm.Vector(3),
     "video": lambda: keras_mm.Video(2, (SIZE, SIZE)),
