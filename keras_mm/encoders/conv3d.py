@@ -1,6 +1,6 @@
 from keras import layers, ops
 
-from .encoder import Encoder, frames, masked_mean, one_token, without_nan
+from .encoder import Encoder, pooled, steps, without_nan
 
 
 class Conv3D(Encoder):
@@ -38,7 +38,7 @@ class Conv3D(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, frames, height, width, 3)` -> one token, or one a frame."""
         (clip,) = tensors
-        mask = frames(clip)
+        mask = steps(clip)
         x = without_nan(clip)
         for filters in self.filters:
             x = layers.Conv3D(
@@ -55,7 +55,4 @@ class Conv3D(Encoder):
                 x = layers.MaxPooling2D()(x)
                 x = ops.reshape(x, (-1, clip.shape[1], *x.shape[1:]))
         tokens = ops.mean(x, axis=(2, 3))
-        if sequences:
-            return tokens, mask
-        present = ops.any(mask, axis=1, keepdims=True)
-        return one_token(masked_mean(tokens, mask)), present
+        return (tokens, mask) if sequences else pooled(tokens, mask)

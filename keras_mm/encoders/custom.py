@@ -2,7 +2,7 @@ import keras
 from keras import layers, ops
 
 from ..inputs import Text
-from .encoder import Encoder, frames, known, one_token, repeat_mask, steps, without_nan
+from .encoder import Encoder, known, one_token, repeat_mask, steps, without_nan
 
 
 class Custom(Encoder):
@@ -33,14 +33,9 @@ class Custom(Encoder):
         if isinstance(inputs[0], Text) or "int" in tensor.dtype:
             mask = ops.not_equal(tensor, 0)
             result = self.function(tensor)
-        elif inputs[0].kind in ("sequence", "graph"):
-            mask = steps(tensor)
-            result = self.function(without_nan(tensor))
-        elif inputs[0].kind == "video":
-            mask = frames(tensor)
-            result = self.function(without_nan(tensor))
         else:
-            mask = known(tensor)
+            has_steps = inputs[0].kind in ("sequence", "graph", "video")
+            mask = steps(tensor) if has_steps else known(tensor)
             result = self.function(without_nan(tensor))
         if isinstance(result, (tuple, list)) and len(result) == 2:
             return result[0], result[1]

@@ -62,19 +62,12 @@ def known(tensor):
 
 
 def steps(tensor):
-    """Which steps of a sequence are there: bool `(batch, length)`.
+    """Which steps, nodes or frames are there: bool `(batch, length)`.
 
-    A missing or padded step is NaN in all its channels.
+    A missing or padded one is NaN all over.
     """
-    return ops.logical_not(ops.all(ops.isnan(tensor), axis=2))
-
-
-def frames(tensor):
-    """Which frames of a clip are there: bool `(batch, frames)`.
-
-    A missing or padded frame is NaN all over.
-    """
-    return ops.logical_not(ops.all(ops.isnan(tensor), axis=(2, 3, 4)))
+    axes = tuple(range(2, len(tensor.shape)))
+    return ops.logical_not(ops.all(ops.isnan(tensor), axis=axes))
 
 
 def without_nan(tensor):

@@ -2,6 +2,7 @@ import keras
 from keras import layers, ops
 
 from .encoder import Encoder, known, one_token, without_nan
+from .transformer_block import check_heads
 
 
 class FeatureTransformer(Encoder):
@@ -32,11 +33,7 @@ class FeatureTransformer(Encoder):
     reads = ("number", "category")
 
     def __init__(self, units=32, num_layers=2, num_heads=4, dropout=0.1):
-        if units % num_heads:
-            raise ValueError(
-                "`units` must be a multiple of `num_heads`. "
-                f"Received: units={units}, num_heads={num_heads}"
-            )
+        check_heads(units, num_heads)
         self.units = units
         self.num_layers = num_layers
         self.num_heads = num_heads

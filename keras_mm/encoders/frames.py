@@ -2,8 +2,9 @@ from keras import layers, ops
 
 from ..inputs import Image
 from .cnn import CNN
-from .encoder import Encoder, masked_mean, one_token
-from .vit import add_positions, check_heads, transformer_block
+from .encoder import Encoder, masked_mean, one_token, pooled
+from .transformer_block import check_heads, transformer_block
+from .vit import add_positions
 
 _TEMPORAL = ("mean", "lstm", "gru", "transformer")
 
@@ -67,20 +68,21 @@ class Frames(Encoder):
         x = ops.reshape(x, (-1, length, x.shape[-1]))
         mask = ops.reshape(ops.any(mask, axis=1), (-1, length))
         x = layers.Dense(self.units, activation="relu", name="frame_tokens")(x)
-        present = ops.any(mask, axis=1, keepdims=True)
         if self.temporal in ("lstm", "gru"):
             recurrent = layers.LSTM if self.temporal == "lstm" else layers.GRU
             # See encoders/lstm.py for why cuDNN is off.
             x = recurrent(self.units, return_sequences=sequences, use_cudnn=False)(
                 x, mask=mask
             )
-            return (x, mask) if sequences else (one_token(x), present)
+            if sequences:
+                return x, mask
+            return one_token(x), ops.any(mask, axis=1, keepdims=True)
         if self.temporal == "transformer":
-            x = transformer_block(add_positions(x), self.num_heads, 0.0, _looks(mask))
-            x = layers.LayerNormalization(epsilon=1e-6)(x)
-        if sequences:
-            return x, mask
-        return one_token(masked_mean(x, mask)), present
+            x = transformer_block(
+                add_positions(x), self.num_heads, 2 * self.units, mask=_looks(mask)
+            )
+            x = layers.LayerNormalization()(x)
+        return (x, mask) if sequences else pooled(x, mask)
 
 
 def _small_cnn(side):

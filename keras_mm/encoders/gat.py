@@ -2,6 +2,7 @@ from keras import layers, ops
 
 from .encoder import Encoder
 from .graphs import graph_parts, node_tokens, pool_nodes
+from .transformer_block import check_heads
 
 
 class GAT(Encoder):
@@ -33,11 +34,7 @@ class GAT(Encoder):
     reads = ("graph",)
 
     def __init__(self, units=64, num_layers=3, num_heads=4, dropout=0.0):
-        if units % num_heads:
-            raise ValueError(
-                "`units` must be a multiple of `num_heads`. "
-                f"Received: units={units}, num_heads={num_heads}"
-            )
+        check_heads(units, num_heads)
         self.units = units
         self.num_layers = num_layers
         self.num_heads = num_heads

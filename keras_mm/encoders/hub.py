@@ -1,7 +1,7 @@
 from keras import layers, ops
 
 from ..errors import missing_extra
-from .encoder import Encoder, known, one_token, repeat_mask, without_nan
+from .encoder import Encoder, known, one_token, pooled, repeat_mask, without_nan
 
 
 class Hub(Encoder):
@@ -71,10 +71,7 @@ class Hub(Encoder):
         else:
             tokens, mask = self._encode_image(backbone, tensor)
         if not sequences:
-            shown = ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
-            total = ops.sum(tokens * shown, axis=1)
-            tokens = one_token(ops.divide_no_nan(total, ops.sum(shown, axis=1)))
-            mask = ops.any(mask, axis=1, keepdims=True)
+            tokens, mask = pooled(tokens, mask)
         if self.units:
             tokens = layers.Dense(self.units)(tokens)
         return tokens, mask

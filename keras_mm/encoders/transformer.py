@@ -2,6 +2,7 @@ from keras import layers, ops
 
 from .encoder import Encoder, pooled, read_steps
 from .sinusoidal_positions import SinusoidalPositions
+from .transformer_block import check_heads, transformer_block
 
 
 class Transformer(Encoder):
@@ -32,11 +33,7 @@ class Transformer(Encoder):
     tokens = "words"
 
     def __init__(self, units=64, num_layers=2, num_heads=4, dropout=0.1):
-        if units % num_heads:
-            raise ValueError(
-                "`num_heads` must divide `units`. "
-                f"Received: units={units}, num_heads={num_heads}"
-            )
+        check_heads(units, num_heads)
         self.units = units
         self.num_layers = num_layers
         self.num_heads = num_heads
@@ -50,19 +47,8 @@ class Transformer(Encoder):
         x = SinusoidalPositions()(x)
         attended = ops.expand_dims(mask, 1)
         for _ in range(self.num_layers):
-            y = layers.LayerNormalization()(x)
-            y = layers.MultiHeadAttention(self.num_heads, self.units // self.num_heads)(
-                y, y, attention_mask=attended
+            x = transformer_block(
+                x, self.num_heads, 4 * self.units, self.dropout, attended
             )
-            x = layers.Add()([x, self._drop(y)])
-            y = layers.LayerNormalization()(x)
-            # The approximate form also runs where exports go on to ONNX.
-            y = layers.Dense(4 * self.units)(y)
-            y = ops.gelu(y, approximate=True)
-            y = layers.Dense(self.units)(y)
-            x = layers.Add()([x, self._drop(y)])
         x = layers.LayerNormalization()(x)
         return (x, mask) if sequences else pooled(x, mask)
-
-    def _drop(self, x):
-        return layers.Dropout(self.dropout)(x) if self.dropout else x

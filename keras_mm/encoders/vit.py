@@ -1,6 +1,7 @@
 from keras import layers, ops
 
-from .encoder import Encoder, known, masked_mean, one_token, repeat_mask, without_nan
+from .encoder import Encoder, known, pooled, repeat_mask, without_nan
+from .transformer_block import check_heads, transformer_block
 
 
 class ViT(Encoder):
@@ -51,21 +52,10 @@ class ViT(Encoder):
         )(without_nan(image))
         x = add_positions(layers.Reshape((-1, self.units))(x))
         for _ in range(self.num_blocks):
-            x = transformer_block(x, self.num_heads, self.dropout)
-        tokens = layers.LayerNormalization(epsilon=1e-6)(x)
+            x = transformer_block(x, self.num_heads, 2 * self.units, self.dropout)
+        tokens = layers.LayerNormalization()(x)
         mask = repeat_mask(known(image), tokens)
-        if sequences:
-            return tokens, mask
-        return one_token(masked_mean(tokens, mask)), known(image)
-
-
-def check_heads(units, num_heads):
-    """Refuses heads that do not divide the units."""
-    if units % num_heads:
-        raise ValueError(
-            "`num_heads` must divide `units`: every head gets an equal share. "
-            f"Received: units={units}, num_heads={num_heads}"
-        )
+        return (tokens, mask) if sequences else pooled(tokens, mask)
 
 
 def add_positions(tokens):
@@ -75,28 +65,3 @@ def add_positions(tokens):
     places = ops.cumsum(ops.ones_like(tokens[:, :, 0], dtype="int32"), axis=1) - 1
     places = layers.Embedding(length, dim, name="positions")(places)
     return layers.Add()([tokens, places])
-
-
-def transformer_block(x, num_heads, dropout=0.0, mask=None):
-    """Attention, then two Dense layers, each added to what goes in.
-
-    Args:
-        x: tokens `(batch, length, dim)`.
-        num_heads: int.
-        dropout: float.
-        mask: bool tensor `(batch, length, length)`, which token (second axis)
-            may look at which (third).
-    """
-    dim = x.shape[-1]
-    y = layers.LayerNormalization(epsilon=1e-6)(x)
-    y = layers.MultiHeadAttention(num_heads, dim // num_heads, dropout=dropout)(
-        y, y, attention_mask=mask
-    )
-    x = layers.Add()([x, y])
-    y = layers.LayerNormalization(epsilon=1e-6)(x)
-    # The approximation of GELU can be converted to other formats.
-    y = layers.Dense(2 * dim)(y)
-    y = layers.Dense(dim)(ops.gelu(y, approximate=True))
-    if dropout:
-        y = layers.Dropout(dropout)(y)
-    return layers.Add()([x, y])

@@ -126,7 +126,8 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     predicted = model.predict(table, base_dir=base_dir, verbose=0)
     names = schema.target.names
     pictures = [n for n, v in schema.inputs.items() if isinstance(v, Image)]
-    texts = [n for n in schema.inputs if n not in pictures]
+    # What fits into a line: no sounds, clips, signals or graphs.
+    texts = [n for n, v in schema.inputs.items() if not (v.is_file or v.raw_shape)]
     columns = 6
     lines = -(-len(table) // columns)
     figure = Figure(figsize=(11, 2.6 * lines), layout="constrained")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing
+from .cells import is_missing, mean_and_std
 from .input import Input
 
 # What one row's tensor may take: its size grows with the square of the nodes.
@@ -126,13 +126,11 @@ class Graph(Input):
             )
         self.mean, self.std = [], []
         for values in [*nodes.T, *edges.T]:
-            known = values[~np.isnan(values)]
-            mean = float(known.mean()) if len(known) else 0.0
-            std = float(known.std()) if len(known) else 0.0
-            # Rounding leaves a small spread in a constant feature.
-            constant = std <= 1e-7 * max(abs(mean), 1e-30)
-            self.mean.append(mean)
-            self.std.append(1.0 if constant else std)
+            # A feature that is never known stays as it is.
+            is_known = not np.isnan(values).all()
+            mean, std = mean_and_std(values) if is_known else (0.0, 1.0)
+            self.mean.append(float(mean))
+            self.std.append(float(std))
         return self
 
     @property

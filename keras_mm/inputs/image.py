@@ -32,9 +32,9 @@ class Image(Input):
         size: int or pair of ints, `(height, width)` of the tensor in pixels.
         pad_to_aspect_ratio: bool, whether to keep the picture's proportions
             and fill up with white; otherwise it is stretched.
-        augmentation: `"light"` (mirroring, small shifts, rotations and zooms,
-            contrast), None, or a Keras layer that takes and gives pictures.
-            Applied in training only.
+        augmentation: `"light"` (mirroring, small shifts, rotations and zooms),
+            None, or a Keras layer that takes and gives pictures. Applied in
+            training only, and by the encoder `residual_cnn` only.
     """
 
     kind = "image"

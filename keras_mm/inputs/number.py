@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing
+from .cells import is_missing, mean_and_std
 from .input import Input
 
 
@@ -37,17 +37,12 @@ class Number(Input):
     def adapt(self, column, name="column"):
         """Learns mean and standard deviation from a column; returns `self`."""
         values = self.to_raw(column, name)
-        known = values[~np.isnan(values)].astype("float64")
-        if not len(known):
+        if np.isnan(values).all():
             raise ValueError(
                 f"Column {name!r} has no number in it. Leave it out of the "
                 f"inputs. Received: {name} with {len(values)} missing values"
             )
-        self.mean = float(known.mean())
-        std = float(known.std())
-        # Rounding leaves a spread of about 1e-17 in a constant column.
-        constant = std <= 1e-7 * max(abs(self.mean), 1e-30)
-        self.std = 1.0 if constant else std
+        self.mean, self.std = map(float, mean_and_std(values.astype("float64")))
         return self
 
     @property

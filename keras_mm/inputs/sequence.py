@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, to_floats
+from .cells import is_missing, mean_and_std, to_floats
 from .input import Input
 
 
@@ -78,11 +78,7 @@ class Sequence(Input):
                 f"channel or the column out. Received: {name} with {len(column)} "
                 "rows"
             )
-        mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-        # Rounding leaves a spread of about 1e-17 in a constant channel.
-        constant = std <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
-        self.mean = mean.tolist()
-        self.std = np.where(constant, 1.0, std).tolist()
+        self.mean, self.std = (each.tolist() for each in mean_and_std(values))
         return self
 
     @property

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, to_floats
+from .cells import is_missing, mean_and_std, to_floats
 from .input import Input
 
 
@@ -51,15 +51,12 @@ class Vector(Input):
     def adapt(self, column, name="column"):
         """Learns mean and standard deviation of all entries; returns `self`."""
         values = self.to_raw(column, name).astype("float64")
-        known = values[~np.isnan(values)]
-        if not len(known):
+        if np.isnan(values).all():
             raise ValueError(
                 f"Column {name!r} has no vector in it. Leave it out of the "
                 f"inputs. Received: {name} with {len(column)} missing values"
             )
-        self.mean, std = float(known.mean()), float(known.std())
-        constant = std <= 1e-7 * max(abs(self.mean), 1e-30)
-        self.std = 1.0 if constant else std
+        self.mean, self.std = map(float, mean_and_std(values.reshape(-1)))
         return self
 
     @property

@@ -15,8 +15,8 @@ class Client:
     The client learns the model's inputs and outputs from the server, so that
     it needs no schema: a column of a picture, which the model answers with
     `<column>_ok`, may hold file paths, encoded bytes or arrays, and a column of
-    clips lists of them; any other string column text; a number column numbers. Missing cells are sent as
-    `""` or NaN.
+    clips lists of them; any other string column text; a number column numbers.
+    Missing cells are sent as `""` or NaN.
 
     Examples:
 
@@ -60,8 +60,8 @@ class Client:
         """What the server's model takes and gives, asked for once.
 
         dict from signature name to `{"inputs": ..., "outputs": ...}`, each a
-        dict from name to dtype, such as `"DT_STRING"`, and `"ranks"`, a dict
-        from input name to its number of axes, the batch's among them.
+        dict from name to dtype, such as `"DT_STRING"`, and `"shapes"`, a dict
+        from input name to its shape, where None is any length.
         """
         if self._signatures is None:
             self._signatures = self._transport.signatures()
@@ -118,7 +118,7 @@ class Client:
                 name,
                 dtype in ("DT_FLOAT", "DT_DOUBLE"),
                 bad,
-                self._transport.shapes[signature][name],
+                spec["shapes"][name],
             )
             for name, dtype in spec["inputs"].items()
             if dtype != "DT_STRING"
@@ -136,7 +136,7 @@ class Client:
                     base_dir,
                     bad,
                     start,
-                    is_list=spec["ranks"][name] == 2,
+                    is_list=len(spec["shapes"][name]) == 2,
                 )
                 for name in spec["inputs"]
             }
@@ -190,19 +190,14 @@ class _Rest:
                 "The answer holds no model metadata: is it the REST port of TF "
                 f"Serving? Received: url={self.model + '/metadata'!r}"
             ) from error
-        self.shapes = {
-            name: {key: _shape(info) for key, info in spec.get("inputs", {}).items()}
-            for name, spec in signatures.items()
-        }
         return {
             name: {
                 **{
                     side: {k: info["dtype"] for k, info in spec.get(side, {}).items()}
                     for side in ("inputs", "outputs")
                 },
-                "ranks": {
-                    key: len(info.get("tensor_shape", {}).get("dim", ()))
-                    for key, info in spec.get("inputs", {}).items()
+                "shapes": {
+                    key: _shape(info) for key, info in spec.get("inputs", {}).items()
                 },
             }
             for name, spec in signatures.items()
@@ -324,13 +319,6 @@ class _Grpc:
         answer = self._ask(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
-        self.shapes = {
-            name: {
-                key: _lengths(dim.size for dim in info.tensor_shape.dim)
-                for key, info in spec.inputs.items()
-            }
-            for name, spec in signatures.signature_def.items()
-        }
         return {
             name: {
                 **{
@@ -340,8 +328,9 @@ class _Grpc:
                     }
                     for side in ("inputs", "outputs")
                 },
-                "ranks": {
-                    key: len(info.tensor_shape.dim) for key, info in spec.inputs.items()
+                "shapes": {
+                    key: _lengths(dim.size for dim in info.tensor_shape.dim)
+                    for key, info in spec.inputs.items()
                 },
             }
             for name, spec in signatures.signature_def.items()

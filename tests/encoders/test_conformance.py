@@ -153,7 +153,6 @@ def test_keras_file(name, tmp_path):
 # An export takes seconds a column. Each input and each encoder is exported, but
 # not each with each: what reads steps is the same for texts and sequences.
 _LIKE_ANOTHER = (
-    "image_cnn",
     "text_lstm",
     "text_lstm_bidirectional",
     "text_temporal_cnn",

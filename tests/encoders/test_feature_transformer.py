@@ -149,5 +149,5 @@ def test_in_a_model(tmp_path):
 def test_choice():
     assert isinstance(get("feature_transformer", [NUMBERS["a"]]), FeatureTransformer)
     assert isinstance(get("feature_transformer", [CATEGORIES["d"]]), FeatureTransformer)
-    with pytest.raises(ValueError, match="multiple of `num_heads`.*num_heads=3"):
+    with pytest.raises(ValueError, match="must divide `units`.*num_heads=3"):
         FeatureTransformer(8, num_heads=3)

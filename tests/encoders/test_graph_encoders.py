@@ -276,7 +276,7 @@ def test_choice_of_an_encoder():
     assert isinstance(room.get("gcn", [graph]), room.GCN)
     with pytest.raises(ValueError, match=r"Graph must be one of \['gat', 'gcn'\]"):
         room.get("cnn", [graph])
-    with pytest.raises(ValueError, match="multiple of `num_heads`.*units=6"):
+    with pytest.raises(ValueError, match="must divide `units`.*units=6"):
         room.GAT(6, num_heads=4)
 
 

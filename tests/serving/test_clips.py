@@ -101,7 +101,7 @@ def test_lists_of_texts(url):
     words[1] = ("x",)
     result = client({"words": words}, signature="join")
     assert result["joined"].tolist() == ["a|\N{SNOWMAN}|3", "x||", "||", "b||"]
-    assert client.signatures["join"]["ranks"] == {"words": 2}
+    assert client.signatures["join"]["shapes"] == {"words": [None, None]}
 
 
 @pytest.mark.parametrize(

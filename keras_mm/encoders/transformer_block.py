@@ -1,0 +1,46 @@
+"""What encoders with self-attention share."""
+
+from keras import layers, ops
+
+
+def check_heads(units, num_heads):
+    """Refuses heads that do not divide the units."""
+    if units % num_heads:
+        raise ValueError(
+            "`num_heads` must divide `units`: every head gets an equal share. "
+            f"Received: units={units}, num_heads={num_heads}"
+        )
+
+
+def transformer_block(x, num_heads, hidden_units, dropout=0.0, mask=None):
+    """Attention, then two Dense layers; each is added to what goes in.
+
+    Both read normalised tokens: `x + attention(norm(x))`, then
+    `x + feed_forward(norm(x))`.
+
+    Args:
+        x: tokens `(batch, length, dim)`.
+        num_heads: int, divides `dim`.
+        hidden_units: int, width of the first Dense layer.
+        dropout: float, share of each result dropped in training.
+        mask: bool tensor `(batch, length or 1, length)`, which token (second
+            axis) may look at which (third).
+
+    Reference:
+        Xiong et al. 2020, "On Layer Normalization in the Transformer
+        Architecture".
+    """
+
+    def drop(y):
+        return layers.Dropout(dropout)(y) if dropout else y
+
+    dim = x.shape[-1]
+    y = layers.LayerNormalization()(x)
+    y = layers.MultiHeadAttention(num_heads, dim // num_heads)(
+        y, y, attention_mask=mask
+    )
+    x = layers.Add()([x, drop(y)])
+    y = layers.LayerNormalization()(x)
+    # The approximate form also runs where exports go on to ONNX.
+    y = ops.gelu(layers.Dense(hidden_units)(y), approximate=True)
+    return layers.Add()([x, drop(layers.Dense(dim)(y))])
