@@ -26,6 +26,11 @@ from .inputs import (
     Vector,
     Video,
 )
-from .models import MultimodalModel, build_classifier, build_regressor
+from .models import (
+    MultimodalModel,
+    build_autoencoder,
+    build_classifier,
+    build_regressor,
+)
 from .serving import export, load_exported
 from .version import __version__

@@ -1,6 +1,7 @@
 """One modality's tensors -> tokens and mask, as a small Keras model."""
 
 from .average import Average
+from .bottleneck import Bottleneck
 from .cnn import CNN
 from .conv3d import Conv3D
 from .custom import Custom
@@ -21,6 +22,7 @@ from .rnn import RNN
 from .sinusoidal_positions import SinusoidalPositions
 from .spectrogram_cnn import SpectrogramCNN
 from .temporal_cnn import TemporalCNN
+from .trained import Trained, is_encoder
 from .transformer import Transformer
 from .vit import ViT
 from .waveform_cnn import WaveformCNN
@@ -80,4 +82,4 @@ def get(encoder, inputs):
             "An encoder is a name, an object such as keras_mm.encoders.LSTM(64),"
             f" a layer, a model or a function. Received: encoder={encoder!r}"
         )
-    return Custom(encoder)
+    return Trained(encoder) if is_encoder(encoder) else Custom(encoder)

@@ -2,3 +2,4 @@
 
 from .crossentropy import Crossentropy
 from .head import Head
+from .masked_mean_squared_error import MaskedMeanSquaredError

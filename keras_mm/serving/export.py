@@ -60,6 +60,12 @@ def export(model, path, rows=None, verbose=True):
             "Only a model that was made by a builder can be exported: the schema "
             f"says what the raw inputs are. Received: model={model!r}"
         )
+    if model.schema.target is None:
+        raise ValueError(
+            "An autoencoder has no target to answer with. Export a classifier or "
+            "a regressor that has its encoder. "
+            f"Received: model={model!r}"
+        )
     path = os.fspath(path).rstrip("/")
     os.makedirs(path, exist_ok=True)
     # A name that is no number is invisible to the server.

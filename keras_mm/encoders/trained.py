@@ -1,0 +1,77 @@
+import keras
+
+from .encoder import Encoder
+
+# What an encoder was trained on is kept, what acts in training only is free.
+_LEARNED = ("mean", "std")
+_IN_TRAINING = ("augmentation",)
+
+
+class Trained(Encoder):
+    """A copy of an encoder that was trained in another model, with its weights.
+
+    `encoders={"image": autoencoder.encoder}` makes one of it. Training the new
+    model leaves the other one as it is. An encoder with `trainable = False` stays
+    frozen in the copy.
+
+    Examples:
+
+    >>> encoder = keras_mm.encoders.Trained(model.get_layer("image_encoder"))
+    >>> other = keras_mm.build_classifier(schema, encoders={"image": encoder})
+
+    Args:
+        model: `keras.Model` that gives `[tokens, mask]`, as the encoders of a
+            model that a builder made. If it has a `schema`, its input must be
+            like the new one, whose mean and standard deviation give way to
+            those that the weights were trained with.
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def prepare(self, value):
+        """The input, standardised as the encoder's own was."""
+        schema = getattr(self.model, "schema", None)
+        if schema is None:
+            return value
+        (source,) = schema.inputs.values()
+        config, trained = value.get_config(), source.get_config()
+        differ = [
+            key
+            for key in config
+            if key not in (*_LEARNED, *_IN_TRAINING) and config[key] != trained.get(key)
+        ]
+        if type(value) is not type(source) or differ:
+            raise ValueError(
+                f"The encoder was trained on {source.describe()!r}. Give the new "
+                "model the same input, or train the encoder on this one. Received: "
+                f"{value.describe()!r}, which differs in "
+                f"{', '.join(differ) or 'its type'}"
+            )
+        learned = {key: trained[key] for key in _LEARNED if key in config}
+        return type(value).from_config({**config, **learned})
+
+    def encode(self, tensors, inputs, sequences):
+        """Wires the copy."""
+        expected = [tuple(tensor.shape) for tensor in self.model.inputs]
+        received = [tuple(tensor.shape) for tensor in tensors]
+        if expected != received:
+            raise ValueError(
+                f"The encoder reads tensors of shape {expected}; the input's size "
+                "or length must be that of its training. "
+                f"Received: tensors of shape {received}"
+            )
+        copy = type(self.model).from_config(self.model.get_config())
+        copy.set_weights(self.model.get_weights())
+        return copy(tensors)
+
+
+def is_encoder(part):
+    """Whether a model gives `[tokens, mask]`, reading NaN as missing by itself."""
+    return (
+        isinstance(part, keras.Model)
+        and part.built
+        and len(getattr(part, "outputs", None) or []) == 2
+        and len(part.outputs[0].shape) == 3
+        and part.outputs[1].dtype == "bool"
+    )

@@ -1,0 +1,168 @@
+import keras
+from keras import layers, ops
+
+from .. import encoders as encoder_room
+from ..data import Schema
+from ..heads import MaskedMeanSquaredError
+from .decoder import build_decoder
+from .model import MultimodalModel
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Autoencoder(MultimodalModel):
+    """A model that learns to give back what it was given; needs no labels.
+
+    Made by `build_autoencoder`. `fit`, `evaluate` and `predict` take tables of
+    its one column, or that column's tensors; the target is the input itself.
+    """
+
+    @property
+    def encoder(self):
+        """`keras.Model` from the column's tensor to `[token, mask]`.
+
+        A classifier that is given it has a copy of its own.
+        """
+        (column,) = self.schema.inputs
+        encoder = self.get_layer(f"{column}_encoder")
+        # Says what its weights are for, see `encoders.Trained`.
+        encoder.schema = self.schema
+        return encoder
+
+    @property
+    def decoder(self):
+        """`keras.Model` from `(batch, units)` to the column's tensor."""
+        (column,) = self.schema.inputs
+        return self.get_layer(f"{column}_decoder")
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss; the target is the input, unless another one is given."""
+        if y is None:
+            (column,) = self.schema.inputs
+            y = x[column] if isinstance(x, dict) else keras.tree.flatten(x)[0]
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def _check(self, x, y=None):
+        # A target is a tensor like the input: the loss checks its shape.
+        super()._check(x)
+
+
+def build_autoencoder(
+    schema,
+    column=None,
+    encoder=None,
+    units=64,
+    noise=0.0,
+    optimizer=None,
+    seed=None,
+):
+    """Builds a compiled autoencoder of one column: learning without labels.
+
+    The encoder makes `units` numbers of a picture, a sound, a sequence or a
+    vector, and the decoder makes the whole of them again. What it has learned
+    from many rows without labels serves a classifier of few rows with labels.
+
+    Examples:
+
+    >>> autoencoder = keras_mm.build_autoencoder(schema, column="image", units=16)
+    >>> autoencoder.fit(train, validation_data=validation, epochs=1)
+    >>> autoencoder.predict(test).shape
+    (6, 96, 96, 3)
+
+    Its encoder in a classifier, frozen here; its weights are copied:
+
+    >>> autoencoder.encoder.trainable = False
+    >>> model = keras_mm.build_classifier(
+    ...     schema, encoders={"image": autoencoder.encoder})
+
+    The loss is the mean squared error of what is there: missing rows, padded
+    steps and gaps count nothing. Pictures are not augmented, and the
+    reconstruction is in the form of the tensor: pixels from 0 to 1, sequences
+    and vectors in standard deviations. What is missing in the input is filled in.
+
+    Args:
+        schema: an adapted `Schema`, whose target, if any, is ignored; or a dict
+            of inputs, for arrays.
+        column: string, the column to learn; not needed if there is one only.
+        encoder: name (`keras_mm.encoders.ENCODERS`) or `Encoder` object.
+            Default: what suits the input's type.
+        units: int, length of the vector between encoder and decoder.
+        noise: float, standard deviation of Gaussian noise that is added to the
+            input in training, not to the target: the denoising autoencoder.
+        optimizer: Keras optimizer or its name.
+        seed: int, for initialisation, noise and the order of the rows.
+
+    Returns:
+        `Autoencoder`, a compiled functional `keras.Model` with the attributes
+        `encoder`, `decoder` and `schema`, giving `(batch, *input.shape)`.
+
+    Reference:
+        Hinton and Salakhutdinov 2006, "Reducing the Dimensionality of Data with
+        Neural Networks"; Vincent et al. 2008, "Extracting and Composing Robust
+        Features with Denoising Autoencoders".
+    """
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    column, value = _chosen(schema, column)
+    if units < 1 or noise < 0:
+        raise ValueError(
+            "`units` must be positive and `noise` not negative. "
+            f"Received: units={units}, noise={noise}"
+        )
+    if encoder is None and value.kind == "vector":
+        # Narrower than what follows, the default would be the bottleneck.
+        encoder = encoder_room.Dense(128)
+    encoder = encoder_room.get(encoder, [value])
+    if isinstance(encoder, encoder_room.Custom):
+        raise ValueError(
+            "The encoder of an autoencoder must be a name or an object such as "
+            f"keras_mm.encoders.CNN(32). Received: encoder={encoder.function!r}"
+        )
+    encoder = encoder_room.Bottleneck(encoder, units)
+    value = encoder.prepare(value)
+    config = value.get_config()
+    if "augmentation" in config:
+        # Where a moved picture was before, nobody could tell.
+        value = type(value).from_config({**config, "augmentation": None})
+
+    tensor = value.keras_input(column)
+    x = layers.GaussianNoise(noise, seed=seed)(tensor) if noise else tensor
+    token, _ = encoder.build({column: value}, name=f"{column}_encoder")(x)
+    output = build_decoder(value, units, f"{column}_decoder")(ops.squeeze(token, 1))
+    model = Autoencoder([tensor], output, name="autoencoder")
+    model.schema, model.seed = Schema({column: value}), seed
+    model.compile(
+        optimizer=optimizer or keras.optimizers.Adam(1e-3),
+        loss=MaskedMeanSquaredError(),
+    )
+    return model
+
+
+def _chosen(schema, column):
+    """The column to learn, and its input."""
+    inputs = schema.inputs if isinstance(schema, Schema) else schema
+    if not isinstance(inputs, dict) or not inputs:
+        raise ValueError(
+            "The first argument must be a keras_mm.Schema or a dict of inputs. "
+            f"Received: {type(schema).__name__}"
+        )
+    if column is None and len(inputs) == 1:
+        (column,) = inputs
+    if column not in inputs:
+        raise ValueError(
+            "An autoencoder learns one column: name it, column=... "
+            f"Received: column={column!r}, inputs={list(inputs)}"
+        )
+    value = inputs[column]
+    if value.kind not in ("image", "sequence", "vector"):
+        raise ValueError(
+            "An autoencoder learns an Image, Audio, Sequence or Vector column. "
+            f"Received: {column}={value!r}"
+        )
+    if isinstance(schema, Schema) and not value.is_adapted:
+        raise ValueError(
+            "The schema has not seen a table yet. Call schema.adapt(train) "
+            f"first. Received: schema={schema!r}"
+        )
+    return column, value
