@@ -1,7 +1,6 @@
 """One modality's tensors -> tokens and mask, as a small Keras model."""
 
 from .average import Average
-from .bottleneck import Bottleneck
 from .cnn import CNN
 from .conv3d import Conv3D
 from .custom import Custom

@@ -18,9 +18,10 @@ class Autoencoder(MultimodalModel):
 
     @property
     def encoder(self):
-        """`keras.Model` from the column's tensor to `[token, mask]`.
+        """`keras.Model` from the column's tensor to `[tokens, mask]`.
 
-        A classifier that is given it has a copy of its own.
+        It is what `build_classifier` makes of the encoder's name, without the
+        bottleneck behind it. A classifier that is given it has a copy.
         """
         (column,) = self.schema.inputs
         encoder = self.get_layer(f"{column}_encoder")
@@ -59,9 +60,10 @@ def build_autoencoder(
 ):
     """Builds a compiled autoencoder of one column: learning without labels.
 
-    The encoder makes `units` numbers of a picture, a sound, a sequence or a
-    vector, and the decoder makes the whole of them again. What it has learned
-    from many rows without labels serves a classifier of few rows with labels.
+    An encoder and a bottleneck make `units` numbers of a picture, a sound, a
+    sequence or a vector, and a decoder makes the whole of them again. What the
+    encoder has learned from many rows without labels may serve a classifier of
+    few rows with labels.
 
     Examples:
 
@@ -111,7 +113,7 @@ def build_autoencoder(
             f"Received: units={units}, noise={noise}"
         )
     if encoder is None and value.kind == "vector":
-        # Narrower than what follows, the default would be the bottleneck.
+        # The default is narrower than most bottlenecks.
         encoder = encoder_room.Dense(128)
     encoder = encoder_room.get(encoder, [value])
     if isinstance(encoder, encoder_room.Custom):
@@ -119,7 +121,6 @@ def build_autoencoder(
             "The encoder of an autoencoder must be a name or an object such as "
             f"keras_mm.encoders.CNN(32). Received: encoder={encoder.function!r}"
         )
-    encoder = encoder_room.Bottleneck(encoder, units)
     value = encoder.prepare(value)
     config = value.get_config()
     if "augmentation" in config:
@@ -128,8 +129,14 @@ def build_autoencoder(
 
     tensor = value.keras_input(column)
     x = layers.GaussianNoise(noise, seed=seed)(tensor) if noise else tensor
-    token, _ = encoder.build({column: value}, name=f"{column}_encoder")(x)
-    output = build_decoder(value, units, f"{column}_decoder")(ops.squeeze(token, 1))
+    tokens, mask = encoder.build(
+        {column: value},
+        name=f"{column}_encoder",
+        # The mean over the steps would forget when something was.
+        sequences=value.kind == "sequence",
+    )(x)
+    x = _bottleneck(tokens, mask, units)
+    output = build_decoder(value, units, f"{column}_decoder")(x)
     model = Autoencoder([tensor], output, name="autoencoder")
     model.schema, model.seed = Schema({column: value}), seed
     model.compile(
@@ -137,6 +144,16 @@ def build_autoencoder(
         loss=MaskedMeanSquaredError(),
     )
     return model
+
+
+def _bottleneck(tokens, mask, units):
+    """Tokens, shortened to at most 16 places side by side -> `(batch, units)`."""
+    # What the mask hides must not be seen.
+    x = tokens * ops.cast(ops.expand_dims(mask, -1), tokens.dtype)
+    pool = -(-x.shape[1] // 16)
+    if pool > 1:
+        x = layers.AveragePooling1D(pool, padding="same")(x)
+    return layers.Dense(units, name="bottleneck")(layers.Flatten()(x))
 
 
 def _chosen(schema, column):
