@@ -1,5 +1,6 @@
 """One modality's tensors -> tokens and mask, as a small Keras model."""
 
+from .application import Application
 from .average import Average
 from .cnn import CNN
 from .conv3d import Conv3D
@@ -54,13 +55,16 @@ def get(encoder, inputs):
 
     Args:
         encoder: string, `Encoder`, layer, model or function; None: the
-            inputs' default. `"hub:<preset>"` is `Hub(preset)`.
+            inputs' default. `"hub:<preset>"` is `Hub(preset)`,
+            `"applications:<name>"` is `Application(name)`.
         inputs: list of the `Input` objects to encode.
     """
     kind, column = inputs[0].kind, type(inputs[0]).__name__
     encoder = encoder or inputs[0].default_encoder
     if isinstance(encoder, str) and encoder.startswith("hub:"):
         encoder = Hub(encoder.removeprefix("hub:"))
+    if isinstance(encoder, str) and encoder.startswith("applications:"):
+        encoder = Application(encoder.removeprefix("applications:"))
     if isinstance(encoder, str):
         fitting = sorted(name for name, made in ENCODERS.items() if kind in made.reads)
         if encoder not in fitting:
