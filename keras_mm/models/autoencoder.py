@@ -69,7 +69,7 @@ def build_autoencoder(
 
     >>> autoencoder = keras_mm.build_autoencoder(schema, column="image", units=16)
     >>> autoencoder.fit(train, validation_data=validation, epochs=1)
-    >>> autoencoder.predict(test).shape
+    >>> autoencoder.predict(test, verbose=0).shape
     (6, 96, 96, 3)
 
     Its encoder in a classifier, frozen here; its weights are copied:
