@@ -11,7 +11,7 @@ def rows_text(rows, limit=5):
 
 def refuse_rows(name, rows, what, remedy, value):
     """Raises a `ValueError` that names the rows of a column that are wrong."""
-    text = repr(value)
+    rows, text = list(rows), repr(value)
     if len(text) > 80:
         text = text[:77] + "..."
     raise ValueError(

@@ -98,14 +98,13 @@ def memory_size(schema, rows):
 
 def read_files(raw):
     """Paths in an array of raw files -> their bytes; all else stays."""
-    if raw.dtype != object or raw.ndim > 1:
+    if raw.dtype != object:
         return raw
-    values = np.empty(len(raw), dtype=object)
-    for row, value in enumerate(raw):
+    values = raw.copy()
+    for place, value in np.ndenumerate(raw):
         if isinstance(value, str):
             with open(value, "rb") as file:
-                value = file.read()
-        values[row] = value
+                values[place] = file.read()
     return values
 
 
@@ -128,19 +127,26 @@ def decode_all(raw, schema, bad="error"):
         for name, chunks in parts.items()
     }
     for name in _file_names(schema):
-        wrong = np.flatnonzero(are_present(raw[name]) & ~compact[name][1])
-        if len(wrong) and bad == "error":
+        wrong = broken(raw[name], compact[name][1])
+        if wrong.any() and bad == "error":
             _refuse_files(name, wrong, raw[name])
     return compact
 
 
-def are_present(raw):
-    """Which rows of an array of raw files hold one: `bool` array `(rows,)`."""
-    return (raw != b"").reshape(len(raw), -1).any(axis=1)
+def broken(raw, ok):
+    """Which files are there but could not be read: `bool` array, as `ok` is.
+
+    Args:
+        raw: array of raw files, `(rows,)` or `(rows, items)`.
+        ok: what `decode` says of them: `bool` array `(rows,)`, or `(rows,
+            items)` if each item counts by itself.
+    """
+    present = raw != b""
+    return (present if present.ndim == ok.ndim else present.any(axis=1)) & ~ok
 
 
 def unreadable(raw, value):
-    """Row numbers of files that are there but cannot be decoded."""
+    """Which files are there but cannot be decoded; see `broken`."""
     import tensorflow as tf
 
     wrong = []
@@ -149,8 +155,8 @@ def unreadable(raw, value):
     for start in range(0, len(raw), rows):
         chunk = read_files(raw[start : start + rows])
         _, ok = value.decode(tf.constant(chunk.tolist(), dtype=tf.string))
-        wrong += (start + np.flatnonzero(are_present(chunk) & ~ok)).tolist()
-    return wrong
+        wrong.append(broken(chunk, ok.numpy()))
+    return np.concatenate(wrong)
 
 
 def refuse_unreadable(table, schema, base_dir=None):
@@ -158,7 +164,7 @@ def refuse_unreadable(table, schema, base_dir=None):
     raw = to_raw(to_table(table), schema, base_dir)
     for name in _file_names(schema):
         wrong = unreadable(raw[name], schema.inputs[name])
-        if wrong:
+        if wrong.any():
             _refuse_files(name, wrong, raw[name])
 
 
@@ -208,11 +214,11 @@ def _file_names(schema):
     return [name for name, value in schema.inputs.items() if value.is_file]
 
 
-def _refuse_files(name, rows, raw):
-    value = next(value for value in np.ravel(raw[rows[0]]) if value)
+def _refuse_files(name, wrong, raw):
+    value = next(value for value in np.ravel(raw[wrong][0]) if value)
     refuse_rows(
         name,
-        rows,
+        np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1)),
         "a file that cannot be decoded",
         "Correct the cells, or pass bad='missing' to treat them as missing.",
         value if isinstance(value, str) else value[:20],
@@ -257,7 +263,7 @@ def _from_raw(raw, schema, target, weight, batch_size, shuffle, seed):
     files = {
         name: (
             schema.inputs[name].row_decoder(raw[name]),
-            any(isinstance(value, str) for value in raw[name]),
+            any(isinstance(value, str) for value in raw[name].flat),
         )
         for name in _file_names(schema)
     }
@@ -311,6 +317,15 @@ def _batched(dataset, batch_size):
     return dataset.padded_batch(batch_size, padding_values=padding)
 
 
+def _read_each(path):
+    """Paths of one row -> bytes; `""` stays. TensorFlow graph ops."""
+    import tensorflow as tf
+
+    if path.shape.rank:
+        return tf.map_fn(_read_each, path)
+    return tf.cond(path == "", lambda: "", lambda: tf.io.read_file(path))
+
+
 def _batches(dataset, schema, batch_size, files=None, encode_target=None):
     """Rows -> batches. `files`: name -> (decoder, whether there are paths)."""
     import tensorflow as tf
@@ -324,7 +339,7 @@ def _batches(dataset, schema, batch_size, files=None, encode_target=None):
             return decode(raw), True
         present = tf.reduce_any(raw != "")
         if with_paths:
-            raw = tf.cond(present, lambda: tf.io.read_file(raw), lambda: "")
+            raw = _read_each(raw)
         return decode(raw), present
 
     def decode_files(row):

@@ -19,6 +19,7 @@ from ..inputs.cells import is_missing, to_floats
 from ..inputs.date import to_iso
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import check_encoded
+from ..inputs.items import items_of
 from ..inputs.video import is_clip, is_clip_path
 from .columns import require_columns
 from .schema import Schema
@@ -27,6 +28,8 @@ from .to_table import to_table
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 # Longer sequences are cut: encoders take time for each step.
 _MOST_STEPS = 1024
+# Longer lists of pictures are taken for the frames of a clip.
+_MOST_PICTURES = 16
 _SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
@@ -35,12 +38,13 @@ def infer_schema(
 ):
     """Decides what each column of a table is, says so, and adapts to it.
 
-    A column becomes an `Image` if its cells are encoded pictures or paths of
-    pictures, a `Video` if they are clips, paths of clips or lists of pictures, an
+    A column becomes an `Image` if its cells are encoded pictures, paths of
+    pictures or lists of up to 16 of them, a `Video` if they are clips, paths of
+    clips, arrays of frames or longer lists of pictures, an
     `Audio` of up to 10 seconds if they are sounds or paths of sounds, a `Graph` if
     they are dicts of nodes and edges, a `Number` if they are numbers, a `Date` if
     nearly all are dates in ISO form, a `Category` if the same few texts come again
-    and again, and a `Text` otherwise. Lists and arrays of numbers become a `Vector`
+    and again, and a `Text` otherwise; lists of texts become one, too. Lists and arrays of numbers become a `Vector`
     if they have one length, and a `Sequence` if they have several or two
     dimensions. Columns that cannot
     help (all missing, one value only, a different code in every row) are left
@@ -107,6 +111,10 @@ def _input_for(column, base_dir, image_size):
     if not cells:
         return "every cell is missing"
     first = cells[:20]
+    if 2 * sum(map(_is_list, first)) > len(first):
+        found = _items_for(cells, base_dir, image_size)
+        if found:
+            return found
     if 2 * sum(_is_clip(cell, base_dir) for cell in first) > len(first):
         return Video()
     # A broken picture among others is not what the column is; it is refused,
@@ -135,6 +143,33 @@ def _input_for(column, base_dir, image_size):
     if len(distinct) == len(cells) and mean_words == 1:
         return "a different code in every row"
     return Text()
+
+
+def _is_list(cell):
+    """Whether a cell is a list, or a JSON list, of texts, paths or files."""
+    items = items_of(cell)
+    if len(items) == 1 and items[0] is cell:
+        return False
+    kinds = (str, bytes, bytearray, os.PathLike)
+    return all(is_missing(item) or isinstance(item, kinds) for item in items)
+
+
+def _items_for(cells, base_dir, image_size):
+    """An input for lists of pictures or texts; None if they are neither."""
+    items, most = [], 2
+    for cell in cells:
+        for place, item in enumerate(items_of(cell)):
+            if not is_missing(item):
+                items.append(item)
+                most = max(most, place + 1)
+    first = items[:20]
+    if not first:
+        return None
+    if 2 * sum(_is_picture(item, base_dir) for item in first) > len(first):
+        return Image(image_size, num_images=most) if most <= _MOST_PICTURES else Video()
+    if all(isinstance(item, str) for item in items):
+        return Text(num_texts=most)
+    return None
 
 
 def _is_picture(cell, base_dir):

@@ -47,8 +47,27 @@ class Encoder:
             `keras.Model` from the columns' tensors to `[tokens, mask]`.
         """
         tensors = [value.keras_input(column) for column, value in inputs.items()]
-        tokens, mask = self.encode(tensors, list(inputs.values()), sequences)
+        if any(value.num_items for value in inputs.values()):
+            tokens, mask = self._encode_items(tensors, inputs, sequences)
+        else:
+            tokens, mask = self.encode(tensors, list(inputs.values()), sequences)
         return keras.Model(tensors, [tokens, mask], name=name)
+
+    def _encode_items(self, tensors, inputs, sequences):
+        """Several items a row, each encoded by itself, with shared weights."""
+        # Only numbers, dates and categories share an encoder, and are no lists.
+        ((column, value),) = inputs.items()
+        (tensor,) = tensors
+        encoder = self.build({column: value.one_item()}, "item_encoder", sequences)
+        # Rows of one item each.
+        tokens, mask = encoder(ops.reshape(tensor, (-1, *tensor.shape[2:])))
+        if not sequences:
+            # An item of many tokens weighs no more than one of few.
+            tokens, mask = pooled(tokens, mask)
+        length = value.num_items * tokens.shape[1]
+        tokens = ops.reshape(tokens, (-1, length, tokens.shape[2]))
+        mask = ops.reshape(mask, (-1, length))
+        return (tokens, mask) if sequences else pooled(tokens, mask)
 
 
 def known(tensor):

@@ -7,6 +7,7 @@ import numpy as np
 from ..data import to_table
 from ..inputs import Image
 from ..inputs.cells import is_missing
+from ..inputs.items import items_of
 
 
 def plot_history(histories, metric="accuracy"):
@@ -159,6 +160,8 @@ def _pixels(cell, base_dir):
 
     from PIL import Image as Pillow
 
+    # Of several pictures, the first.
+    cell = next((item for item in items_of(cell) if not is_missing(item)), None)
     if is_missing(cell):
         return np.full((8, 8, 3), 230, dtype="uint8")
     if isinstance(cell, (str, os.PathLike)):

@@ -72,8 +72,16 @@ def to_text(cell):
     return str(cell)
 
 
-def to_strings(column, name, bad):
-    """Cells of text -> object array of UTF-8 bytes, `b""` where missing."""
+def to_strings(column, name, bad, rows=None):
+    """Cells of text -> object array of UTF-8 bytes, `b""` where missing.
+
+    Args:
+        column: pandas Series.
+        name: string, for messages.
+        bad: `"error"` or `"missing"`, what becomes of text that is not UTF-8.
+        rows: list of ints, the cells' row numbers for messages, if several
+            cells are of one row.
+    """
     from ..errors import refuse_rows
 
     values = np.empty(len(column), dtype=object)
@@ -90,7 +98,7 @@ def to_strings(column, name, bad):
     if wrong and bad == "error":
         refuse_rows(
             name,
-            wrong,
+            wrong if rows is None else dict.fromkeys(rows[row] for row in wrong),
             "text that is not UTF-8",
             "Decode it first, or pass bad='missing' to treat it as missing.",
             column.iloc[wrong[0]],

@@ -8,7 +8,7 @@ from ..errors import refuse_rows
 from .cells import is_missing
 
 
-def files_to_raw(column, name, base_dir, bad, what, check):
+def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
     """Cells -> object array of bytes, or of paths; see `Image.to_raw`.
 
     Args:
@@ -19,6 +19,8 @@ def files_to_raw(column, name, base_dir, bad, what, check):
         what: string, what a cell should be, for messages.
         check: function from a path (`str`), bytes or an array to the path or
             bytes that stand for it; raises `ValueError` if it is unreadable.
+        rows: list of ints, the cells' row numbers for messages, if several
+            cells are of one row.
     """
     values = np.empty(len(column), dtype=object)
     values[:] = b""
@@ -42,7 +44,7 @@ def files_to_raw(column, name, base_dir, bad, what, check):
         shown = first if isinstance(first, (str, os.PathLike)) else type(first)
         refuse_rows(
             name,
-            wrong,
+            wrong if rows is None else dict.fromkeys(rows[row] for row in wrong),
             f"no readable {what} ({reason[wrong[0]]})",
             "Correct the cells, or pass bad='missing' to treat them as missing.",
             shown,

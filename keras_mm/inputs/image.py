@@ -6,6 +6,7 @@ import numpy as np
 
 from .files import decode_each, files_to_raw
 from .input import Input
+from .items import check_count, flat_items, items_to_raw
 
 # A picture larger than this is refused before it is decoded: 64 million
 # pixels are 192 MB, a header can claim far more.
@@ -28,6 +29,12 @@ class Image(Input):
     >>> image.preprocess([open("bird.jpg", "rb").read(), b""]).shape
     TensorShape([2, 64, 64, 3])
 
+    Several pictures a row, of which any may be missing:
+
+    >>> photos = keras_mm.Image((64, 64), num_images=3)
+    >>> photos.preprocess([[open("bird.jpg", "rb").read(), b""]]).shape
+    TensorShape([1, 3, 64, 64, 3])
+
     Args:
         size: int or pair of ints, `(height, width)` of the tensor in pixels.
         pad_to_aspect_ratio: bool, whether to keep the picture's proportions
@@ -35,13 +42,24 @@ class Image(Input):
         augmentation: `"light"` (mirroring, small shifts, rotations and zooms),
             None, or a Keras layer that takes and gives pictures. Applied in
             training only, and by the encoder `residual_cnn` only.
+        num_images: int, how many pictures a cell may hold. If it is more than
+            1, cells are lists, in a CSV file JSON lists; a picture alone is a
+            list of one. The tensor is `(num_images, height, width, 3)`, one
+            encoder reads each of the pictures, and pooled fusions see the mean
+            of those that are there. Cells of more are refused.
     """
 
     kind = "image"
     default_encoder = "residual_cnn"
     is_file = True
 
-    def __init__(self, size=(96, 96), pad_to_aspect_ratio=False, augmentation="light"):
+    def __init__(
+        self,
+        size=(96, 96),
+        pad_to_aspect_ratio=False,
+        augmentation="light",
+        num_images=1,
+    ):
         size = (size, size) if isinstance(size, int) else tuple(size)
         if len(size) != 2 or min(size) < 1:
             raise ValueError(
@@ -60,15 +78,31 @@ class Image(Input):
         self.size = tuple(int(side) for side in size)
         self.pad_to_aspect_ratio = pad_to_aspect_ratio
         self.augmentation = augmentation
+        self.num_images = check_count("num_images", num_images)
+
+    @property
+    def num_items(self):
+        """How many pictures a cell may hold, or None for a picture alone."""
+        return self.num_images if self.num_images > 1 else None
+
+    @property
+    def raw_shape(self):
+        """Shape of one row's raw form."""
+        return (None,) if self.num_items else ()
+
+    def one_item(self):
+        """The input of one of several pictures."""
+        return self.from_config({**self.get_config(), "num_images": 1})
 
     @property
     def shape(self):
-        """`(height, width, channels)` of one picture's tensor."""
-        return (*self.size, 3)
+        """Shape of one row's tensor, `(height, width, 3)` of each picture."""
+        picture = (*self.size, 3)
+        return (self.num_items, *picture) if self.num_items else picture
 
     @property
     def compact_bytes(self):
-        """Bytes that one decoded picture takes in memory."""
+        """Bytes that one row's decoded pictures take in memory."""
         return int(np.prod(self.shape))
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
@@ -77,31 +111,49 @@ class Image(Input):
         A column that holds paths only stays a column of paths (its pictures
         are read when they are needed); in any other one paths are read here.
         Headers are checked, so that a text file, a truncated picture or a
-        decompression bomb is found before training starts.
+        decompression bomb is found before training starts. Several pictures a
+        row make an array `(rows, num_images)`, `b""` where there is none; with
+        `bad="missing"` only the unreadable ones are missing.
         """
-        return files_to_raw(column, name, base_dir, bad, "picture", _check)
+
+        def read(cells, rows=None):
+            return files_to_raw(cells, name, base_dir, bad, "picture", _check, rows)
+
+        if self.num_items:
+            return items_to_raw(column, name, self.num_items, "num_images", read)
+        return read(column)
 
     def decode(self, raw):
-        """Encoded pictures `(batch,)` -> `(pixels, ok)`.
+        """Encoded pictures `(batch,)` or `(batch, pictures)` -> `(pixels, ok)`.
 
-        A picture that cannot be read costs only its own row: its `ok` is
-        False and its pixels are 0.
+        A picture that cannot be read costs no other: its `ok` is False and its
+        pixels are 0.
 
         Returns:
             `uint8` tensor `(batch, height, width, 3)`, `bool` tensor
-            `(batch,)`.
+            `(batch,)`. Of several pictures a row, a pair of `uint8` tensor
+            `(batch, num_images, height, width, 3)` and `bool` tensor `(batch,
+            num_images)`; the latter again.
         """
         import tensorflow as tf
 
+        if self.num_items:
+            pixels, ok = self.one_item().decode(flat_items(raw, self.num_items))
+            ok = tf.reshape(ok, [-1, self.num_items])
+            return (tf.reshape(pixels, [-1, *self.shape]), ok), ok
         return decode_each(raw, self.decode_one, tf.zeros(self.shape, tf.uint8))
 
     def decode_one(self, encoded):
         """One encoded picture, scalar string, or its pixels -> `uint8` pixels.
 
         Raises `tf.errors.InvalidArgumentError` if it cannot be read; an empty
-        string gives zeros.
+        string gives zeros. Of several pictures `(pictures,)` it gives pixels
+        and which of them are there.
         """
         import tensorflow as tf
+
+        if self.num_items:
+            return self._decode_items(encoded)
 
         if encoded.dtype != tf.string:
             # Pixels already: only resizing is left to do.
@@ -128,8 +180,30 @@ class Image(Input):
         )
         return tf.ensure_shape(pixels, self.shape)
 
+    def _decode_items(self, encoded):
+        """Several pictures of one row -> `(pixels, present)`."""
+        import tensorflow as tf
+
+        if encoded.dtype != tf.string:
+            pixels = tf.map_fn(
+                self.one_item().resize, encoded, fn_output_signature=tf.uint8
+            )
+            left = self.num_items - tf.shape(pixels)[0]
+            pixels = tf.pad(pixels, [[0, left], [0, 0], [0, 0], [0, 0]])
+            present = tf.range(self.num_items) < self.num_items - left
+            return tf.ensure_shape(pixels, self.shape), present
+        (pixels, present), _ = self.decode(encoded[tf.newaxis])
+        there = flat_items(encoded[tf.newaxis], self.num_items) != ""
+        check = tf.debugging.Assert(
+            tf.reduce_all(present[0] == there), ["a picture cannot be read"]
+        )
+        with tf.control_dependencies([check]):
+            return tf.identity(pixels[0]), present[0]
+
     def row_decoder(self, raw):
         """`decode_one`, or `decode_jpeg` if that is all that `raw` holds."""
+        if self.num_items:
+            return self.decode_one
         # Each branch that need not be in the graph is time saved.
         only_jpeg = len(raw) > 0 and all(map(_is_jpeg, raw))
         return self.decode_jpeg if only_jpeg else self.decode_one
@@ -183,13 +257,23 @@ class Image(Input):
         import tensorflow as tf
 
         pixels, ok = compact
+        if self.num_items:
+            pixels, ok = pixels
         # Dividing by NaN marks what is missing in the same pass.
         highest = tf.where(ok, 255.0, np.nan)
-        return tf.cast(pixels, tf.float32) / tf.reshape(highest, [-1, 1, 1, 1])
+        return tf.cast(pixels, tf.float32) / highest[..., None, None, None]
 
     def sample(self, random, bad=False):
-        """A small random JPEG or PNG; some other bytes when `bad`."""
+        """A small random JPEG or PNG; some other bytes when `bad`.
+
+        Of several pictures a row, the first one is bad.
+        """
         from PIL import Image as Pillow
+
+        if self.num_items:
+            picture, count = self.one_item(), random.integers(1, self.num_items + 1)
+            items = [picture.sample(random, bad and not n) for n in range(count)]
+            return np.array(items, dtype=object)
 
         small = random.integers(0, 256, (6, 8, 3), dtype="uint8")
         picture = Pillow.fromarray(small).resize((50, 40))
@@ -200,11 +284,15 @@ class Image(Input):
 
     def request_value(self):
         """What a row of a request holds, in words."""
-        return 'a JPEG, PNG, BMP or GIF file of any size, as `{"b64": "<base64>"}`'
+        picture = 'a JPEG, PNG, BMP or GIF file of any size, as `{"b64": "<base64>"}`'
+        if self.num_items:
+            return f'a list of up to {self.num_items}, each {picture}, or `""`'
+        return picture
 
     def describe(self):
         """One line for people."""
-        return f"Image, {self.size[0]} x {self.size[1]} pixels, RGB"
+        several = f"up to {self.num_items} of " if self.num_items else ""
+        return f"Image, {several}{self.size[0]} x {self.size[1]} pixels, RGB"
 
     def get_config(self):
         """The constructor's arguments."""
@@ -215,6 +303,7 @@ class Image(Input):
             "size": list(self.size),
             "pad_to_aspect_ratio": self.pad_to_aspect_ratio,
             "augmentation": augmentation,
+            "num_images": self.num_images,
         }
 
 
@@ -226,6 +315,8 @@ def _is_jpeg(value):
 
 
 def _check(cell):
+    if isinstance(cell, (list, tuple)) and isinstance(cell[0], (str, bytes)):
+        raise ValueError("a list: Image(num_images=...) reads several pictures")
     if not isinstance(cell, (str, bytes)):
         return encode_array(cell)
     check_encoded(cell)

@@ -38,6 +38,9 @@ class Input:
     # file holds, what cannot be read costs its own row only, and the exported
     # model answers `<name>_ok`.
     is_file = False
+    # How many items a cell may hold, such as pictures, if it holds a list; each
+    # is encoded by itself. None: the cell is one value.
+    num_items = None
     # The raw form of one row: its dtype, "string", "float32" or "int64", and
     # its shape, where None is a length that may differ from row to row.
     raw_dtype = "string"
@@ -103,6 +106,10 @@ class Input:
     def tables(self):
         """The TensorFlow lookup tables that `decode` has made."""
         return []
+
+    def one_item(self):
+        """The input of one item, of an input whose cells hold several."""
+        raise NotImplementedError
 
     def keras_input(self, name):
         """The symbolic Keras tensor that this input feeds."""
@@ -171,6 +178,8 @@ class Input:
             schema = {"type": "array", "items": schema}
             if length is not None:
                 schema |= {"minItems": length, "maxItems": length}
+        if self.num_items:
+            schema |= {"minItems": 1, "maxItems": self.num_items}
         return schema
 
     def to_json(self, value):

@@ -2,9 +2,11 @@ import collections
 import math
 
 import keras
+import numpy as np
 
 from .cells import to_strings
 from .input import Input
+from .items import check_count, flat_items, items_to_raw
 from .word_pieces import (
     accent_table,
     learn_word_pieces,
@@ -68,6 +70,11 @@ class Text(Input):
             n-gram, learned by `adapt`.
         ngram_length: int, how many n-grams of a text are read, learned by
             `adapt`.
+        num_texts: int, how many texts a cell may hold. If it is more than 1,
+            cells are lists, in a CSV file JSON lists; a text alone is a list of
+            one. The tensor is `(num_texts, length)`, one encoder reads each of
+            the texts, and pooled fusions see the mean of those that are there.
+            Cells of more are refused.
 
     Reference:
         - n-grams with inverse document frequency: Sparck Jones 1972, "A
@@ -92,6 +99,7 @@ class Text(Input):
         ngram_vocabulary=None,
         ngram_weights=None,
         ngram_length=None,
+        num_texts=1,
     ):
         for name, value, allowed in (
             ("tokens", tokens, (None, "ngrams", *_IN_ORDER)),
@@ -124,7 +132,22 @@ class Text(Input):
         self.ngram_vocabulary = ngram_vocabulary
         self.ngram_weights = ngram_weights
         self.ngram_length = ngram_length
+        self.num_texts = check_count("num_texts", num_texts)
         self._tables = {}
+
+    @property
+    def num_items(self):
+        """How many texts a cell may hold, or None for a text alone."""
+        return self.num_texts if self.num_texts > 1 else None
+
+    @property
+    def raw_shape(self):
+        """Shape of one row's raw form."""
+        return (None,) if self.num_items else ()
+
+    def one_item(self):
+        """The input of one of several texts."""
+        return self.from_config({**self.get_config(), "num_texts": 1})
 
     @property
     def default_encoder(self):
@@ -166,13 +189,14 @@ class Text(Input):
             standardize=standardize,
             vocabulary=vocabulary,
             special_tokens=special_tokens,
+            num_texts=self.num_texts,
         )
 
     def adapt(self, column, name="column"):
         """Learns both vocabularies from a column of texts; returns `self`."""
         import tensorflow as tf
 
-        texts = [text for text in self.to_raw(column, name) if text]
+        texts = [text for text in self.to_raw(column, name).ravel() if text]
         if not texts:
             raise ValueError(
                 f"Column {name!r} has no text in it. Leave it out of the "
@@ -251,20 +275,43 @@ class Text(Input):
 
     @property
     def length(self):
-        """Length of the tensor."""
+        """Length of one text's tensor."""
         return self.ngram_length if self.tokens == "ngrams" else self.sequence_length
 
     @property
     def shape(self):
         """Shape of one row's tensor."""
+        if self.num_items:
+            return (self.num_items, self.length)
         return (self.length,)
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
-        """Column -> object array of UTF-8 bytes, `b""` where missing."""
-        return to_strings(column, name, bad)
+        """Column -> object array of UTF-8 bytes, `b""` where missing.
+
+        Several texts a row make an array `(rows, num_texts)`.
+        """
+
+        def read(cells, rows=None):
+            return to_strings(cells, name, bad, rows)
+
+        if self.num_items:
+            return items_to_raw(column, name, self.num_items, "num_texts", read)
+        return read(column)
 
     def decode(self, raw):
-        """Strings `(batch,)` -> ids `(batch, length)`, `int32`."""
+        """Strings `(batch,)` -> ids `(batch, length)`, `int32`.
+
+        Several texts a row, `(batch, texts)`, give `(batch, num_texts, length)`.
+        """
+        import tensorflow as tf
+
+        if self.num_items:
+            ids = self._decode_texts(flat_items(raw, self.num_items))
+            return tf.reshape(ids, [-1, *self.shape])
+        return self._decode_texts(raw)
+
+    def _decode_texts(self, raw):
+        """Strings `(texts,)` -> ids `(texts, length)`, `int32`."""
         import tensorflow as tf
 
         from .vocabulary import drop_invalid
@@ -386,7 +433,14 @@ class Text(Input):
         return [*self._tables.values(), *([accent_table()] if strips else [])]
 
     def sample(self, random, bad=False):
-        """A few words of the vocabulary; no UTF-8 when `bad`."""
+        """A few words of the vocabulary; no UTF-8 when `bad`.
+
+        Of several texts a row, the first one is bad.
+        """
+        if self.num_items:
+            text, count = self.one_item(), random.integers(1, self.num_items + 1)
+            items = [text.sample(random, bad and not n) for n in range(count)]
+            return np.array(items, dtype=object)
         if bad:
             return b"\xff\xfe broken \x00"
         words = self.vocabulary or ["text"]
@@ -398,14 +452,15 @@ class Text(Input):
 
     def describe(self):
         """One line for people."""
+        several = f"up to {self.num_items} of " if self.num_items else ""
         if not self.is_adapted:
-            return f"Text, {self.sequence_length} words"
+            return f"Text, {several}{self.sequence_length} words"
         if self.tokens in ("characters", "word_pieces"):
             kind = self.tokens.replace("_", " ")
             known = f"{len(self.vocabulary):,} known {kind}"
-            return f"Text, {self.sequence_length} {kind}, {known}"
+            return f"Text, {several}{self.sequence_length} {kind}, {known}"
         return (
-            f"Text, {self.sequence_length} words, "
+            f"Text, {several}{self.sequence_length} words, "
             f"{len(self.vocabulary):,} known words, "
             f"{len(self.ngram_vocabulary or []):,} known n-grams"
         )
@@ -422,6 +477,7 @@ class Text(Input):
             "ngram_vocabulary": self.ngram_vocabulary,
             "ngram_weights": self.ngram_weights,
             "ngram_length": self.ngram_length,
+            "num_texts": self.num_texts,
         }
 
 

@@ -259,7 +259,8 @@ def _outputs(schema):
         yield f"{name}_probabilities", "their probabilities, in the same order"
     for column, value in schema.inputs.items():
         if value.is_file:
-            yield f"{column}_ok", "whether it was there and could be read"
+            each = f"for each of {value.num_items}: " if value.num_items else ""
+            yield f"{column}_ok", f"{each}whether it was there and could be read"
 
 
 def _write_warmup(path, name, signatures, requests):

@@ -10,6 +10,8 @@ from ..inputs.audio import is_sound, to_wav
 from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import encode_array
+from ..inputs.items import items_of
+from ..inputs.video import is_clip, is_clip_path
 
 
 def raw_numbers(column, name, is_float=True, bad="error", shape=()):
@@ -88,7 +90,7 @@ def raw_strings(
     values = []
     for row, cell in enumerate(column, start):
         try:
-            items = _items(cell) if is_list else [cell]
+            items = _items(cell, is_file) if is_list else [cell]
         except ValueError as error:
             if bad == "error":
                 _refuse(name, row, error, cell)
@@ -118,21 +120,23 @@ def _refuse(name, row, error, cell):
     )
 
 
-def _items(cell):
-    """A cell of a column of lists -> its items."""
-    if isinstance(cell, (list, tuple, np.ndarray)):
-        if np.ndim(cell) == 0 or (
-            isinstance(cell, np.ndarray) and cell.dtype != object and cell.ndim != 4
-        ):
-            raise ValueError(f"an array of shape {np.shape(cell)} is no clip")
-        return list(cell)
-    if is_missing(cell):
-        return []
+def _items(cell, is_file):
+    """A cell of a column of lists -> its items; a text or file alone is one."""
+    if isinstance(cell, np.ndarray) and cell.dtype != object and cell.ndim != 4:
+        raise ValueError(f"an array of shape {cell.shape} is no list, and no clip")
+    if not is_file or not _is_clip(cell):
+        return items_of(cell)
     raise ValueError(
         "the model takes a list for each row: of a clip its frames, as encoded "
         "pictures, paths of pictures or arrays. A video file cannot be sent; the "
         "model's schema takes it apart, list(schema.inputs[name].to_raw(column))"
     )
+
+
+def _is_clip(cell):
+    if isinstance(cell, (str, os.PathLike)):
+        return is_clip_path(os.fspath(cell))
+    return isinstance(cell, (bytes, bytearray)) and is_clip(bytes(cell))
 
 
 def _string(cell, is_file, base_dir, is_frame=False):

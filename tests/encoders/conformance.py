@@ -24,6 +24,15 @@ def pictures(rows):
     return [encode_picture(random_pixels(row)) for row in range(rows)]
 
 
+def several_images(num_images=3):
+    return keras_mm.Image((16, 16), augmentation=None, num_images=num_images)
+
+
+def lists_of_pictures(rows):
+    cells = pictures(9 * rows)
+    return [cells[9 * row : 9 * row + 1 + row % 3] for row in range(rows)]
+
+
 def text(sequence_length=5, tokens=None):
     return keras_mm.Text(
         sequence_length, tokens=tokens, standardize="lower_and_strip_accents"
@@ -33,6 +42,15 @@ def text(sequence_length=5, tokens=None):
 def texts(rows):
     random = np.random.default_rng(0)
     return [" ".join(random.permutation(WORDS)[: 2 + row % 3]) for row in range(rows)]
+
+
+def several_texts(num_texts=3):
+    return keras_mm.Text(5, num_texts=num_texts)
+
+
+def lists_of_texts(rows):
+    cells = texts(3 * rows)
+    return [cells[3 * row : 3 * row + 1 + row % 3] for row in range(rows)]
 
 
 def sequence(length=6):
@@ -95,6 +113,24 @@ def categories(rows):
 
 
 CASES = {
+    "several_images_cnn": (
+        lambda: encoders.CNN(4),
+        several_images,
+        lists_of_pictures,
+        lambda: several_images(4),
+    ),
+    "several_texts_lstm": (
+        lambda: encoders.LSTM(6, 5),
+        several_texts,
+        lists_of_texts,
+        lambda: several_texts(4),
+    ),
+    "several_texts_ngrams": (
+        lambda: encoders.NGrams(6),
+        several_texts,
+        lists_of_texts,
+        lambda: several_texts(4),
+    ),
     "image_cnn": (lambda: encoders.CNN(4), image, pictures),
     "image_residual_cnn": (
         lambda: encoders.ResidualCNN((4,), units=6),
