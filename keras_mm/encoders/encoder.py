@@ -1,6 +1,8 @@
 import keras
 from keras import layers, ops
 
+from .pretrained import enable_lora
+
 
 class Encoder:
     """Base class: builds the small Keras model that encodes one modality.
@@ -14,6 +16,10 @@ class Encoder:
     reads = ()
     # Form of token ids that a text encoder reads: "words" or "ngrams".
     tokens = None
+    # The learning rate of what is pretrained in it; None: the model's.
+    learning_rate = None
+    # The rank of the matrices that train in its place; None: there are none.
+    lora_rank = None
 
     def prepare(self, value):
         """The input in the form that the encoder reads, a copy if need be."""
@@ -51,7 +57,10 @@ class Encoder:
             tokens, mask = self._encode_items(tensors, inputs, sequences)
         else:
             tokens, mask = self.encode(tensors, list(inputs.values()), sequences)
-        return keras.Model(tensors, [tokens, mask], name=name)
+        model = keras.Model(tensors, [tokens, mask], name=name)
+        if self.lora_rank:
+            enable_lora(model, self.lora_rank)
+        return model
 
     def _encode_items(self, tensors, inputs, sequences):
         """Several items a row, each encoded by itself, with shared weights."""

@@ -52,6 +52,9 @@ class Frames(Encoder):
         self.temporal = temporal
         self.units = units
         self.num_heads = num_heads
+        # Frames are tuned as their encoder says.
+        self.learning_rate = getattr(encoder, "learning_rate", None)
+        self.lora_rank = getattr(encoder, "lora_rank", None)
 
     def encode(self, tensors, inputs, sequences):
         """`(batch, frames, height, width, 3)` -> one token, or one a frame."""

@@ -1,3 +1,4 @@
+import keras
 from keras import layers, ops
 
 from ..errors import missing_extra
@@ -22,15 +23,32 @@ class Hub(Encoder):
         preset: string, the name of a KerasHub preset, or a local folder with
             one, or with a model in Hugging Face's format.
         trainable: bool, whether the backbone is trained, too. It is frozen
-            otherwise, and runs as in prediction.
+            otherwise, and runs as in prediction. `"lora"`: its weights are
+            frozen, and small matrices beside those of its attention are
+            trained. Trained either way, it drops out as it was trained with.
+        learning_rate: float, the backbone's own, which should be small, such
+            as 2e-5; None: the model's.
+        lora_rank: int, length of the small matrices' short side.
         units: int, length of a learned projection of its tokens, or None.
+
+    Reference:
+        Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
     """
 
     reads = ("image", "text")
 
-    def __init__(self, preset, trainable=False, units=None):
+    def __init__(
+        self, preset, trainable=False, learning_rate=None, lora_rank=8, units=None
+    ):
+        if trainable not in (True, False, "lora"):
+            raise ValueError(
+                '`trainable` must be True, False or "lora". '
+                f"Received: trainable={trainable!r}"
+            )
         self.preset = preset
-        self.trainable = trainable
+        self.trainable = bool(trainable)
+        self.learning_rate = learning_rate
+        self.lora_rank = lora_rank if trainable == "lora" else None
         self.units = units
 
     def prepare(self, value):
@@ -65,11 +83,10 @@ class Hub(Encoder):
     def encode(self, tensors, inputs, sequences):
         """One token a word piece or place, or their mean."""
         (tensor,) = tensors
-        backbone = self._backbone()
         if inputs[0].kind == "text":
-            tokens, mask = self._encode_text(backbone, tensor)
+            tokens, mask = self._encode_text(tensor)
         else:
-            tokens, mask = self._encode_image(backbone, tensor)
+            tokens, mask = self._encode_image(tensor)
         if not sequences:
             tokens, mask = pooled(tokens, mask)
         if self.units:
@@ -77,6 +94,23 @@ class Hub(Encoder):
         return tokens, mask
 
     def _backbone(self):
+        """The backbone as a model with one output, frozen if need be."""
+        backbone = self._load()
+        inputs, output = {i.name: i for i in backbone.inputs}, backbone.output
+        if isinstance(output, dict) and "sequence_output" in output:
+            # Without what BERT has beside, which would train without a purpose.
+            output = output["sequence_output"]
+            backbone = keras.Model(inputs, output, name=backbone.name)
+        if not isinstance(output, keras.KerasTensor):
+            raise ValueError(
+                "This backbone gives several outputs; take one of them with a "
+                "function of your own as encoder. "
+                f"Received: preset={self.preset!r} with outputs {list(output)}"
+            )
+        backbone.trainable = self.trainable
+        return backbone
+
+    def _load(self):
         load = _keras_hub().models.Backbone.from_preset
         if self.trainable:
             return load(self.preset)
@@ -87,11 +121,10 @@ class Hub(Encoder):
             for name, value in config.items()
             if isinstance(value, float) and ("drop" in name or "depth_rate" in name)
         }
-        backbone = load(self.preset, **rates)
-        backbone.trainable = False
-        return backbone
+        return load(self.preset, **rates)
 
-    def _encode_text(self, backbone, ids):
+    def _encode_text(self, ids):
+        backbone = self._backbone()
         mask = ops.not_equal(ids, 0)
         given = {
             "token_ids": ids,
@@ -99,13 +132,10 @@ class Hub(Encoder):
             "segment_ids": ops.zeros_like(ids),
         }
         # DistilBERT has no segments.
-        given = {tensor.name: given[tensor.name] for tensor in backbone.inputs}
-        output = backbone(given)
-        if isinstance(output, dict):
-            output = output["sequence_output"]
-        return output, mask
+        return backbone({i.name: given[i.name] for i in backbone.inputs}), mask
 
-    def _encode_image(self, backbone, image):
+    def _encode_image(self, image):
+        backbone = self._backbone()
         hub = _keras_hub()
         converter = hub.layers.ImageConverter.from_preset(self.preset)
         x = without_nan(image)
@@ -117,12 +147,6 @@ class Hub(Encoder):
         offset = 0.0 if offset is None else ops.convert_to_numpy(offset)
         x = layers.Rescaling(_plain(255.0 * scale), _plain(offset))(x)
         output = backbone(x)
-        if isinstance(output, dict):
-            raise ValueError(
-                "This backbone gives several outputs; take one of them with a "
-                "function of your own as encoder. "
-                f"Received: preset={self.preset!r} with outputs {list(output)}"
-            )
         if len(output.shape) == 4:
             output = layers.Reshape((-1, output.shape[-1]))(output)
         elif len(output.shape) == 2:

@@ -82,6 +82,15 @@ def build_model(
     head = Head(schema.target, schema.target_name, label_smoothing)
     model = MultimodalModel(list(inputs.values()), head(x), name="multimodal_model")
     model.schema, model.seed = schema, seed
+    named = {f"{name}_encoder": encoder for name, encoder in chosen.items()}
+    model.learning_rates = {
+        name: encoder.learning_rate
+        for name, encoder in named.items()
+        if encoder.learning_rate is not None
+    }
+    model.lora_ranks = {
+        name: encoder.lora_rank for name, encoder in named.items() if encoder.lora_rank
+    }
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(2e-3),
         loss=head.loss,

@@ -3,6 +3,8 @@ import keras
 from ..data import Schema, overlap, to_dataset, to_table
 from ..data.columns import is_dataset
 from ..data.dataset import class_weights, refuse_unreadable
+from ..encoders.pretrained import enable_lora, pretrained_parts, renew_lora
+from .rates import RatesOptimizer
 from .tensors import are_tensors, check_tensors
 
 
@@ -17,6 +19,44 @@ class MultimodalModel(keras.Model):
 
     schema = None
     seed = None
+
+    # Encoders by name: the learning rate of what is pretrained in them, which
+    # `compile` reads, and the rank of their LoRA matrices. Not to be changed in
+    # place: set a new dict and compile.
+    learning_rates = {}
+    lora_ranks = {}
+
+    def compile(self, optimizer="rmsprop", *args, **kwargs):
+        """`keras.Model.compile`; encoders keep learning rates of their own.
+
+        Args:
+            optimizer: Keras optimizer or its name; its learning rate is that
+                of everything but the pretrained parts of `learning_rates`.
+            *args: as in Keras.
+            **kwargs: as in Keras.
+        """
+        if self.learning_rates:
+            optimizer = keras.optimizers.get(optimizer)
+            self._optimizer_config = keras.saving.serialize_keras_object(optimizer)
+            groups = []
+            for name, rate in self.learning_rates.items():
+                parts = pretrained_parts(self.get_layer(name))
+                groups.append((rate, [v for part in parts for v in part.variables]))
+            optimizer = RatesOptimizer(optimizer, groups)
+        super().compile(optimizer, *args, **kwargs)
+
+    def get_compile_config(self):
+        """What `compile` was called with."""
+        config = super().get_compile_config()
+        if config and self.learning_rates:
+            config["optimizer"] = self._optimizer_config
+        return config
+
+    def compile_from_config(self, config):
+        """Compiles the model as `get_compile_config()` says."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer and self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def fit(
         self,
@@ -67,6 +107,7 @@ class MultimodalModel(keras.Model):
         Returns:
             `keras.callbacks.History`.
         """
+        renew_lora(self)
         if not self._is_table(x):
             self._check(x, y)
             if class_weight is not None and y is not None:
@@ -232,6 +273,8 @@ class MultimodalModel(keras.Model):
             **super().get_config(),
             "schema": None if self.schema is None else self.schema.get_config(),
             "seed": self.seed,
+            "learning_rates": dict(self.learning_rates),
+            "lora_ranks": dict(self.lora_ranks),
         }
 
     @classmethod
@@ -239,9 +282,13 @@ class MultimodalModel(keras.Model):
         """Creates the model again from `get_config()`."""
         config = dict(config)
         schema, seed = config.pop("schema", None), config.pop("seed", None)
+        rates, ranks = config.pop("learning_rates", {}), config.pop("lora_ranks", {})
         model = super().from_config(config, custom_objects=custom_objects)
         model.schema = None if schema is None else Schema.from_config(schema)
         model.seed = seed
+        model.learning_rates, model.lora_ranks = dict(rates), dict(ranks)
+        for name, rank in ranks.items():
+            enable_lora(model.get_layer(name), rank)
         return model
 
 

@@ -2,4 +2,5 @@
 
 from .callbacks import callbacks
 from .fit_cached import fit_cached
+from .fit_gradually import fit_gradually
 from .progress import ProgressBar

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data import to_dataset, to_table
 from ..data.dataset import class_weights, read_files, to_raw
+from ..encoders.pretrained import renew_lora
 
 
 def fit_cached(
@@ -67,6 +68,7 @@ def fit_cached(
             "model.get_layer('..._encoder').trainable = False and compile again, "
             f"or use model.fit. Received: model={model.name!r}"
         )
+    renew_lora(model)
     rest = _rest_of(model, frozen)
 
     def tensors_of(rows):

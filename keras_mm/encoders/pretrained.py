@@ -1,0 +1,73 @@
+"""What is pretrained in an encoder, and how it is tuned with few weights."""
+
+import keras
+from keras import ops
+
+# Layers of attention as Keras and KerasHub name them.
+_QUERIES_AND_VALUES = ("query", "value", "query_dense", "value_dense")
+
+
+def pretrained_parts(encoder):
+    """The models inside an encoder; the encoder itself if there is none.
+
+    Args:
+        encoder: `keras.Model` that an `Encoder` has built.
+
+    Returns:
+        list of `keras.Model`.
+    """
+    found = []
+    for layer in encoder.layers:
+        if isinstance(layer, keras.Model):
+            ours = layer.name.endswith("_encoder")
+            found += pretrained_parts(layer) if ours else [layer]
+    return found or [encoder]
+
+
+def enable_lora(encoder, rank):
+    """Freezes what is pretrained, and adds trained matrices of low rank.
+
+    The kernel `W` of each query and value of attention becomes `W + A B`, with
+    `rank` columns in `A` and rows in `B`. `B` starts at 0.
+
+    Args:
+        encoder: `keras.Model` that an `Encoder` has built.
+        rank: int.
+
+    Reference:
+        Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
+    """
+    for part in pretrained_parts(encoder):
+        layers = part._flatten_layers(include_self=False)
+        chosen = [
+            layer
+            for layer in layers
+            if layer.name in _QUERIES_AND_VALUES and hasattr(layer, "enable_lora")
+        ]
+        if not chosen:
+            raise ValueError(
+                'trainable="lora" needs a model with attention. Choose True or '
+                f"False. Received: model {part.name!r} without queries and values"
+            )
+        part.trainable = True
+        for layer in part._flatten_layers(include_self=False):
+            layer.trainable = False
+        for layer in chosen:
+            layer.trainable = True
+            if not layer.lora_enabled:
+                layer.enable_lora(rank)
+            if layer.bias is not None:
+                layer.bias.trainable = False
+
+
+def renew_lora(model):
+    """Makes matrices learn again that a file of weights has set to 0.
+
+    Keras writes `W + A B` into its files and reads it back with both matrices
+    0, where neither has a gradient. `A` gets random numbers, as at the start.
+    """
+    for layer in model._flatten_layers():
+        if getattr(layer, "lora_enabled", False):
+            a, b = layer.lora_kernel_a, layer.lora_kernel_b
+            if not (ops.any(ops.not_equal(a, 0)) or ops.any(ops.not_equal(b, 0))):
+                a.assign(keras.initializers.HeUniform()(a.shape, a.dtype))
