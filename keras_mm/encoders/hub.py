@@ -2,17 +2,19 @@ import keras
 from keras import layers, ops
 
 from ..errors import missing_extra
+from . import hub_audio
 from .encoder import Encoder, known, one_token, pooled, repeat_mask, without_nan
 
 
 class Hub(Encoder):
-    """A pretrained backbone of KerasHub, for pictures or texts.
+    """A pretrained backbone of KerasHub, for pictures, texts or sounds.
 
     It brings its own preprocessing: pictures are scaled and resized as the
     backbone was trained with, texts are cut into the word pieces of its
     vocabulary, in the served model too. Texts: BERT and its kin that read word
     pieces. Pictures: backbones that give a feature map, tokens, or a vector.
-    Needs the extra `hub`.
+    Sounds: the encoders of Whisper, which takes the time of 30 seconds for a
+    sound of any length, and of Moonshine. Needs the extra `hub`.
 
     Examples:
 
@@ -35,7 +37,7 @@ class Hub(Encoder):
         Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
     """
 
-    reads = ("image", "text")
+    reads = ("image", "text", "sequence")
 
     def __init__(
         self, preset, trainable=False, learning_rate=None, lora_rank=8, units=None
@@ -52,7 +54,9 @@ class Hub(Encoder):
         self.units = units
 
     def prepare(self, value):
-        """A text input with the backbone's own vocabulary; else `value`."""
+        """The input with the backbone's own vocabulary or samples, a copy."""
+        if value.kind == "sequence":
+            return hub_audio.prepare(_keras_hub(), self.preset, value)
         if value.kind != "text":
             return value
         hub = _keras_hub()
@@ -85,6 +89,10 @@ class Hub(Encoder):
         (tensor,) = tensors
         if inputs[0].kind == "text":
             tokens, mask = self._encode_text(tensor)
+        elif inputs[0].kind == "sequence":
+            backbone = self._load()
+            backbone.trainable = self.trainable
+            tokens, mask = hub_audio.encode(_keras_hub(), self.preset, backbone, tensor)
         else:
             tokens, mask = self._encode_image(tensor)
         if not sequences:
