@@ -87,7 +87,8 @@ class Audio(Input):
                 f"`num_channels` must lie between 1 and {MAX_CHANNELS}. "
                 f"Received: num_channels={num_channels}"
             )
-        if not 1 <= num_mfccs <= num_mels:
+        most = num_mels if features == "mfcc" else math.inf
+        if num_mels < 1 or not 1 <= num_mfccs <= most:
             raise ValueError(
                 "`num_mels` must be positive and `num_mfccs` at most as large. "
                 f"Received: num_mels={num_mels}, num_mfccs={num_mfccs}"

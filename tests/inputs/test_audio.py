@@ -337,7 +337,7 @@ def test_arrays_that_are_no_sound(array, message):
         ({"features": "mel"}, "Received: features='mel'"),
         ({"sampling_rate": 10}, "Received: sampling_rate=10"),
         ({"num_channels": 0}, "Received: num_channels=0"),
-        ({"num_mfccs": 65}, "Received: num_mels=64, num_mfccs=65"),
+        ({"features": "mfcc", "num_mfccs": 65}, "Received: num_mels=64, num_mfccs=65"),
         ({"duration": 0}, "Received: duration=0"),
         ({"frame_step": 1e-9}, "Received: frame_step=1e-09"),
     ],
