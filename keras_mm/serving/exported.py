@@ -60,11 +60,14 @@ class ExportedModel:
 
     def inputs(self, signature="serving_default"):
         """dict from input name to `tf.TensorSpec`."""
-        return dict(self._loaded.signatures[signature].structured_input_signature[1])
+        specs = self._loaded.signatures[signature].structured_input_signature[1]
+        # Their order in the file differs from one export to the next.
+        return dict(sorted(specs.items()))
 
     def outputs(self, signature="serving_default"):
         """dict from output name to `tf.TensorSpec`."""
-        return dict(self._loaded.signatures[signature].structured_outputs)
+        specs = self._loaded.signatures[signature].structured_outputs
+        return dict(sorted(specs.items()))
 
     def run(self, signature, inputs):
         """Runs one signature on arrays.
@@ -95,7 +98,7 @@ class ExportedModel:
                 value = list(value)
             feed[name] = tf.constant(value, dtype=spec.dtype)
         outputs = self._loaded.signatures[signature](**feed)
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
+        return {name: tensor.numpy() for name, tensor in sorted(outputs.items())}
 
     def __call__(
         self, table, signature="serving_default", base_dir=None, batch_size=32
@@ -109,8 +112,8 @@ class ExportedModel:
             batch_size: int.
 
         Returns:
-            DataFrame with one column an output, one row a row of the table.
-            Probabilities and names of classes are lists.
+            DataFrame with one column an output, in alphabetical order, one row
+            a row of the table. Probabilities and names of classes are lists.
         """
         import pandas as pd
         import tensorflow as tf
