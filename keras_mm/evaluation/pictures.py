@@ -5,7 +5,7 @@ import io
 import numpy as np
 
 from ..data import to_table
-from ..inputs import Image
+from ..inputs import Audio, Image, Sequence, Video
 from ..inputs.cells import is_missing
 from ..inputs.items import items_of
 
@@ -52,7 +52,7 @@ def plot_history(histories, metric="accuracy"):
     return figure
 
 
-def plot_confusion(model, table, base_dir=None):
+def plot_confusion(models, table, base_dir=None):
     """Draws which class is taken for which: rows are the truth.
 
     Examples:
@@ -60,7 +60,8 @@ def plot_confusion(model, table, base_dir=None):
     >>> keras_mm.evaluation.plot_confusion(model, test).savefig("confusion.png")
 
     Args:
-        model: a classifier made by a builder.
+        models: a classifier made by a builder, or a dict from a name to one, to
+            draw several side by side.
         table: rows with the target.
         base_dir: folder that relative file paths start from.
 
@@ -70,44 +71,52 @@ def plot_confusion(model, table, base_dir=None):
     from matplotlib.figure import Figure
     from sklearn.metrics import confusion_matrix
 
-    schema = model.schema
+    if not isinstance(models, dict):
+        models = {"": models}
     table = to_table(table)
-    truth = schema.target.encode(table[schema.target_name], schema.target_name)
-    predicted = model.predict(table, base_dir=base_dir, verbose=0).argmax(axis=1)
-    names = schema.target.names
-    counts = confusion_matrix(truth, predicted, labels=range(len(names)))
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.5 * len(names)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*counts.shape):
-        if counts[row, column]:
-            axes.text(
-                column,
-                row,
-                counts[row, column],
-                ha="center",
-                va="center",
-                fontsize=9,
-                color="white" if shares[row, column] > 0.55 else "black",
-            )
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    longest = max(len(model.schema.target.names) for model in models.values())
+    side = 2.2 + 0.5 * longest
+    figure = Figure(figsize=((side + 0.6) * len(models), side), layout="constrained")
+    for axes, (title, model) in zip(
+        figure.subplots(1, len(models), squeeze=False)[0], models.items()
+    ):
+        target, name = model.schema.target, model.schema.target_name
+        truth = target.encode(table[name], name)
+        predicted = model.predict(table, base_dir=base_dir, verbose=0).argmax(axis=1)
+        counts = confusion_matrix(truth, predicted, labels=range(len(target.names)))
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.ndindex(*counts.shape):
+            if counts[row, column]:
+                axes.text(
+                    column,
+                    row,
+                    counts[row, column],
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    color="white" if shares[row, column] > 0.55 else "black",
+                )
+        axes.set_xticks(range(len(counts)), target.names, rotation=45, ha="right")
+        axes.set_yticks(range(len(counts)), target.names)
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
     return figure
 
 
 def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     """Draws rows with their picture, texts, true class and prediction.
 
+    Without a column of pictures it draws the first column of clips (three
+    frames, in order), sounds (log-mel features, low bands below) or sequences.
+
     Examples:
 
     >>> keras_mm.evaluation.plot_predictions(model, test).savefig("sheet.png")
 
     Args:
-        model: a classifier made by a builder, with a picture among its inputs.
+        model: a classifier made by a builder.
         table: rows with the target.
         count: int, how many rows to show, chosen at random.
         seed: int.
@@ -126,7 +135,7 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     table = table.reset_index(drop=True)
     predicted = model.predict(table, base_dir=base_dir, verbose=0)
     names = schema.target.names
-    pictures = [n for n, v in schema.inputs.items() if isinstance(v, Image)]
+    drawn = _drawn(schema)
     # What fits into a line: no sounds, clips, signals or graphs.
     texts = [n for n, v in schema.inputs.items() if not (v.is_file or v.raw_shape)]
     columns = 6
@@ -137,8 +146,8 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
     for row, axes in zip(range(len(table)), figure.axes):
-        if pictures:
-            axes.imshow(_pixels(table[pictures[0]][row], base_dir))
+        if drawn:
+            _draw(axes, schema.inputs[drawn], table[drawn][row], base_dir)
         best = int(predicted[row].argmax())
         truth = str(table[schema.target_name][row])
         right = names[best] == truth
@@ -153,6 +162,36 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         caption = textwrap.shorten(caption, 46, placeholder="...").replace("$", r"\$")
         axes.set_xlabel(textwrap.fill(caption, 24), fontsize=7, color="#444444")
     return figure
+
+
+def _drawn(schema):
+    """Name of the column that shows best what a row holds, or None."""
+    for kind in (Image, Video, Audio, Sequence):
+        for name, value in schema.inputs.items():
+            if isinstance(value, kind):
+                return name
+    return None
+
+
+def _draw(axes, value, cell, base_dir):
+    import pandas as pd
+
+    if isinstance(value, Image):
+        axes.imshow(_pixels(cell, base_dir))
+        return
+    column = pd.Series([cell], dtype=object)
+    raw = value.to_raw(column, base_dir=base_dir, bad="missing")
+    (tensor,) = np.asarray(value.preprocess(raw))
+    there = tensor[~np.isnan(tensor).reshape(len(tensor), -1).all(axis=1)]
+    if not len(there):
+        axes.imshow(_pixels(None, base_dir))
+    elif isinstance(value, Video):
+        places = np.linspace(0, len(there) - 1, min(3, len(there))).astype(int)
+        axes.imshow(np.hstack(there[places]))
+    elif isinstance(value, Audio) and value.features != "waveform":
+        axes.imshow(there.T, origin="lower", aspect="auto", cmap="magma")
+    else:
+        axes.plot(tensor, linewidth=0.8)
 
 
 def _pixels(cell, base_dir):

@@ -115,3 +115,44 @@ def test_pictures(trained, tmp_path):
     for index, figure in enumerate((curves, confusion, sheet)):
         figure.savefig(tmp_path / f"{index}.png")
         assert (tmp_path / f"{index}.png").stat().st_size > 5000
+
+
+def test_pictures_of_clips_and_sounds(tmp_path):
+    random = np.random.default_rng(0)
+    table = keras_mm.data.to_table(
+        {
+            "clip": [random.random((4, 16, 16, 3)) for _ in range(5)] + [None],
+            "sound": [random.normal(0, 0.1, 1600) for _ in range(5)] + [None],
+            "sensor": [random.normal(size=(10, 2)) for _ in range(5)] + [None],
+            "label": ["a", "b"] * 3,
+        }
+    )
+    cases = {
+        "clip": keras_mm.Video(num_frames=4, size=(16, 16)),
+        "sound": keras_mm.Audio(0.1, num_mels=8),
+        "sensor": keras_mm.Sequence(10, channels=2),
+    }
+    models = {}
+    for name, value in cases.items():
+        schema = keras_mm.Schema({name: value}, {"label": keras_mm.ClassLabel()})
+        models[name] = keras_mm.build_classifier(
+            schema.adapt(table),
+            encoders={name: "frames" if name == "clip" else "average"},
+        )
+        sheet = evaluation.plot_predictions(models[name], table, count=6)
+        drawn = [
+            image.get_array().shape for axes in sheet.axes for image in axes.images
+        ]
+        # A cell that is missing is a grey square.
+        assert drawn.count((8, 8, 3)) == 1
+        if name == "clip":
+            assert drawn.count((16, 48, 3)) == 5
+        elif name == "sound":
+            assert drawn.count((8, 10)) == 5
+        else:
+            assert sum(len(axes.lines) for axes in sheet.axes) == 10
+        sheet.savefig(tmp_path / f"{name}.png")
+    figure = evaluation.plot_confusion(models, table)
+    assert [axes.get_title() for axes in figure.axes] == list(models)
+    for axes in figure.axes:
+        assert sum(int(text.get_text()) for text in axes.texts) == 6
