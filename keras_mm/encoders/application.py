@@ -26,17 +26,26 @@ class Application(Encoder):
             (`.weights.h5` or `.h5`), or None for random ones.
         trainable: bool, whether the network is trained, too. It is frozen
             otherwise, and runs as in prediction.
+        learning_rate: float, the network's own, which should be small, such as
+            1e-4; None: the model's.
     """
 
     reads = ("image",)
 
-    def __init__(self, name="MobileNetV2", weights="imagenet", trainable=False):
+    def __init__(
+        self,
+        name="MobileNetV2",
+        weights="imagenet",
+        trainable=False,
+        learning_rate=None,
+    ):
         names = [name for name in dir(keras.applications) if name[0].isupper()]
         if name not in names:
             raise ValueError(f"`name` must be one of {names}. Received: name={name!r}")
         self.name = name
         self.weights = weights
         self.trainable = trainable
+        self.learning_rate = learning_rate
 
     def encode(self, tensors, inputs, sequences):
         """One token for each place of the feature map, or their mean."""
