@@ -11,6 +11,7 @@ Reference:
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from ..inputs import Audio
@@ -131,8 +132,7 @@ def _moonshine(converter, backbone, samples):
     rotary = backbone.encoder_rotary_embedding(places)
     x = backbone.encoder_dropout(x)
     # A row without sound looks at its first step, not at none.
-    first = ops.arange(x.shape[1])[None] == 0
-    looks = ops.logical_or(mask, first)
+    looks = ops.logical_or(mask, np.arange(x.shape[1])[np.newaxis] == 0)
     for block in backbone.encoder_blocks:
         x = block(x, rotary, attention_mask=looks)
     return backbone.encoder_final_layer_norm(x), mask
@@ -158,4 +158,4 @@ def _reached(counts, length, convolutions):
     for kernel_size, strides in convolutions:
         reached = (reached - kernel_size) // strides + 1
     reached = ops.maximum(reached, ops.cast(counts > 0, reached.dtype))
-    return ops.expand_dims(ops.arange(length), 0) < ops.expand_dims(reached, 1)
+    return ops.less(np.arange(length)[np.newaxis], ops.expand_dims(reached, 1))
