@@ -123,7 +123,7 @@ def _refuse(name, row, error, cell):
 def _items(cell, is_file):
     """A cell of a column of lists -> its items; a text or file alone is one."""
     if isinstance(cell, np.ndarray) and cell.dtype != object and cell.ndim != 4:
-        raise ValueError(f"an array of shape {cell.shape} is no list, and no clip")
+        raise ValueError(f"an array of shape {cell.shape} is no clip, nor a list")
     if not is_file or not _is_clip(cell):
         return items_of(cell)
     raise ValueError(
