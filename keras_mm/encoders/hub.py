@@ -10,11 +10,12 @@ class Hub(Encoder):
     """A pretrained backbone of KerasHub, for pictures, texts or sounds.
 
     It brings its own preprocessing: pictures are scaled and resized as the
-    backbone was trained with, texts are cut into the word pieces of its
-    vocabulary, in the served model too. Texts: BERT and its kin that read word
-    pieces. Pictures: backbones that give a feature map, tokens, or a vector.
-    Sounds: the encoders of Whisper, which takes the time of 30 seconds for a
-    sound of any length, and of Moonshine. Needs the extra `hub`.
+    backbone was trained with, texts are cut into the pieces of its vocabulary,
+    in the served model too. Texts: BERT and its kin that read word pieces,
+    RoBERTa, GPT-2 and CLIP. Pictures: backbones that give a feature map, tokens,
+    or a vector, CLIP and SigLIP among them. Sounds: the encoders of Whisper, which
+    takes the time of 30 seconds for a sound of any length, and of Moonshine. Needs
+    the extra `hub`.
 
     Examples:
 
@@ -61,60 +62,100 @@ class Hub(Encoder):
             return value
         hub = _keras_hub()
         tokenizer = hub.models.Tokenizer.from_preset(self.preset)
+        models = hub.models
+        byte_pairs = (models.RobertaTokenizer, models.GPT2Tokenizer)
+        byte_pairs += (models.CLIPTokenizer,)
+        if isinstance(tokenizer, byte_pairs) and not tokenizer.add_prefix_space:
+            return self._with_byte_pairs(value, tokenizer)
         if not isinstance(tokenizer, hub.tokenizers.WordPieceTokenizer):
             raise ValueError(
                 "Texts go to backbones that read word pieces, such as BERT, "
-                "DistilBERT and Electra. Choose another preset. "
+                "DistilBERT and Electra, or byte pairs, such as RoBERTa, GPT-2 and "
+                "CLIP. Choose another preset. "
                 f"Received: preset={self.preset!r} with {type(tokenizer).__name__}"
             )
+        special = {
+            "unknown": tokenizer.token_to_id("[UNK]"),
+            "start": tokenizer.cls_token_id,
+            "end": tokenizer.sep_token_id,
+        }
         if tokenizer.pad_token_id != 0:
-            raise ValueError(
-                "The vocabulary must have its padding in the first place. "
-                f"Received: preset={self.preset!r}"
-            )
+            special["padding"] = tokenizer.pad_token_id
         return value.with_vocabulary(
             tokenizer.get_vocabulary(),
             # Models of lower case were trained without accents; what was
             # converted from other formats does not always say so.
             "lower_and_strip_accents" if tokenizer.lowercase else None,
-            {
-                "unknown": tokenizer.token_to_id("[UNK]"),
-                "start": tokenizer.cls_token_id,
-                "end": tokenizer.sep_token_id,
-            },
+            special,
+        )
+
+    def _with_byte_pairs(self, value, tokenizer):
+        ids = tokenizer.vocabulary
+        vocabulary = [f"[unused {place}]" for place in range(max(ids.values()) + 1)]
+        for piece, place in ids.items():
+            vocabulary[place] = piece
+        clip = isinstance(tokenizer, _keras_hub().models.CLIPTokenizer)
+        special = {
+            "start": tokenizer.start_token_id,
+            "end": tokenizer.end_token_id,
+            "padding": tokenizer.pad_token_id,
+        }
+        if clip:
+            special["unknown"] = tokenizer.end_token_id
+        merges = [str(merge) for merge in tokenizer.merges]
+        return value.with_vocabulary(
+            vocabulary, "lower" if clip else None, special, merges
         )
 
     def encode(self, tensors, inputs, sequences):
         """One token a word piece or place, or their mean."""
         (tensor,) = tensors
         if inputs[0].kind == "text":
-            tokens, mask = self._encode_text(tensor)
+            special = inputs[0].special_tokens
+            tokens, mask = self._encode_text(tensor, special, sequences)
         elif inputs[0].kind == "sequence":
             backbone = self._load()
             backbone.trainable = self.trainable
             tokens, mask = hub_audio.encode(_keras_hub(), self.preset, backbone, tensor)
         else:
-            tokens, mask = self._encode_image(tensor)
+            tokens, mask = self._encode_image(tensor, sequences)
         if not sequences:
             tokens, mask = pooled(tokens, mask)
         if self.units:
             tokens = layers.Dense(self.units)(tokens)
         return tokens, mask
 
-    def _backbone(self):
-        """The backbone as a model with one output, frozen if need be."""
-        backbone = self._load()
+    def _backbone(self, kind, sequences):
+        """The part of the backbone for this kind of input, frozen if need be.
+
+        CLIP and SigLIP have one for pictures and one for texts.
+        """
+        models, backbone = _keras_hub().models, self._load()
+        whole, name = backbone, None
+        if isinstance(backbone, (models.CLIPBackbone, models.SigLIPBackbone)):
+            is_text = kind == "text"
+            backbone = whole.text_encoder if is_text else whole.vision_encoder
         inputs, output = {i.name: i for i in backbone.inputs}, backbone.output
         if isinstance(output, dict) and "sequence_output" in output:
             # Without what BERT has beside, which would train without a purpose.
             output = output["sequence_output"]
-            backbone = keras.Model(inputs, output, name=backbone.name)
+            name = backbone.name
         if not isinstance(output, keras.KerasTensor):
             raise ValueError(
                 "This backbone gives several outputs; take one of them with a "
                 "function of your own as encoder. "
                 f"Received: preset={self.preset!r} with outputs {list(output)}"
             )
+        if isinstance(whole, models.CLIPBackbone) and not sequences:
+            # The vector that it compares pictures and texts by.
+            if is_text:
+                output = whole.text_pooler(output, inputs["token_ids"])
+                output = whole.text_projection(output)
+            else:
+                output = whole.vision_projection(whole.vision_pooler(output))
+            name = backbone.name
+        if name:
+            backbone = keras.Model(inputs, output, name=name)
         backbone.trainable = self.trainable
         return backbone
 
@@ -131,19 +172,25 @@ class Hub(Encoder):
         }
         return load(self.preset, **rates)
 
-    def _encode_text(self, ids):
-        backbone = self._backbone()
+    def _encode_text(self, ids, special, sequences):
+        backbone = self._backbone("text", sequences)
         mask = ops.not_equal(ids, 0)
+        if "padding" in special:
+            # The input counts from 1, for 0 to be what is missing.
+            ids = ops.where(mask, ids - 1, special["padding"])
         given = {
             "token_ids": ids,
             "padding_mask": ops.cast(mask, "int32"),
             "segment_ids": ops.zeros_like(ids),
         }
-        # DistilBERT has no segments.
-        return backbone({i.name: given[i.name] for i in backbone.inputs}), mask
+        # DistilBERT has no segments, CLIP looks back only and needs no mask.
+        output = backbone({i.name: given[i.name] for i in backbone.inputs})
+        if len(output.shape) == 2:
+            return one_token(output), ops.any(mask, axis=1, keepdims=True)
+        return output, mask
 
-    def _encode_image(self, image):
-        backbone = self._backbone()
+    def _encode_image(self, image, sequences):
+        backbone = self._backbone("image", sequences)
         hub = _keras_hub()
         converter = hub.layers.ImageConverter.from_preset(self.preset)
         x = without_nan(image)
@@ -154,7 +201,8 @@ class Hub(Encoder):
         scale = 1.0 if scale is None else ops.convert_to_numpy(scale)
         offset = 0.0 if offset is None else ops.convert_to_numpy(offset)
         x = layers.Rescaling(_plain(255.0 * scale), _plain(offset))(x)
-        output = backbone(x)
+        named = isinstance(backbone.input, dict)
+        output = backbone({backbone.inputs[0].name: x} if named else x)
         if len(output.shape) == 4:
             output = layers.Reshape((-1, output.shape[-1]))(output)
         elif len(output.shape) == 2:

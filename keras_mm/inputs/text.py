@@ -4,6 +4,7 @@ import math
 import keras
 import numpy as np
 
+from . import byte_pairs
 from .cells import to_strings
 from .input import Input
 from .items import check_count, flat_items, items_to_raw
@@ -16,7 +17,7 @@ from .word_pieces import (
 )
 
 # Token forms that keep the order of a text.
-_IN_ORDER = ("words", "characters", "word_pieces")
+_IN_ORDER = ("words", "characters", "word_pieces", "byte_pairs")
 # Letters, marks, digits and symbols make words; everything else parts them.
 # Scripts that are written without spaces, and symbols such as emoji, count as
 # one word a character.
@@ -43,6 +44,10 @@ class Text(Input):
     - `"characters"`: for languages without spaces, and for codes.
     - `"word_pieces"`: frequent words whole, rare ones in pieces.
 
+    And one only comes with a pretrained vocabulary:
+
+    - `"byte_pairs"`: pieces of words and spaces, down to single bytes.
+
     In all, 0 is padding (a missing text is all 0), 1 is out of vocabulary,
     and a text that is there always has at least one id above 0.
 
@@ -58,13 +63,16 @@ class Text(Input):
         vocabulary_size: int, ids to keep at the most, the most frequent ones;
             padding and out-of-vocabulary included.
         tokens: `"words"`, `"ngrams"`, `"characters"`, `"word_pieces"`,
-            or None: what the encoder asks for.
+            `"byte_pairs"`, or None: what the encoder asks for.
         standardize: `"lower"` (case is folded), `"lower_and_strip_accents"`,
             or None.
         vocabulary: list of words, learned by `adapt` if not given.
         special_tokens: dict with the ids `"unknown"`, `"start"` and `"end"` of
-            a pretrained vocabulary of word pieces, in which a piece's place is
-            its id and 0 is padding; or None.
+            a pretrained vocabulary of pieces, in which a piece's place is its
+            id and 0 is padding; or None. With `"padding"` another place is
+            padding, or none, and the tensor's ids are the places plus 1.
+        merges: list of strings, the joined pairs of a pretrained vocabulary of
+            byte pairs, or None.
         ngram_vocabulary: list of n-grams, learned by `adapt`.
         ngram_weights: list of floats, the inverse document frequency of each
             n-gram, learned by `adapt`.
@@ -96,6 +104,7 @@ class Text(Input):
         standardize="lower",
         vocabulary=None,
         special_tokens=None,
+        merges=None,
         ngram_vocabulary=None,
         ngram_weights=None,
         ngram_length=None,
@@ -123,17 +132,25 @@ class Text(Input):
                 "`vocabulary_size` must be at least 2: padding and "
                 f"out-of-vocabulary. Received: vocabulary_size={vocabulary_size}"
             )
+        if tokens == "byte_pairs" and not (vocabulary and merges and special_tokens):
+            raise ValueError(
+                "Byte pairs need a pretrained vocabulary with its merges and special "
+                "tokens; keras_mm.encoders.Hub brings them. To learn pieces from "
+                "texts choose tokens='word_pieces'. Received: tokens='byte_pairs'"
+            )
         self.sequence_length = int(sequence_length)
         self.vocabulary_size = int(vocabulary_size)
         self.tokens = tokens
         self.standardize = standardize
         self.vocabulary = None if vocabulary is None else list(vocabulary)
         self.special_tokens = special_tokens
+        self.merges = merges
         self.ngram_vocabulary = ngram_vocabulary
         self.ngram_weights = ngram_weights
         self.ngram_length = ngram_length
         self.num_texts = check_count("num_texts", num_texts)
         self._tables = {}
+        self._rules = None
 
     @property
     def num_items(self):
@@ -174,21 +191,23 @@ class Text(Input):
             )
         return type(self)(**{**config, "tokens": tokens})
 
-    def with_vocabulary(self, vocabulary, standardize, special_tokens):
-        """A copy that reads the word pieces of a pretrained vocabulary.
+    def with_vocabulary(self, vocabulary, standardize, special_tokens, merges=None):
+        """A copy that reads the pieces of a pretrained vocabulary.
 
         Args:
             vocabulary: list of pieces; the place of each is its id.
             standardize: as in the constructor.
             special_tokens: as in the constructor.
+            merges: as in the constructor; None: word pieces.
         """
         return type(self)(
             sequence_length=self.sequence_length,
             vocabulary_size=len(vocabulary),
-            tokens="word_pieces",
+            tokens="byte_pairs" if merges else "word_pieces",
             standardize=standardize,
             vocabulary=vocabulary,
             special_tokens=special_tokens,
+            merges=merges,
             num_texts=self.num_texts,
         )
 
@@ -270,8 +289,15 @@ class Text(Input):
         if self.tokens == "ngrams":
             return len(self.ngram_vocabulary) + 2
         if self.is_adapted:
-            return len(self.vocabulary) + (0 if self.special_tokens else 2)
+            return len(self.vocabulary) + self._first_id
         return self.vocabulary_size
+
+    @property
+    def _first_id(self):
+        """The id of what stands first in the vocabulary."""
+        if not self.special_tokens:
+            return 2
+        return 1 if "padding" in self.special_tokens else 0
 
     @property
     def length(self):
@@ -335,8 +361,7 @@ class Text(Input):
             if tokens == "ngrams":
                 table = lookup_table(self.ngram_vocabulary)
             elif tokens == "word_pieces":
-                first = 0 if self.special_tokens else 2
-                table = lookup_table(self.vocabulary, first, unknown=-1)
+                table = lookup_table(self.vocabulary, self._first_id, unknown=-1)
             else:
                 table = lookup_table(self.vocabulary)
             self._tables[tokens] = table
@@ -347,23 +372,33 @@ class Text(Input):
         import tensorflow as tf
 
         tokens, units = self.tokens or "words", self._units(raw)
-        table = self._table(tokens)
-        if tokens != "word_pieces":
+        if tokens in ("words", "characters"):
+            table = self._table(tokens)
             return units.with_flat_values(table.lookup(units.flat_values))
-        longest = max(len(piece.removeprefix("##")) for piece in self.vocabulary)
-        special = self.special_tokens or {"unknown": 1}
-        ids = word_pieces(units, table, longest, special["unknown"])
+        special, first = self.special_tokens or {"unknown": -1}, self._first_id
+        if tokens == "byte_pairs":
+            ids = first + byte_pairs.byte_pairs(units, self._byte_pair_rules())
+        else:
+            table, unknown = self._table(tokens), first + special["unknown"]
+            longest = max(len(piece.removeprefix("##")) for piece in self.vocabulary)
+            ids = word_pieces(units, table, longest, unknown)
         if "start" not in special:
             return ids
         rows = tf.size(raw)
         return tf.concat(
             [
-                tf.fill([rows, 1], special["start"]),
+                tf.fill([rows, 1], first + special["start"]),
                 ids[:, : self.length - 2],
-                tf.fill([rows, 1], special["end"]),
+                tf.fill([rows, 1], first + special["end"]),
             ],
             axis=1,
         )
+
+    def _byte_pair_rules(self):
+        if self._rules is None:
+            unknown = self.special_tokens.get("unknown")
+            self._rules = byte_pairs.Rules(self.vocabulary, self.merges, unknown)
+        return self._rules
 
     def _units(self, texts):
         """Strings `(batch,)` -> ragged words or characters `(batch, None)`."""
@@ -373,6 +408,9 @@ class Text(Input):
         strip_accents = self.standardize == "lower_and_strip_accents"
         if self.tokens == "word_pieces":
             return split_words(texts, lower, strip_accents)
+        if self.tokens == "byte_pairs":
+            word_ends = byte_pairs.has_word_ends(self.vocabulary)
+            return byte_pairs.split_words(self._standardized(texts), word_ends)
         if self.tokens != "characters":
             return self._split(texts)
         texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\pZ\pC]+", " "))
@@ -430,7 +468,11 @@ class Text(Input):
     def tables(self):
         """The lookup tables that `decode` has made."""
         strips = self.standardize == "lower_and_strip_accents"
-        return [*self._tables.values(), *([accent_table()] if strips else [])]
+        return [
+            *self._tables.values(),
+            *([self._rules.ranks] if self._rules else []),
+            *([accent_table()] if strips else []),
+        ]
 
     def sample(self, random, bad=False):
         """A few words of the vocabulary; no UTF-8 when `bad`.
@@ -446,6 +488,8 @@ class Text(Input):
         words = self.vocabulary or ["text"]
         if self.tokens == "word_pieces":
             words = [word for word in words if word[0] not in "#["]
+        if self.tokens == "byte_pairs":
+            words = [word for word in words if word.isascii() and word.isalpha()]
         return " ".join(
             str(word) for word in random.choice(words, size=random.integers(1, 9))
         ).encode("utf-8")
@@ -455,7 +499,7 @@ class Text(Input):
         several = f"up to {self.num_items} of " if self.num_items else ""
         if not self.is_adapted:
             return f"Text, {several}{self.sequence_length} words"
-        if self.tokens in ("characters", "word_pieces"):
+        if self.tokens in ("characters", "word_pieces", "byte_pairs"):
             kind = self.tokens.replace("_", " ")
             known = f"{len(self.vocabulary):,} known {kind}"
             return f"Text, {several}{self.sequence_length} {kind}, {known}"
@@ -474,6 +518,7 @@ class Text(Input):
             "standardize": self.standardize,
             "vocabulary": self.vocabulary,
             "special_tokens": self.special_tokens,
+            "merges": self.merges,
             "ngram_vocabulary": self.ngram_vocabulary,
             "ngram_weights": self.ngram_weights,
             "ngram_length": self.ngram_length,
