@@ -60,6 +60,16 @@ def enable_lora(encoder, rank):
                 layer.bias.trainable = False
 
 
+def freeze_again(model):
+    """Makes layers of a model made from a configuration as frozen as it says.
+
+    Keras tells their own weights, and not the layers inside of them.
+    """
+    for layer in model._flatten_layers(include_self=False):
+        if not layer.trainable:
+            layer.trainable = False
+
+
 def renew_lora(model):
     """Makes matrices learn again that a file of weights has set to 0.
 

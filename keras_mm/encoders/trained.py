@@ -1,6 +1,7 @@
 import keras
 
 from .encoder import Encoder
+from .pretrained import freeze_again
 
 # What an encoder was trained on is kept, what acts in training only is free.
 _LEARNED = ("mean", "std")
@@ -62,6 +63,7 @@ class Trained(Encoder):
                 f"Received: tensors of shape {received}"
             )
         copy = type(self.model).from_config(self.model.get_config())
+        freeze_again(copy)
         copy.set_weights(self.model.get_weights())
         return copy(tensors)
 

@@ -3,7 +3,12 @@ import keras
 from ..data import Schema, overlap, to_dataset, to_table
 from ..data.columns import is_dataset
 from ..data.dataset import class_weights, refuse_unreadable
-from ..encoders.pretrained import enable_lora, pretrained_parts, renew_lora
+from ..encoders.pretrained import (
+    enable_lora,
+    freeze_again,
+    pretrained_parts,
+    renew_lora,
+)
 from .rates import RatesOptimizer
 from .tensors import are_tensors, check_tensors
 
@@ -287,6 +292,7 @@ class MultimodalModel(keras.Model):
         model.schema = None if schema is None else Schema.from_config(schema)
         model.seed = seed
         model.learning_rates, model.lora_ranks = dict(rates), dict(ranks)
+        freeze_again(model)
         for name, rank in ranks.items():
             enable_lora(model.get_layer(name), rank)
         return model

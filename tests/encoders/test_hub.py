@@ -145,6 +145,7 @@ def test_file_and_export(tmp_path):
     for file in (tmp_path / "bert").rglob("*.*"):
         file.unlink()
     again = keras.models.load_model(tmp_path / "model.keras")
+    assert not again.get_layer("text_encoder").trainable_weights
     np.testing.assert_allclose(
         again.predict(table_of(), verbose=0), expected, atol=1e-6
     )
