@@ -98,8 +98,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", nargs="*", default=["digits", "mnist1d", "fashion"])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=15, help="without labels")
-    parser.add_argument("--steps", type=int, default=300, help="with labels")
+    parser.add_argument("--epochs", type=int, default=20, help="without labels")
+    parser.add_argument("--steps", type=int, default=200, help="with labels")
     parser.add_argument("--noise", type=float, default=0.3)
     options = parser.parse_args()
     sets = {"digits": digits, "mnist1d": mnist1d, "fashion": fashion}
@@ -114,7 +114,10 @@ def main():
                 schema, encoder=encoder, noise=options.noise, seed=seed
             )
             autoencoder.fit(
-                train.drop(columns="label"), epochs=options.epochs, verbose=0
+                train.drop(columns="label"),
+                epochs=options.epochs,
+                batch_size=64,
+                verbose=0,
             )
             error = autoencoder.evaluate(test, batch_size=256, verbose=0)
             print(f"# {name} seed {seed}: error {error:.4f}", end=", ", flush=True)
@@ -126,15 +129,9 @@ def main():
                 ).fit(raw(rows), rows["label"])
                 score = rival.score(raw(test), test["label"])
                 found.setdefault(("logistic regression", count), []).append(score)
-                # Not a random one: the tokens that the autoencoder trains, too.
-                fresh = keras_mm.build_autoencoder(
-                    schema, encoder=encoder, seed=100 + seed
-                )
                 for way in WAYS:
-                    part = fresh if way == "scratch" else autoencoder
-                    model = classify(
-                        schema, rows, part.encoder, way, options.steps, seed
-                    )
+                    part = encoder if way == "scratch" else autoencoder.encoder
+                    model = classify(schema, rows, part, way, options.steps, seed)
                     found.setdefault((way, count), []).append(accuracy(model, test))
                     del model
             print(f"{time.time() - started:.0f} s", flush=True)
