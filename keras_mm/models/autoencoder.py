@@ -172,9 +172,10 @@ def _chosen(schema, column):
             f"Received: column={column!r}, inputs={list(inputs)}"
         )
     value = inputs[column]
-    if value.kind not in ("image", "sequence", "vector"):
+    if value.kind not in ("image", "sequence", "vector") or len(value.shape) > 3:
         raise ValueError(
-            "An autoencoder learns an Image, Audio, Sequence or Vector column. "
+            "An autoencoder learns an Image (one a cell), Audio, Sequence or Vector "
+            "column. "
             f"Received: {column}={value!r}"
         )
     if isinstance(schema, Schema) and not value.is_adapted:
