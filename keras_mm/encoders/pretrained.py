@@ -67,7 +67,9 @@ def freeze_again(model):
     """
     for layer in model._flatten_layers(include_self=False):
         if not layer.trainable:
-            layer.trainable = False
+            # One by one: on TensorFlow, setting what is set already does nothing.
+            for inner in layer._flatten_layers(include_self=False):
+                inner.trainable = False
 
 
 def renew_lora(model):

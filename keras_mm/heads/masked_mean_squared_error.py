@@ -41,7 +41,8 @@ class MaskedMeanSquaredError(keras.losses.Loss):
         if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
                 "The target must have the shape of the prediction. Received: "
-                f"y_true of shape {y_true.shape}, y_pred of shape {y_pred.shape}"
+                f"y_true of shape {tuple(y_true.shape)}, "
+                f"y_pred of shape {tuple(y_pred.shape)}"
             )
         known = ops.logical_not(ops.isnan(y_true))
         # Replaced before the subtraction: 0 times NaN would be NaN in the

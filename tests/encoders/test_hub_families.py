@@ -149,7 +149,7 @@ def test_a_pair_of_byte_pairs_and_pictures_goes_to_a_file(tmp_path):
         encoder = keras_mm.inputs.image.encode_array
         raw = {
             "image": [encoder(pixels) for pixels in table["image"]],
-            "text": [(text or "").encode() for text in table["text"]],
+            "text": [text.encode() for text in table["text"].fillna("")],
         }
         answer = keras_mm.serving.run_in_libtensorflow(path, "serving_default", raw)
         np.testing.assert_allclose(answer["y_probabilities"], expected, atol=1e-5)

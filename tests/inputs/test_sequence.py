@@ -264,6 +264,7 @@ def test_inferred():
         "day": "Date",
         "moment": "Date",
         "picture": "Image",
+        "words": "Text",
     }
     assert schema.inputs["motion"].shape == (6, 2)
     assert schema.inputs["pulse"].shape == (6, 1)

@@ -545,7 +545,8 @@ def test_inferred(format, tmp_path):
         (tmp_path / "a.gif").write_bytes(gif(3))
         cells = ["a.gif", "b.MP4", "c.webm"] * 2
     elif format == "pngs":
-        cells = [pngs([n, n + 1]) for n in range(6)]
+        # Up to 16 are a column of several pictures.
+        cells = [pngs(range(n, n + 17)) for n in range(6)]
     elif format == "arrays":
         cells = [np.stack(frames_of(n + 1, (4, 4))) for n in range(6)]
     elif format == "gif":
