@@ -115,7 +115,7 @@ def fit(columns, encoders):
         cache = os.path.join(folder, "cache")
         keras_mm.training.fit_cached(model, train, folder=cache, epochs=30, verbose=0)
     else:
-        model.fit(train, epochs=12, verbose=0)
+        model.fit(train, epochs=20, verbose=0)
     return model
 
 
