@@ -144,10 +144,10 @@ axes.set_title("300 training rows; dotted: always the most frequent class")
 axes.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# The picture gains most: photographs are not clip art, and yet what was learned from them is worth 22 points here. The words gain 4.
+# The picture gains most: photographs are not clip art, and yet what was learned from them is worth 25 points here. The words gain 6.
 # From scratch, both together are worse than the words alone, since a picture branch that knows little adds noise; pretrained, they are
-# as good as the words, and not better: of 300 titles most say all there is to say. A test set of 266 rows tells differences of 3 points
-# from nothing only barely. `benchmarks/pretrained_quality.py` tries all rows and more pixels, in five folds.
+# as good as the words, and not better: most of these titles say all there is to say. On 266 test rows, a difference of 3 points could
+# as well be chance. `benchmarks/pretrained_quality.py` tries all rows and more pixels, in five folds.
 
 # %%
 pd.Series(seconds).unstack()[list(parts)].round(1)

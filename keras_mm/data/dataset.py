@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import ClassLabel
+from ..inputs.graphs import map_in_parallel
 from .columns import is_dataset, require_columns
 from .to_table import to_table
 
@@ -117,10 +118,7 @@ def decode_all(raw, schema, bad="error"):
     for start in range(0, rows, _CHUNK):
         for name, values in raw.items():
             value = schema.inputs[name]
-            chunk = read_files(values[start : start + _CHUNK])
-            if chunk.dtype == object:
-                chunk = chunk.tolist()
-            compact = value.decode(tf.constant(chunk, value.raw_dtype))
+            compact = value.decode_array(read_files(values[start : start + _CHUNK]))
             parts[name].append(tf.nest.map_structure(lambda t: t.numpy(), compact))
     compact = {
         name: tf.nest.map_structure(lambda *chunk: np.concatenate(chunk), *chunks)
@@ -147,14 +145,12 @@ def broken(raw, ok):
 
 def unreadable(raw, value):
     """Which files are there but cannot be decoded; see `broken`."""
-    import tensorflow as tf
-
     wrong = []
     # Clips are larger than pictures.
     rows = max(1, min(_CHUNK, MEMORY_LIMIT // (8 * value.compact_bytes)))
     for start in range(0, len(raw), rows):
         chunk = read_files(raw[start : start + rows])
-        _, ok = value.decode(tf.constant(chunk.tolist(), dtype=tf.string))
+        _, ok = value.decode_array(chunk)
         wrong.append(broken(chunk, ok.numpy()))
     return np.concatenate(wrong)
 
@@ -253,7 +249,7 @@ def _from_memory(compact, schema, target, weight, batch_size, shuffle, seed):
     if shuffle:
         dataset = dataset.shuffle(rows, seed=seed)
     dataset = dataset.batch(batch_size)
-    dataset = dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = map_in_parallel(dataset, gather)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
@@ -294,7 +290,7 @@ def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
             entry["target"] = row[schema.target_name]
         return entry
 
-    dataset = dataset.map(arrange)
+    dataset = map_in_parallel(dataset, arrange)
     if shuffle:
         dataset = dataset.shuffle(1024, seed=seed)
     encode = schema.target.encode_tensor if with_target else None
@@ -361,7 +357,7 @@ def _batches(dataset, schema, batch_size, files=None, encode_target=None):
         return _entry(inputs, target, row.get("weight"))
 
     if files:
-        dataset = dataset.map(decode_files, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = map_in_parallel(dataset, decode_files)
     dataset = _batched(dataset, batch_size)
-    dataset = dataset.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = map_in_parallel(dataset, finish)
     return dataset.prefetch(tf.data.AUTOTUNE)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_missing
+from .graphs import map_in_parallel
 
 
 def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
@@ -74,10 +75,8 @@ def decode_each(raw, decode_one, blank):
     # Decoding raises on garbage; a dataset can leave such elements out.
     # The blank one at the end keeps the dataset from being empty.
     files = tf.data.Dataset.range(count)
-    files = files.map(
-        lambda row: (row, decode_one(raw[row])),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).ignore_errors()
+    files = map_in_parallel(files, lambda row: (row, decode_one(raw[row])))
+    files = files.ignore_errors()
     last = tf.data.Dataset.from_tensors((count, blank))
     files = files.concatenate(last).batch(count + 1)
     rows, values = files.get_single_element()

@@ -161,7 +161,7 @@ class Image(Input):
 
         # Not inlined: in a graph even the operations of a branch that is not
         # taken cost time, and JPEG is what comes by the thousand.
-        @tf.function(experimental_attributes={"_noinline": True})
+        @tf.function(autograph=False, experimental_attributes={"_noinline": True})
         def decode_others(encoded):
             is_png = tf.strings.substr(encoded, 0, 8) == _PNG
             return tf.switch_case(
@@ -227,7 +227,9 @@ class Image(Input):
 
         pixels = tf.switch_case(power, [decode_at(power) for power in range(4)])
         smooth = tf.function(
-            lambda: self.resize(pixels), experimental_attributes={"_noinline": True}
+            lambda: self.resize(pixels),
+            autograph=False,
+            experimental_attributes={"_noinline": True},
         )
         pixels = tf.cond(left > 2.5, smooth, lambda: self.resize(pixels, False))
         return tf.ensure_shape(pixels, self.shape)

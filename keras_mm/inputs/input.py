@@ -78,6 +78,21 @@ class Input:
         """Raw batch `(batch,)` -> compact batch. TensorFlow graph ops."""
         return raw
 
+    def decode_array(self, raw):
+        """`decode` of an array, eagerly; the graph of a file's is made once."""
+        import tensorflow as tf
+
+        raw = tf.constant(raw.tolist() if raw.dtype == object else raw, self.raw_dtype)
+        if not self.is_file:
+            return self.decode(raw)
+        # Decoding files is thousands of operations, and of the same ones for the
+        # life of the input: `adapt` changes `finish` alone.
+        if not hasattr(self, "_decode_graph"):
+            self._decode_graph = tf.function(
+                self.decode, input_signature=[self.serving_spec("raw")], autograph=False
+            )
+        return self._decode_graph(raw)
+
     def finish(self, compact):
         """Compact batch -> tensor for the model. TensorFlow graph ops."""
         return compact
@@ -212,6 +227,10 @@ class Input:
     def from_config(cls, config):
         """Creates the input again from `get_config()`."""
         return cls(**config)
+
+    def __reduce__(self):
+        # Copies and pickles hold no graphs and no lookup tables.
+        return type(self).from_config, (self.get_config(),)
 
     def __repr__(self):
         return self.describe()

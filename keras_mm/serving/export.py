@@ -101,7 +101,6 @@ def export(model, path, rows=None, verbose=True):
 
 def write_saved_model(model, path):
     """Writes the SavedModel of a model that runs on TensorFlow."""
-    import tensorflow as tf
 
     schema = model.schema
     if schema.is_adapted:
@@ -109,7 +108,7 @@ def write_saved_model(model, path):
         # be tracked.
         raw = verification_rows(schema)
         for name, value in schema.inputs.items():
-            value.decode(tf.constant(raw[name][:1].tolist(), value.raw_dtype))
+            value.decode_array(raw[name][:1])
     # Endpoints track the variables that they use; tracking the model as well
     # would write each of them twice.
     archive = keras.export.ExportArchive()

@@ -33,9 +33,10 @@ def signatures(model):
         return found
 
     raw_specs = {n: value.serving_spec(n) for n, value in schema.inputs.items()}
+    preprocess = _preprocessing(schema, raw_specs)
 
     def serve(raw):
-        tensors, readable = _preprocess(schema, raw)
+        tensors, readable = preprocess(raw)
         output = model(_listed(model, tensors), training=False)
         return {**_answer(output, schema), **readable}
 
@@ -45,13 +46,13 @@ def signatures(model):
     for name, part, outputs_of in _parts(model):
         columns = [tensor.name for tensor in part.inputs]
         specs = {column: raw_specs[column] for column in columns}
-        found[name] = (_part_function(part, schema, columns, outputs_of), specs)
+        found[name] = (_part_function(part, preprocess, outputs_of), specs)
     return found
 
 
-def _part_function(part, schema, columns, outputs_of):
+def _part_function(part, preprocess, outputs_of):
     def serve(raw):
-        tensors, _ = _preprocess(schema, raw, columns)
+        tensors, _ = preprocess(raw)
         outputs = outputs_of(part(_listed(part, tensors), training=False))
         return {key: ops.cast(value, "float32") for key, value in outputs.items()}
 
@@ -119,16 +120,32 @@ def _listed(model, tensors):
     return [tensors[tensor.name] for tensor in model.inputs]
 
 
-def _preprocess(schema, raw, columns=None):
-    """Raw values -> tensors, and which files could be read."""
-    tensors, readable = {}, {}
-    for name in columns or schema.inputs:
-        value = schema.inputs[name]
-        compact = value.decode(raw[name])
-        tensors[name] = value.finish(compact)
-        if value.is_file:
-            readable[f"{name}_ok"] = compact[1]
-    return tensors, readable
+def _preprocessing(schema, specs):
+    """The function from raw values to tensors, and which files could be read."""
+    import tensorflow as tf
+
+    def of(value):
+        def preprocess(raw):
+            compact = value.decode(raw)
+            return value.finish(compact), (compact[1] if value.is_file else None)
+
+        return preprocess
+
+    # One graph a column, which the signatures share.
+    functions = {
+        name: tf.function(of(value), input_signature=[specs[name]], autograph=False)
+        for name, value in schema.inputs.items()
+    }
+
+    def preprocess(raw):
+        tensors, readable = {}, {}
+        for name in raw:
+            tensors[name], ok = functions[name](raw[name])
+            if ok is not None:
+                readable[f"{name}_ok"] = ok
+        return tensors, readable
+
+    return preprocess
 
 
 def _answer(output, schema):

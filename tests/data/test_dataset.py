@@ -1,5 +1,8 @@
 """Tables to batches: order, shuffling, memory, damage, weights."""
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,6 +41,15 @@ def test_rows_keep_their_order_and_their_missing_cells(table):
     )
     for row in range(3, 24):
         assert inputs["image"][row].mean((0, 1)).argmax() == target[row]
+
+
+def test_copies_and_pickles_of_a_used_schema(table):
+    schema = small_schema(table)
+    expected = next(iter(data.to_dataset(table, schema)))[0]
+    for again in (copy.deepcopy(schema), pickle.loads(pickle.dumps(schema))):
+        inputs = next(iter(data.to_dataset(table, again)))[0]
+        for name, tensor in expected.items():
+            np.testing.assert_array_equal(inputs[name], tensor)
 
 
 def test_without_memory_the_same_comes_out(table, monkeypatch, tmp_path):

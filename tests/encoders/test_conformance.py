@@ -185,7 +185,6 @@ def test_many_of_them_in_one_export(part, tmp_path):
         fusion="concat",
         seed=0,
     )
-    model.fit(table, epochs=1, verbose=0)
     expected = model.predict(table, verbose=0)
     # Verifies itself, on generated rows and on these.
     path = keras_mm.export(model, tmp_path / "all", rows=table, verbose=False)
