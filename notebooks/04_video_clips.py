@@ -202,7 +202,7 @@ model = keras_mm.build_classifier(
     schema, encoders={"video": encoders["Conv3D"]}, seed=0
 )
 history = model.fit(
-    train, validation_data=validation, epochs=4, batch_size=16, verbose=0
+    train, validation_data=validation, epochs=6, batch_size=16, verbose=0
 )
 
 both = test.video.notna() & test.note.notna()

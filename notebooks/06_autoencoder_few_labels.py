@@ -105,7 +105,7 @@ plt.show()
 # ## The classifier, three times
 #
 # `encoders={"image": autoencoder.encoder}` puts a **copy** of the trained encoder into a classifier: whatever the classifier does
-# to it, the autoencoder stays as it is. We compare, for 25, 100 and 400 labels and three draws of the labelled rows:
+# to it, the autoencoder stays as it is. We compare, for 50 and 200 labels and three draws of the labelled rows:
 #
 # - **scratch**: the same classifier with fresh weights;
 # - **frozen**: the trained encoder as it is; only the last layer learns (`fit_cached` runs the frozen encoder once);
@@ -146,7 +146,7 @@ WAYS = ["logistic regression", "scratch", "frozen", "fine-tuned"]
 found = []
 for seed in range(3):
     shuffled = train.dropna().sample(frac=1, random_state=seed)
-    for count in (25, 100, 400):
+    for count in (50, 200):
         for way in WAYS:
             score = accuracy(way, shuffled.head(count).reset_index(drop=True), seed)
             found.append({"labels": count, "way": way, "accuracy": score})
@@ -155,14 +155,21 @@ mean, deviation = scores.mean().unstack().loc[WAYS], scores.std().unstack().loc[
 mean.round(3).astype(str) + " ± " + deviation.round(3).astype(str)
 
 # %%
-figure, axis = plt.subplots(figsize=(6, 3.6))
-for way in WAYS:
-    axis.errorbar(mean.columns, mean.loc[way], deviation.loc[way], label=way, capsize=3)
-axis.set(xscale="log", xlabel="labels", ylabel="accuracy on 500 unseen digits")
-axis.set_xticks(mean.columns, mean.columns)
-axis.minorticks_off()
-axis.legend()
+axis = mean.T.plot.bar(
+    yerr=deviation.T, rot=0, capsize=3, figsize=(7, 3.6), width=0.8,
+    color=["#b0b0b0", "#d9822b", "#2a6fb0", "#7fb3e0"],
+)  # fmt: skip
+axis.set(ylabel="accuracy on 500 unseen digits", ylim=(0.6, 1))
+axis.spines[["top", "right"]].set_visible(False)
+axis.legend(ncols=4, fontsize=8, loc="upper left")
 plt.show()
+
+# %% [markdown]
+# **Here it does not help**: all four lie within the spread of the draws. One layer of 32 filters has little to learn that 50 labels do
+# not teach it as well, and these digits are as clean as pictures get. On 5,000 pictures of Fashion-MNIST
+# `benchmarks/few_labels.py` finds the same. It finds another thing on the noisy, shifted sequences of MNIST-1D, where three layers of
+# filters have more to learn: there the fine-tuned encoder gains 20 points and more over the same training from scratch, and
+# the frozen one loses. So: try it, fine-tune rather than freeze, and keep the plain rival in the table.
 
 # %% [markdown]
 # ## To production

@@ -49,7 +49,14 @@ def inputs_of(name, model, rows=slice(None)):
 
 def encode(name, model, rows=slice(None), encoder=None, training=False):
     encoder = encoder or model.get_layer(f"{name}_encoder")
-    outputs = encoder(inputs_of(name, model, rows), training=training)
+    if keras.backend.backend() == "jax" and not training:
+        import jax
+
+        # One compilation instead of one for each operation.
+        encoder = jax.jit(encoder)
+        outputs = encoder(inputs_of(name, model, rows))
+    else:
+        outputs = encoder(inputs_of(name, model, rows), training=training)
     return [ops.convert_to_numpy(ops.cast(value, "float32")) for value in outputs]
 
 
