@@ -49,10 +49,12 @@ def inputs_of(name, model, rows=slice(None)):
 
 def encode(name, model, rows=slice(None), encoder=None, training=False):
     encoder = encoder or model.get_layer(f"{name}_encoder")
-    if keras.backend.backend() == "jax" and not training:
+    half = "16" in encoder.outputs[0].dtype
+    if keras.backend.backend() == "jax" and not training and not half:
         import jax
 
-        # One compilation instead of one for each operation.
+        # One compilation instead of one for each operation. (Of attention in half
+        # precision XLA has none for CPUs.)
         encoder = jax.jit(encoder)
         outputs = encoder(inputs_of(name, model, rows))
     else:
