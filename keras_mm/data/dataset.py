@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import ClassLabel
-from ..inputs.graphs import map_in_parallel
+from ..inputs.parallel import map_in_parallel
 from .columns import is_dataset, require_columns
 from .to_table import to_table
 

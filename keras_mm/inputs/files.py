@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_missing
-from .graphs import map_in_parallel
+from .parallel import map_in_parallel
 
 
 def files_to_raw(column, name, base_dir, bad, what, check, rows=None):

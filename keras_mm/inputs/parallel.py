@@ -1,4 +1,4 @@
-"""Our own functions as TensorFlow graphs."""
+"""Functions over the elements of a `tf.data.Dataset`, in parallel."""
 
 
 def map_in_parallel(dataset, function):
