@@ -1,20 +1,38 @@
 """The tokens and masks of all modalities -> one vector."""
 
 from .attention import Attention
+from .attention_weights import AttentionWeights
 from .concat import Concat
 from .fusion import Fusion
 from .gated import Gated
+from .low_rank import LowRank
+from .max import Max
 from .mean import Mean
+from .mfb import MFB
 from .missing_token import MissingToken
+from .mlb import MLB
 from .modality_dropout import ModalityDropout
+from .product_of_experts import ProductOfExperts
+from .sum import Sum
+from .tensor import Tensor
+from .transformer import Transformer
 from .weighted import Weighted
 
 FUSIONS = {
     "concat": Concat,
+    "sum": Sum,
     "mean": Mean,
+    "max": Max,
     "weighted": Weighted,
+    "attention_weights": AttentionWeights,
     "gated": Gated,
+    "mlb": MLB,
+    "mfb": MFB,
+    "tensor": Tensor,
+    "low_rank": LowRank,
+    "product_of_experts": ProductOfExperts,
     "attention": Attention,
+    "transformer": Transformer,
 }
 
 

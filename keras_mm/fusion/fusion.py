@@ -60,13 +60,14 @@ class Fusion(keras.layers.Layer):
         """The constructor's arguments."""
         return {**super().get_config(), "units": self.units}
 
-    def projections(self, tokens_shape, use_bias=False):
-        """One built Dense layer for each modality, to `units`."""
+    def projections(self, tokens_shape, use_bias=False, units=None, bias="zeros"):
+        """One built Dense layer for each modality, to `units` (the fusion's own)."""
         layers = []
         for index, shape in enumerate(tokens_shape):
             layer = keras.layers.Dense(
-                self.units,
+                units or self.units,
                 use_bias=use_bias,
+                bias_initializer=bias,
                 dtype=self.dtype_policy,
                 name=f"projection_{index}",
             )
@@ -78,6 +79,23 @@ class Fusion(keras.layers.Layer):
 def presence(masks):
     """Masks of all modalities -> bool tensor `(batch, modalities)`."""
     return ops.stack([ops.any(mask, axis=1) for mask in masks], axis=1)
+
+
+def product(factors, present):
+    """Product of the factors that are present; 0 where none is.
+
+    Args:
+        factors: list of float tensors `(batch, dim)`, one a modality.
+        present: bool tensor `(batch, modalities)`.
+
+    Returns:
+        Tensor `(batch, dim)`.
+    """
+    result = ops.cast(ops.any(present, axis=1, keepdims=True), factors[0].dtype)
+    for index, factor in enumerate(factors):
+        shown = present[:, index : index + 1]
+        result = result * ops.where(shown, factor, ops.ones_like(factor))
+    return result
 
 
 def masked_softmax(logits, present, axis=1):

@@ -14,12 +14,23 @@ from keras.src.testing import test_case
 
 import keras_mm
 from keras_mm import fusion as room
+from keras_mm.encoders.transformer_block import transformer_block
 from keras_mm.fusion.fusion import masked_mean, masked_softmax, presence
 
 ALL = {
     "concat": lambda: room.Concat(units=6),
     "concat_plain": lambda: room.Concat(),
+    "sum": lambda: room.Sum(units=6),
     "mean": lambda: room.Mean(units=6),
+    "max": lambda: room.Max(units=6),
+    "attention_weights": lambda: room.AttentionWeights(units=6),
+    "mlb": lambda: room.MLB(units=6, rank=4),
+    "mfb": lambda: room.MFB(units=6, num_factors=2, dropout=0.0),
+    "tensor": lambda: room.Tensor(units=6),
+    "tensor_projected": lambda: room.Tensor(units=6, dim=2),
+    "low_rank": lambda: room.LowRank(units=6, rank=3),
+    "product_of_experts": lambda: room.ProductOfExperts(units=6),
+    "transformer": lambda: room.Transformer(6, 2, num_heads=2, hidden_units=7),
     "weighted": lambda: room.Weighted(units=6),
     "gated": lambda: room.Gated(units=6),
     "attention": lambda: room.Attention(units=6, num_heads=2),
@@ -175,6 +186,153 @@ def test_gate_of_an_absent_modality_is_zero():
     np.testing.assert_allclose(fused[3], alone, atol=1e-5)
 
 
+def made(name, count=3, rows=6):
+    """A layer of random weights, tokens, and masks; some modalities are absent."""
+    tokens, masks = example(count, rows)
+    masks[0][1] = False
+    masks[count - 1][2] = False
+    for mask in masks:
+        mask[3] = False
+    layer = ALL[name]()
+    call(layer, tokens, masks)
+    randomise(layer)
+    return layer, tokens, masks
+
+
+def test_sum_and_max():
+    layer, tokens, masks = made("sum")
+    weights = [weight(layer, f"projection_{m}/") for m in range(3)]
+    parts = [z @ w for z, w in zip(pooled(tokens, masks), weights)]
+    np.testing.assert_allclose(call(layer, tokens, masks), sum(parts), atol=1e-5)
+    layer, tokens, masks = made("max")
+    weights = [weight(layer, f"projection_{m}/") for m in range(3)]
+    means = pooled(tokens, masks)
+    got = call(layer, tokens, masks)
+    for row in range(6):
+        shown = [means[m][row] @ weights[m] for m in range(3) if masks[m][row].any()]
+        expected = np.max(shown, axis=0) if shown else np.zeros(6)
+        np.testing.assert_allclose(got[row], expected, atol=1e-5)
+
+
+def test_attention_weights_are_of_each_row():
+    layer, tokens, masks = made("attention_weights")
+    means = pooled(tokens, masks)
+    logits = np.concatenate(means, -1) @ weight(layer, "attention/")
+    fused, weights = call(layer, tokens, masks, return_weights=True)
+    for row in range(6):
+        shown = [m for m in range(3) if masks[m][row].any()]
+        expected = np.zeros(3)
+        if shown:
+            expected[shown] = softmax(logits[row][shown], 0)
+        np.testing.assert_allclose(weights[row], expected, atol=1e-5)
+        parts = [
+            expected[m] * (means[m][row] @ weight(layer, f"projection_{m}/"))
+            for m in range(3)
+        ]
+        np.testing.assert_allclose(fused[row], sum(parts), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mlb", "mfb"])
+def test_products_leave_out_what_is_absent(name):
+    layer, tokens, masks = made(name)
+    means, got = pooled(tokens, masks), call(layer, tokens, masks)
+    for row in range(6):
+        factors = [
+            means[m][row] @ weight(layer, f"projection_{m}/")
+            for m in range(3)
+            if masks[m][row].any()
+        ]
+        if name == "mlb":
+            factors = [np.tanh(factor) for factor in factors]
+        product = np.prod(factors, axis=0) if factors else np.zeros(len(got[0]))
+        if not factors:
+            expected = np.zeros(6)
+        elif name == "mlb":
+            expected = product @ weight(layer, "output/")
+        else:
+            summed = product[0::2] + product[1::2]
+            expected = np.sign(summed) * np.sqrt(np.abs(summed))
+            expected /= np.linalg.norm(expected)
+        np.testing.assert_allclose(got[row], expected, atol=2e-3)
+
+
+def test_mfb_has_a_gradient_at_zero():
+    """The square root's slope is infinite there."""
+    layer = room.MFB(units=2, num_factors=1)
+    zeros = [np.zeros((1, 1, 3), "float32")] * 2
+    shown = [np.ones((1, 1), bool)] * 2
+    inputs = [keras.Input((1, 3)), keras.Input((1, 3))]
+    seen = [keras.Input((1,), dtype="bool"), keras.Input((1,), dtype="bool")]
+    model = keras.Model([*inputs, *seen], keras.layers.Dense(1)(layer(inputs, seen)))
+    model.compile("sgd", "mse", jit_compile=False)
+    model.fit([*zeros, *shown], np.ones((1, 1)), verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_tensor_is_the_outer_product():
+    layer, tokens, masks = made("tensor", count=2)
+    one, two = [
+        np.concatenate(
+            [masks[0].any(1, keepdims=True) | masks[1].any(1, keepdims=True), z], 1
+        )
+        for z in pooled(tokens, masks)
+    ]
+    kernel = weight(layer, "output/").reshape(DIMS[0] + 1, DIMS[1] + 1, 6)
+    expected = np.einsum("bi,bj,ijk->bk", one, two, kernel)
+    np.testing.assert_allclose(call(layer, tokens, masks), expected, atol=1e-4)
+    layer, tokens, masks = made("tensor_projected", count=3)
+    parts = [
+        z @ weight(layer, f"projection_{m}/")
+        for m, z in enumerate(pooled(tokens, masks))
+    ]
+    parts = [np.concatenate([np.ones((6, 1)), part], 1) for part in parts]
+    kernel = weight(layer, "output/").reshape(3, 3, 3, 6)
+    expected = np.einsum("bi,bj,bl,ijlk->bk", *parts, kernel)
+    expected[~np.stack([mask.any(1) for mask in masks]).any(0)] = 0
+    np.testing.assert_allclose(call(layer, tokens, masks), expected, atol=1e-4)
+
+
+def test_a_tensor_that_explodes_is_refused():
+    tokens, masks = example(3)
+    layer = room.Tensor(units=6, max_size=100)
+    with pytest.raises(ValueError, match=r"has 120, with 720 weights.*dim=8.*=100"):
+        call(layer, tokens, masks)
+
+
+def test_low_rank_is_a_tensor_of_few_factors():
+    layer, tokens, masks = made("low_rank", count=2)
+    factors = []
+    for m in range(2):
+        kernel = weight(layer, f"projection_{m}/", "kernel")
+        bias = weight(layer, f"projection_{m}/", "bias")
+        factors.append(np.vstack([bias, kernel]).reshape(-1, 3, 6))
+    rank = weight(layer, "rank_weights")
+    full = np.einsum("r,iro,jro->ijo", rank, *factors)
+    one, two = [np.c_[np.ones(6), z] for z in pooled(tokens, masks)]
+    (bias,) = [w for w in layer.weights if w.shape == (6,)]
+    expected = np.einsum("bi,bj,ijo->bo", one, two, full) + ops.convert_to_numpy(bias)
+    expected[~np.stack([mask.any(1) for mask in masks]).any(0)] = 0
+    np.testing.assert_allclose(call(layer, tokens, masks), expected, atol=2e-4)
+
+
+def test_product_of_experts_weighs_with_precision():
+    layer, tokens, masks = made("product_of_experts")
+    fused, shares = call(layer, tokens, masks, return_weights=True)
+    means = pooled(tokens, masks)
+    for row in range(6):
+        precisions, weighted = np.zeros((3, 6)), np.zeros(6)
+        for m in range(3):
+            if masks[m][row].any():
+                out = means[m][row] @ weight(layer, f"projection_{m}/", "kernel")
+                out = out + weight(layer, f"projection_{m}/", "bias")
+                precisions[m] = np.exp(6 * np.tanh(out[6:] / 6))
+                weighted += precisions[m] * out[:6]
+        total = precisions.sum(0)
+        np.testing.assert_allclose(fused[row], weighted / (1 + total), atol=1e-4)
+        expected = np.divide(precisions, total, where=total > 0, out=np.zeros((3, 6)))
+        np.testing.assert_allclose(shares[row], expected.mean(1), atol=1e-5)
+
+
 def test_attention_in_numpy():
     tokens, masks = example(2)
     layer = room.Attention(units=6, num_heads=2)
@@ -222,6 +380,49 @@ def test_attention_in_numpy():
             rows.append(y[seen].mean(0) if seen.any() else np.zeros(6))
         out.append(np.stack(rows))
     np.testing.assert_allclose(fused, np.concatenate(out, -1), atol=2e-4)
+
+
+def test_transformer_is_the_encoders_block_over_all_tokens():
+    """Stock layers, wired by the function that encoders use, say the same."""
+    layer, tokens, masks = made("transformer", count=2)
+    got = call(layer, tokens, masks)
+    wide = [t @ weight(layer, f"projection_{m}/") for m, t in enumerate(tokens)]
+    wide = [t + row for t, row in zip(wide, weight(layer, "modalities"))]
+    x = np.concatenate(wide, 1).astype("float32")
+    mask = np.concatenate(masks, 1)
+    given = keras.Input(x.shape[1:])
+    shown = keras.Input((1, x.shape[1]), dtype="bool")
+    y = given
+    for _ in range(2):
+        y = transformer_block(y, 2, 7, mask=shown)
+    model = keras.Model([given, shown], keras.layers.LayerNormalization()(y))
+    model.set_weights(
+        [
+            weight(layer, f"/{name}_{block}/", *part)
+            for block in range(2)
+            for name, *part in [
+                ("first_norm", "gamma"),
+                ("first_norm", "beta"),
+                *[
+                    ("attention", f"/{part}/", kind)
+                    for part in ("query", "key", "value", "attention_output")
+                    for kind in ("kernel", "bias")
+                ],
+                ("second_norm", "gamma"),
+                ("second_norm", "beta"),
+                ("inner", "kernel"),
+                ("inner", "bias"),
+                ("outer", "kernel"),
+                ("outer", "bias"),
+            ]
+        ]
+        + [weight(layer, "last_norm", "gamma"), weight(layer, "last_norm", "beta")]
+    )
+    rows = mask.any(1)
+    expected = model.predict([x[rows], mask[rows][:, None]], verbose=0)
+    expected = [out[m].mean(0) for out, m in zip(expected, mask[rows])]
+    np.testing.assert_allclose(got[rows], expected, atol=1e-4)
+    assert (got[~rows] == 0).all() and not rows.all()
 
 
 @given(st.integers(0, 10_000))
@@ -273,7 +474,22 @@ def test_exact_parameter_count(name, count):
     expected = {
         "concat": units * width,
         "concat_plain": 0,
+        "sum": units * width,
         "mean": units * width,
+        "max": units * width,
+        "attention_weights": units * width + count * width,
+        "mlb": 4 * width + 4 * units,
+        "mfb": 2 * units * width,
+        "tensor": units * np.prod([dim + 1 for dim in DIMS[:count]]),
+        "tensor_projected": 2 * width + units * 3**count,
+        "low_rank": 3 * units * (width + count) + 3 + units,
+        "product_of_experts": 2 * units * (width + count),
+        # A vector a modality; query, key, value and output; the Dense layers.
+        "transformer": units * width
+        + count * units
+        + 2 * (4 * units * units + 4 * units)
+        + 2 * (7 * units + 7 + 7 * units + units)
+        + 5 * 2 * units,
         "weighted": units * width + count,
         "gated": units * width + gate,
         # Query, key, value and output with biases; a normalisation a modality.
@@ -288,7 +504,8 @@ def test_exact_parameter_count(name, count):
 @fusions
 def test_every_weight_is_trained(name, count):
     """A fusion whose factors never move has been published more than once."""
-    tokens, masks = example(count, rows=8)
+    # Enough rows for each unit's largest to be of each modality in one of them.
+    tokens, masks = example(count, rows=64)
     layer = ALL[name]()
     inputs = [keras.Input(t.shape[1:]) for t in tokens]
     shown = [keras.Input(m.shape[1:], dtype="bool") for m in masks]
@@ -297,8 +514,8 @@ def test_every_weight_is_trained(name, count):
     randomise(layer)
     before = [np.copy(w) for w in layer.get_weights()]
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", jit_compile=False)
-    target = np.random.default_rng(0).normal(size=(8, 1))
-    model.fit([*tokens, *masks], target, verbose=0)
+    target = np.random.default_rng(0).normal(size=(64, 1))
+    model.fit([*tokens, *masks], target, batch_size=64, verbose=0)
     for old, new, variable in zip(before, layer.get_weights(), layer.weights):
         if "key/bias" in variable.path:
             # Softmax does not feel a shift of all its logits.
@@ -353,7 +570,10 @@ def test_every_subset_is_finite_and_rows_are_independent(name):
         np.testing.assert_allclose(call(layer, *one)[0], together[row], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["weighted", "gated", "attention"])
+@pytest.mark.parametrize(
+    "name",
+    ["weighted", "attention_weights", "gated", "product_of_experts", "attention"],
+)
 def test_weights_have_the_announced_shapes(name):
     tokens, masks = example(3)
     symbolic = ALL[name]()(
@@ -394,7 +614,16 @@ def random_tensor(shape, dtype):
 
 HARNESS = {
     room.Concat: {"units": 6},
+    room.Sum: {"units": 6},
     room.Mean: {"units": 6},
+    room.Max: {"units": 6},
+    room.AttentionWeights: {"units": 6},
+    room.MLB: {"units": 6, "rank": 4},
+    room.MFB: {"units": 6, "num_factors": 2},
+    room.Tensor: {"units": 6, "dim": 3},
+    room.LowRank: {"units": 6, "rank": 3},
+    room.ProductOfExperts: {"units": 6},
+    room.Transformer: {"units": 6, "num_heads": 2, "dropout": 0.1},
     room.Weighted: {"units": 6},
     room.Gated: {"units": 6},
     room.Attention: {"units": 6, "num_heads": 2, "dropout": 0.1},
