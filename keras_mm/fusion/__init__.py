@@ -2,7 +2,9 @@
 
 from .attention import Attention
 from .attention_weights import AttentionWeights
+from .bottleneck import Bottleneck
 from .concat import Concat
+from .film import FiLM
 from .fusion import Fusion
 from .gated import Gated
 from .low_rank import LowRank
@@ -10,8 +12,10 @@ from .max import Max
 from .mean import Mean
 from .mfb import MFB
 from .missing_token import MissingToken
+from .mixture_of_experts import MixtureOfExperts
 from .mlb import MLB
 from .modality_dropout import ModalityDropout
+from .perceiver import Perceiver
 from .product_of_experts import ProductOfExperts
 from .sum import Sum
 from .tensor import Tensor
@@ -26,6 +30,8 @@ FUSIONS = {
     "weighted": Weighted,
     "attention_weights": AttentionWeights,
     "gated": Gated,
+    "mixture_of_experts": MixtureOfExperts,
+    "film": FiLM,
     "mlb": MLB,
     "mfb": MFB,
     "tensor": Tensor,
@@ -33,6 +39,8 @@ FUSIONS = {
     "product_of_experts": ProductOfExperts,
     "attention": Attention,
     "transformer": Transformer,
+    "bottleneck": Bottleneck,
+    "perceiver": Perceiver,
 }
 
 

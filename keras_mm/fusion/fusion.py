@@ -60,7 +60,14 @@ class Fusion(keras.layers.Layer):
         """The constructor's arguments."""
         return {**super().get_config(), "units": self.units}
 
-    def projections(self, tokens_shape, use_bias=False, units=None, bias="zeros"):
+    def projections(
+        self,
+        tokens_shape,
+        use_bias=False,
+        units=None,
+        bias="zeros",
+        name="projection",
+    ):
         """One built Dense layer for each modality, to `units` (the fusion's own)."""
         layers = []
         for index, shape in enumerate(tokens_shape):
@@ -69,7 +76,7 @@ class Fusion(keras.layers.Layer):
                 use_bias=use_bias,
                 bias_initializer=bias,
                 dtype=self.dtype_policy,
-                name=f"projection_{index}",
+                name=f"{name}_{index}",
             )
             layer.build((*shape[:-2], shape[-1]))
             layers.append(layer)

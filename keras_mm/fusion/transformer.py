@@ -1,12 +1,12 @@
 import keras
 from keras import ops
 
-from ..encoders.transformer_block import check_heads
-from .fusion import Fusion, masked_mean
+from .fusion import masked_mean
+from .token_fusion import TokenFusion
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
-class Transformer(Fusion):
+class Transformer(TokenFusion):
     """One Transformer over the tokens of all modalities.
 
     The tokens of each modality are projected to `units` and told apart by a
@@ -39,88 +39,16 @@ class Transformer(Fusion):
         "VisualBERT: A Simple and Performant Baseline for Vision and Language".
     """
 
-    uses_tokens = True
-
-    def __init__(
-        self,
-        units=64,
-        num_layers=1,
-        num_heads=4,
-        hidden_units=None,
-        dropout=0.1,
-        **kwargs,
-    ):
-        super().__init__(units=units, **kwargs)
-        check_heads(units, num_heads)
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-
     def build(self, tokens_shape, masks_shape):
         """Creates projections, one vector a modality, blocks, a normalisation."""
-        self.dense = self.projections(tokens_shape)
-        self.embeddings = self.add_weight(
-            name="modalities",
-            shape=(len(tokens_shape), self.units),
-            initializer=keras.initializers.RandomNormal(stddev=0.02),
-        )
-        shape = (None, None, self.units)
-        self.blocks = []
-        for index in range(self.num_layers):
-            parts = {
-                "first_norm": self._normalization(f"first_norm_{index}"),
-                "attention": keras.layers.MultiHeadAttention(
-                    self.num_heads,
-                    self.units // self.num_heads,
-                    dtype=self.dtype_policy,
-                    name=f"attention_{index}",
-                ),
-                "second_norm": self._normalization(f"second_norm_{index}"),
-                "inner": keras.layers.Dense(
-                    self.hidden_units or 4 * self.units,
-                    dtype=self.dtype_policy,
-                    name=f"inner_{index}",
-                ),
-                "outer": keras.layers.Dense(
-                    self.units, dtype=self.dtype_policy, name=f"outer_{index}"
-                ),
-                "drop": keras.layers.Dropout(self.dropout, dtype=self.dtype_policy),
-            }
-            parts["attention"].build(shape, shape)
-            parts["inner"].build(shape)
-            parts["outer"].build((*shape[:-1], parts["inner"].units))
-            self.blocks.append(parts)
-        self.last_norm = self._normalization("last_norm")
-
-    def _normalization(self, name):
-        layer = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
-        layer.build((None, None, self.units))
-        return layer
+        self.build_tokens(tokens_shape)
+        self.blocks = self.transformer_blocks("block", self.num_layers)
+        self.last_norm = self.normalization("last_norm")
 
     def call(self, tokens, masks, training=False):
         """Attends, block by block."""
-        parts = []
-        for index, (dense, token, mask) in enumerate(zip(self.dense, tokens, masks)):
-            token = dense(token) + ops.cast(self.embeddings[index], token.dtype)
-            # Hidden tokens may hold anything, even what would overflow.
-            shown = ops.expand_dims(mask, -1)
-            parts.append(ops.where(shown, token, ops.zeros_like(token)))
-        x, mask = ops.concatenate(parts, axis=1), ops.concatenate(masks, axis=1)
+        tokens = self.told_apart(tokens, masks)
+        x, mask = ops.concatenate(tokens, axis=1), ops.concatenate(masks, axis=1)
         for block in self.blocks:
-            y = block["first_norm"](x)
-            y = block["attention"](y, y, attention_mask=ops.expand_dims(mask, 1))
-            x = x + block["drop"](y, training=training)
-            y = ops.gelu(block["inner"](block["second_norm"](x)), approximate=True)
-            x = x + block["drop"](block["outer"](y), training=training)
+            x = block(x, mask, training=training)
         return masked_mean(self.last_norm(x), mask)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_units": self.hidden_units,
-            "dropout": self.dropout,
-        }

@@ -31,6 +31,14 @@ ALL = {
     "low_rank": lambda: room.LowRank(units=6, rank=3),
     "product_of_experts": lambda: room.ProductOfExperts(units=6),
     "transformer": lambda: room.Transformer(6, 2, num_heads=2, hidden_units=7),
+    "bottleneck": lambda: room.Bottleneck(
+        6, 2, num_layers=2, num_heads=2, hidden_units=7
+    ),
+    "perceiver": lambda: room.Perceiver(
+        6, 2, num_layers=2, num_heads=2, hidden_units=7
+    ),
+    "mixture_of_experts": lambda: room.MixtureOfExperts(units=6),
+    "film": lambda: room.FiLM(units=6, condition=0),
     "weighted": lambda: room.Weighted(units=6),
     "gated": lambda: room.Gated(units=6),
     "attention": lambda: room.Attention(units=6, num_heads=2),
@@ -398,7 +406,7 @@ def test_transformer_is_the_encoders_block_over_all_tokens():
     model = keras.Model([given, shown], keras.layers.LayerNormalization()(y))
     model.set_weights(
         [
-            weight(layer, f"/{name}_{block}/", *part)
+            weight(layer, f"/block_{block}/{name}/", *part)
             for block in range(2)
             for name, *part in [
                 ("first_norm", "gamma"),
@@ -423,6 +431,117 @@ def test_transformer_is_the_encoders_block_over_all_tokens():
     expected = [out[m].mean(0) for out, m in zip(expected, mask[rows])]
     np.testing.assert_allclose(got[rows], expected, atol=1e-4)
     assert (got[~rows] == 0).all() and not rows.all()
+
+
+def normalised(layer, name, x):
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3)
+    return x * weight(layer, name, "gamma") + weight(layer, name, "beta")
+
+
+def block_in_numpy(layer, name, x, context=None):
+    """One row's tokens, of which all and those of the context are there."""
+    y = normalised(layer, f"/{name}/first_norm/", x)
+    seen = y if context is None else normalised(layer, f"/{name}/first_norm/", context)
+
+    def project(x, part):
+        path = f"/{name}/attention/", f"/{part}/"
+        kernel, bias = (weight(layer, *path, kind) for kind in ("kernel", "bias"))
+        return np.einsum("ld,dhk->hlk", x, kernel) + bias[:, None]
+
+    query, key, value = (
+        project(of, part) for of, part in ((y, "query"), (seen, "key"), (seen, "value"))
+    )
+    scores = softmax(query @ key.transpose(0, 2, 1) / np.sqrt(query.shape[-1]), -1)
+    path = f"/{name}/attention/", "/attention_output/"
+    kernel, bias = (weight(layer, *path, kind) for kind in ("kernel", "bias"))
+    x = x + np.einsum("hlk,hkd->ld", scores @ value, kernel) + bias
+    y = normalised(layer, f"/{name}/second_norm/", x)
+    y = y @ weight(layer, f"/{name}/inner/", "kernel") + weight(
+        layer, f"/{name}/inner/", "bias"
+    )
+    y = y * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (y + 0.044715 * y**3)))
+    y = y @ weight(layer, f"/{name}/outer/", "kernel")
+    return x + y + weight(layer, f"/{name}/outer/", "bias")
+
+
+def seen_tokens(layer, tokens, masks, row):
+    """dict from modality to its projected tokens that are there."""
+    return {
+        m: tokens[m][row][masks[m][row]] @ weight(layer, f"projection_{m}/")
+        + weight(layer, "modalities")[m]
+        for m in range(len(tokens))
+        if masks[m][row].any()
+    }
+
+
+def test_bottleneck_shares_a_few_tokens():
+    layer, tokens, masks = made("bottleneck")
+    got = call(layer, tokens, masks)
+    for row in range(6):
+        parts, shared = seen_tokens(layer, tokens, masks, row), weight(layer, "shared")
+        if not parts:
+            assert (got[row] == 0).all()
+            continue
+        for number in range(2):
+            said = []
+            for m in parts:
+                x = np.concatenate([parts[m], shared])
+                x = block_in_numpy(layer, f"modality_{m}_{number}", x)
+                parts[m] = x[:-2]
+                said.append(x[-2:])
+            shared = np.mean(said, axis=0)
+        means = [
+            normalised(layer, "last_norm", x).mean(0) for x in (shared, *parts.values())
+        ]
+        np.testing.assert_allclose(got[row], np.mean(means, axis=0), atol=1e-3)
+
+
+def test_perceiver_has_queries_that_look_at_everything():
+    layer, tokens, masks = made("perceiver")
+    got = call(layer, tokens, masks)
+    for row in range(6):
+        parts = list(seen_tokens(layer, tokens, masks, row).values())
+        x = weight(layer, "queries")
+        for number in range(2):
+            context = np.concatenate([*parts, x])
+            x = block_in_numpy(layer, f"block_{number}", x, context)
+        expected = normalised(layer, "last_norm", x).mean(0) if parts else np.zeros(6)
+        np.testing.assert_allclose(got[row], expected, atol=1e-3)
+
+
+def test_mixture_asks_an_expert_for_each_modality():
+    layer, tokens, masks = made("mixture_of_experts")
+    means = pooled(tokens, masks)
+    logits = np.concatenate(means, -1) @ weight(layer, "gate/")
+    fused, gates = call(layer, tokens, masks, return_weights=True)
+    for row in range(6):
+        shown = [m for m in range(3) if masks[m][row].any()]
+        expected = np.zeros(3)
+        if shown:
+            expected[shown] = softmax(logits[row][shown], 0)
+        np.testing.assert_allclose(gates[row], expected, atol=1e-5)
+        total = np.zeros(6)
+        for m in shown:
+            x = means[m][row]
+            for name in ("hidden", "expert"):
+                x = x @ weight(layer, f"{name}_{m}/", "kernel")
+                x = x + weight(layer, f"{name}_{m}/", "bias")
+                x = np.maximum(x, 0) if name == "hidden" else x
+            total += expected[m] * x
+        np.testing.assert_allclose(fused[row], total, atol=1e-4)
+
+
+def test_film_scales_and_shifts():
+    layer, tokens, masks = made("film")
+    condition, *others = pooled(tokens, masks)
+    gamma, beta = np.split(condition @ weight(layer, "modulation_0/"), 2, axis=-1)
+    content = sum(z @ weight(layer, f"projection_{m}/") for m, z in enumerate(others))
+    expected = (1 + gamma) * content + beta
+    np.testing.assert_allclose(call(layer, tokens, masks), expected, atol=1e-5)
+    # Row 1 has no condition: nothing is changed.
+    np.testing.assert_allclose(expected[1], content[1])
+    with pytest.raises(ValueError, match="Received: condition=2 with 2 modalities"):
+        call(room.FiLM(condition=2), *example(2))
 
 
 @given(st.integers(0, 10_000))
@@ -466,11 +585,16 @@ def test_presence():
 @pytest.mark.parametrize("count", [1, 2, 3])
 @fusions
 def test_exact_parameter_count(name, count):
+    if (name, count) == ("film", 1):
+        pytest.skip("one modality has nothing to modulate")
     tokens, masks = example(count)
     layer = ALL[name]()
     call(layer, tokens, masks)
     width, units, pairs = sum(DIMS[:count]), 6, count * (count - 1)
     gate = {1: 0, 2: units, 3: 3 * units}[count] * width
+    # Query, key, value and output; two Dense layers; two normalisations.
+    block = 4 * units * (units + 1) + 7 * (units + 1) + units * 8 + 4 * units
+    tokens_in = units * width + count * units
     expected = {
         "concat": units * width,
         "concat_plain": 0,
@@ -484,12 +608,13 @@ def test_exact_parameter_count(name, count):
         "tensor_projected": 2 * width + units * 3**count,
         "low_rank": 3 * units * (width + count) + 3 + units,
         "product_of_experts": 2 * units * (width + count),
-        # A vector a modality; query, key, value and output; the Dense layers.
-        "transformer": units * width
-        + count * units
-        + 2 * (4 * units * units + 4 * units)
-        + 2 * (7 * units + 7 + 7 * units + units)
-        + 5 * 2 * units,
+        "transformer": tokens_in + 2 * block + 2 * units,
+        "bottleneck": tokens_in + 2 * units + count * 2 * block + 2 * units,
+        "perceiver": tokens_in + 2 * units + 2 * block + 2 * units,
+        "mixture_of_experts": units * width
+        + count * (units * units + 2 * units)
+        + count * width,
+        "film": units * (width + DIMS[0]),
         "weighted": units * width + count,
         "gated": units * width + gate,
         # Query, key, value and output with biases; a normalisation a modality.
@@ -572,7 +697,14 @@ def test_every_subset_is_finite_and_rows_are_independent(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["weighted", "attention_weights", "gated", "product_of_experts", "attention"],
+    [
+        "weighted",
+        "attention_weights",
+        "gated",
+        "mixture_of_experts",
+        "product_of_experts",
+        "attention",
+    ],
 )
 def test_weights_have_the_announced_shapes(name):
     tokens, masks = example(3)
@@ -624,6 +756,10 @@ HARNESS = {
     room.LowRank: {"units": 6, "rank": 3},
     room.ProductOfExperts: {"units": 6},
     room.Transformer: {"units": 6, "num_heads": 2, "dropout": 0.1},
+    room.Bottleneck: {"units": 6, "num_heads": 2, "num_layers": 1},
+    room.Perceiver: {"units": 6, "num_heads": 2, "num_layers": 1},
+    room.MixtureOfExperts: {"units": 6},
+    room.FiLM: {"units": 6},
     room.Weighted: {"units": 6},
     room.Gated: {"units": 6},
     room.Attention: {"units": 6, "num_heads": 2, "dropout": 0.1},

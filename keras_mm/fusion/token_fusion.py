@@ -1,0 +1,91 @@
+import keras
+from keras import ops
+
+from ..encoders.transformer_block import check_heads
+from .fusion import Fusion
+from .transformer_block import TransformerBlock
+
+
+class TokenFusion(Fusion):
+    """Base class: fusions of Transformer blocks over tokens.
+
+    Args:
+        units: int, length of a token.
+        num_layers: int, number of blocks.
+        num_heads: int, attention heads; must divide `units`.
+        hidden_units: int, width of the blocks' inner Dense layer; None: four
+            times `units`.
+        dropout: float, share of each block's results dropped in training.
+    """
+
+    uses_tokens = True
+
+    def __init__(
+        self,
+        units=64,
+        num_layers=1,
+        num_heads=4,
+        hidden_units=None,
+        dropout=0.1,
+        **kwargs,
+    ):
+        super().__init__(units=units, **kwargs)
+        check_heads(units, num_heads)
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+
+    def build_tokens(self, tokens_shape):
+        """Creates projections to `units`, and one vector a modality."""
+        self.dense = self.projections(tokens_shape)
+        self.embeddings = self.vectors("modalities", len(tokens_shape))
+
+    def vectors(self, name, count):
+        """Learned vectors `(count, units)`."""
+        return self.add_weight(
+            name=name,
+            shape=(count, self.units),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+        )
+
+    def transformer_blocks(self, name, count):
+        """A list of built blocks."""
+        blocks = []
+        for index in range(count):
+            block = TransformerBlock(
+                self.num_heads,
+                self.hidden_units or 4 * self.units,
+                self.dropout,
+                dtype=self.dtype_policy,
+                name=f"{name}_{index}",
+            )
+            block.build((None, None, self.units))
+            blocks.append(block)
+        return blocks
+
+    def normalization(self, name):
+        """A built layer normalisation."""
+        layer = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
+        layer.build((None, None, self.units))
+        return layer
+
+    def told_apart(self, tokens, masks):
+        """Tokens of `units`, plus their modality's vector; 0 where hidden."""
+        parts = []
+        for index, (dense, token, mask) in enumerate(zip(self.dense, tokens, masks)):
+            token = dense(token) + ops.cast(self.embeddings[index], token.dtype)
+            # Hidden tokens may hold anything, even what would overflow.
+            shown = ops.expand_dims(mask, -1)
+            parts.append(ops.where(shown, token, ops.zeros_like(token)))
+        return parts
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout,
+        }
