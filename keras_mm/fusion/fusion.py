@@ -82,6 +82,21 @@ class Fusion(keras.layers.Layer):
             layers.append(layer)
         return layers
 
+    def projected(self, tokens, masks):
+        """Each modality's mean token through its own layer of `self.dense`.
+
+        Returns:
+            Tensor `(batch, modalities, units)`. Without a bias, what is absent is
+            0.
+        """
+        return ops.stack(
+            [
+                dense(masked_mean(token, mask))
+                for dense, token, mask in zip(self.dense, tokens, masks)
+            ],
+            axis=1,
+        )
+
 
 def presence(masks):
     """Masks of all modalities -> bool tensor `(batch, modalities)`."""

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from .fusion import Fusion, masked_mean, presence
+from .fusion import Fusion, presence
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -38,8 +38,8 @@ class LowRank(Fusion):
 
     def build(self, tokens_shape, masks_shape):
         """Creates `rank * units * (dim + 1)` weights a modality, `w` and `b`."""
-        # The last row of a kernel belongs to the 1. Factors near 1 keep the
-        # product of many of them from vanishing.
+        # The bias is what the 1 is multiplied by. Factors near 1 keep the product
+        # of many of them from vanishing.
         self.dense = self.projections(
             tokens_shape, use_bias=True, units=self.rank * self.units, bias="ones"
         )
@@ -54,9 +54,7 @@ class LowRank(Fusion):
 
     def call(self, tokens, masks):
         """Multiplies, then sums over the ranks."""
-        x = 1.0
-        for dense, token, mask in zip(self.dense, tokens, masks):
-            x = x * dense(masked_mean(token, mask))
+        x = ops.prod(self.projected(tokens, masks), axis=1)
         x = ops.reshape(x, (-1, self.rank, self.units))
         weights = ops.cast(self.rank_weights, x.dtype)[None, :, None]
         x = ops.sum(weights * x, axis=1) + ops.cast(self.bias, x.dtype)

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from .fusion import Fusion, masked_mean, presence
+from .fusion import Fusion, presence
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -32,13 +32,7 @@ class Max(Fusion):
 
     def call(self, tokens, masks):
         """Takes the largest."""
-        parts = ops.stack(
-            [
-                dense(masked_mean(token, mask))
-                for dense, token, mask in zip(self.dense, tokens, masks)
-            ],
-            axis=1,
-        )
+        parts = self.projected(tokens, masks)
         present = ops.expand_dims(presence(masks), -1)
         # Below all that is there, and finite in half precision, too.
         lowest = ops.min(parts, axis=1, keepdims=True)

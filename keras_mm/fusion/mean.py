@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from .fusion import Fusion, masked_mean, presence
+from .fusion import Fusion, presence
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -30,13 +30,7 @@ class Mean(Fusion):
 
     def call(self, tokens, masks):
         """Averages."""
-        parts = ops.stack(
-            [
-                dense(masked_mean(token, mask))
-                for dense, token, mask in zip(self.dense, tokens, masks)
-            ],
-            axis=1,
-        )
+        parts = self.projected(tokens, masks)
         # A projection without bias maps an absent modality's 0 to 0.
         count = ops.sum(ops.cast(presence(masks), parts.dtype), axis=1, keepdims=True)
         return ops.divide_no_nan(ops.sum(parts, axis=1), count)

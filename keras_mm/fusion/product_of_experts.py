@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from .fusion import Fusion, masked_mean, presence
+from .fusion import Fusion, presence
 
 # Precisions from e^-6 to e^6: finite in half precision, too.
 _CLAMP = 6.0
@@ -49,13 +49,7 @@ class ProductOfExperts(Fusion):
 
     def call(self, tokens, masks, return_weights=False):
         """Averages with precisions."""
-        experts = ops.stack(
-            [
-                dense(masked_mean(token, mask))
-                for dense, token, mask in zip(self.dense, tokens, masks)
-            ],
-            axis=1,
-        )
+        experts = self.projected(tokens, masks)
         means, logs = ops.split(experts, 2, axis=-1)
         # A soft clamp: a hard one would stop the gradient.
         precisions = ops.exp(_CLAMP * ops.tanh(logs / _CLAMP))

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from .fusion import Fusion, masked_mean, masked_softmax, presence
+from .fusion import Fusion, masked_softmax, presence
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -41,13 +41,7 @@ class Weighted(Fusion):
 
     def call(self, tokens, masks, return_weights=False):
         """Averages with weights."""
-        parts = ops.stack(
-            [
-                dense(masked_mean(token, mask))
-                for dense, token, mask in zip(self.dense, tokens, masks)
-            ],
-            axis=1,
-        )
+        parts = self.projected(tokens, masks)
         logits = ops.cast(self.logits, parts.dtype)[None]
         weights = masked_softmax(logits, presence(masks))
         fused = ops.sum(ops.expand_dims(weights, -1) * parts, axis=1)
