@@ -7,6 +7,9 @@ from .concat import Concat
 from .film import FiLM
 from .fusion import Fusion
 from .gated import Gated
+from .hybrid import Hybrid
+from .late_mean import LateMean
+from .late_weighted import LateWeighted
 from .low_rank import LowRank
 from .max import Max
 from .mean import Mean
@@ -17,6 +20,7 @@ from .mlb import MLB
 from .modality_dropout import ModalityDropout
 from .perceiver import Perceiver
 from .product_of_experts import ProductOfExperts
+from .stacking import Stacking
 from .sum import Sum
 from .tensor import Tensor
 from .transformer import Transformer
@@ -41,6 +45,10 @@ FUSIONS = {
     "transformer": Transformer,
     "bottleneck": Bottleneck,
     "perceiver": Perceiver,
+    "late_mean": LateMean,
+    "late_weighted": LateWeighted,
+    "stacking": Stacking,
+    "hybrid": Hybrid,
 }
 
 

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from ..inputs import ClassLabel, MultiLabel
+from ..inputs import ClassLabel, MultiLabel, Number
 from .crossentropy import Crossentropy
 
 
@@ -23,32 +23,48 @@ class Head:
 
     def __call__(self, vector):
         """`(batch, dim)` -> the prediction, always in `float32`."""
-        if isinstance(self.target, ClassLabel):
-            return layers.Dense(
-                self.target.num_classes,
-                activation="softmax",
-                kernel_initializer="orthogonal",
-                dtype="float32",
-                name=self.name,
-            )(vector)
-        if isinstance(self.target, MultiLabel):
-            return layers.Dense(
-                self.target.num_classes,
-                activation="sigmoid",
-                dtype="float32",
-                name=self.name,
-            )(vector)
-        # The network predicts in standard deviations, the model in the
-        # target's own unit.
-        output = layers.Dense(1, dtype="float32", name=f"{self.name}_standardized")(
-            vector
-        )
-        return layers.Rescaling(
-            self.target.std or 1.0,
-            self.target.mean or 0.0,
+        if isinstance(self.target, Number):
+            # The network predicts in standard deviations, the model in the
+            # target's own unit.
+            name = f"{self.name}_standardized"
+            return self.activate(layers.Dense(1, dtype="float32", name=name)(vector))
+        return layers.Dense(
+            self.units,
+            activation=self.activation,
+            kernel_initializer="orthogonal" if self.is_class else "glorot_uniform",
             dtype="float32",
             name=self.name,
-        )(output)
+        )(vector)
+
+    def activate(self, logits):
+        """Logits `(batch, units)`, as late fusions give them -> the prediction."""
+        if isinstance(self.target, Number):
+            return layers.Rescaling(
+                self.target.std or 1.0,
+                self.target.mean or 0.0,
+                dtype="float32",
+                name=self.name,
+            )(logits)
+        return layers.Activation(self.activation, dtype="float32", name=self.name)(
+            logits
+        )
+
+    @property
+    def is_class(self):
+        """Whether exactly one class is right."""
+        return isinstance(self.target, ClassLabel)
+
+    @property
+    def units(self):
+        """Number of outputs."""
+        return 1 if isinstance(self.target, Number) else self.target.num_classes
+
+    @property
+    def activation(self):
+        """What makes logits predictions: `"softmax"`, `"sigmoid"` or None."""
+        if isinstance(self.target, Number):
+            return None
+        return "softmax" if self.is_class else "sigmoid"
 
     @property
     def loss(self):

@@ -6,6 +6,7 @@ from keras import layers, ops
 from .. import encoders as encoder_room
 from .. import fusion as fusion_room
 from ..data import Schema
+from ..fusion.late_fusion import LateFusion
 from ..heads import Head
 from .model import MultimodalModel
 
@@ -39,9 +40,14 @@ def build_model(
         )
         for name, columns in modalities.items()
     }
-    # One modality needs no gate.
-    default = "gated" if len(modalities) > 1 else "concat"
+    # One modality has nothing to be fused with.
+    default = "hybrid" if len(modalities) > 1 else "concat"
     fusion = fusion_room.get(default if fusion is None else fusion)
+    head = Head(schema.target, schema.target_name, label_smoothing)
+    is_late = isinstance(fusion, LateFusion)
+    if is_late:
+        # Its experts have the heads.
+        fusion = fusion.with_head(head.units, head.activation, hidden_units, dropout)
     schema = schema.with_inputs(
         {
             column: chosen[name].prepare(schema.inputs[column])
@@ -67,20 +73,27 @@ def build_model(
         )(masks)
     if missing_token:
         tokens, masks = fusion_room.MissingToken(name="missing_token")(tokens, masks)
+    options = {}
     if getattr(fusion, "weights_kind", None):
-        fused, _ = fusion(tokens, masks, return_weights=True)
-    else:
-        fused = fusion(tokens, masks)
+        options["return_weights"] = True
+    if is_late:
+        options["return_experts"] = True
+    fused = fusion(tokens, masks, **options)
+    if isinstance(fused, (list, tuple)):
+        fused = fused[0]
     if getattr(fusion, "name", None) != "fusion":
         # A part of the user's: export finds its result by this name.
         fused = layers.Identity(name="fusion")(fused)
-    x = fused
-    if hidden_units:
-        x = layers.Dense(hidden_units, activation="relu", name="hidden")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="head_dropout")(x)
-    head = Head(schema.target, schema.target_name, label_smoothing)
-    model = MultimodalModel(list(inputs.values()), head(x), name="multimodal_model")
+    if is_late:
+        prediction = head.activate(fused)
+    else:
+        x = fused
+        if hidden_units:
+            x = layers.Dense(hidden_units, activation="relu", name="hidden")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name="head_dropout")(x)
+        prediction = head(x)
+    model = MultimodalModel(list(inputs.values()), prediction, name="multimodal_model")
     model.schema, model.seed = schema, seed
     named = {f"{name}_encoder": encoder for name, encoder in chosen.items()}
     model.learning_rates = {

@@ -35,7 +35,7 @@ def build_classifier(
             (`keras_mm.encoders.ENCODERS`), an `Encoder` object, or your own
             layer, model or function. Default: what suits the input's type.
         fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,
-            called with a list of tokens and a list of masks. Default: `"gated"`,
+            called with a list of tokens and a list of masks. Default: `"hybrid"`,
             and for a single modality `"concat"`, which is none.
         modality_dropout: float, share of the training rows from which some
             modalities are hidden, never all; see `fusion.ModalityDropout`.

@@ -9,6 +9,13 @@ from ..encoders.pretrained import (
     pretrained_parts,
     renew_lora,
 )
+from .late import (
+    check_late,
+    experts_loss,
+    fit_linear_model,
+    late_fusion,
+    weigh_experts,
+)
 from .rates import RatesOptimizer
 from .tensors import are_tensors, check_tensors
 
@@ -113,6 +120,51 @@ class MultimodalModel(keras.Model):
             `keras.callbacks.History`.
         """
         renew_lora(self)
+        settings = {
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "verbose": verbose,
+            "callbacks": callbacks,
+            "validation_split": validation_split,
+            "shuffle": shuffle,
+            "class_weight": class_weight,
+            "sample_weight": sample_weight,
+            "base_dir": base_dir,
+            "bad": bad,
+            **kwargs,
+        }
+        late = late_fusion(self)
+        if late is None:
+            return self._train(x, y, validation_data, **settings)
+        if validation_split and not self._is_table(x) and y is not None:
+            # The same rows as Keras would take: the last ones.
+            x, y, validation_data = _split_last(x, y, validation_split)
+            settings["validation_split"] = 0.0
+        check_late(late, x, validation_data)
+        if late.out_of_fold:
+            fit_linear_model(self, x, y, validation_data, **settings)
+        history = self._train(x, y, validation_data, **settings)
+        if late.weighs and validation_data is not None:
+            rows = self._pairs(validation_data, None, batch_size, base_dir, bad)
+            weigh_experts(self, rows)
+        return history
+
+    def _train(
+        self,
+        x,
+        y,
+        validation_data,
+        batch_size,
+        verbose,
+        shuffle,
+        class_weight,
+        sample_weight,
+        validation_split,
+        base_dir,
+        bad,
+        **kwargs,
+    ):
+        """Trains the weights, for tables and for what Keras takes."""
         if not self._is_table(x):
             self._check(x, y)
             if class_weight is not None and y is not None:
@@ -134,9 +186,7 @@ class MultimodalModel(keras.Model):
                 x,
                 y,
                 batch_size=batch_size,
-                epochs=epochs,
                 verbose=verbose,
-                callbacks=callbacks,
                 validation_split=validation_split,
                 validation_data=validation_data,
                 shuffle=shuffle,
@@ -170,9 +220,7 @@ class MultimodalModel(keras.Model):
         try:
             return super().fit(
                 train,
-                epochs=epochs,
                 verbose=verbose,
-                callbacks=callbacks,
                 validation_data=validation,
                 # The rows are shuffled already; Keras would warn.
                 shuffle=False,
@@ -184,6 +232,28 @@ class MultimodalModel(keras.Model):
             if "InvalidArgument" in type(error).__name__ and not is_dataset(table):
                 refuse_unreadable(table, self.schema, base_dir)
             raise
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The compiled loss; in training a late fusion's, expert by expert."""
+        late = late_fusion(self)
+        experts = late.take_experts() if late is not None and training else None
+        if experts is None:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+        def loss(repeated, predictions, shown):
+            if sample_weight is not None:
+                shown = shown * repeated(sample_weight)
+            return super(MultimodalModel, self).compute_loss(
+                x, repeated(y), predictions, shown, training
+            )
+
+        return experts_loss(self, experts, loss)
+
+    def predict_from_logits(self, logits):
+        """What a late fusion's logits `(batch, units)` mean as a prediction."""
+        return self.get_layer(self.schema.target_name)(logits)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, *, base_dir=None, bad="error", **kwargs
@@ -240,6 +310,12 @@ class MultimodalModel(keras.Model):
             **kwargs,
         )
 
+    def _pairs(self, x, y, batch_size, base_dir, bad):
+        """Rows as a dataset of inputs and targets, or as arrays of both."""
+        if self._is_table(x):
+            return self._dataset(self._with_target(x, y), batch_size, base_dir, bad)
+        return x if y is None else (x, y)
+
     def _is_table(self, x):
         if is_dataset(x):
             return isinstance(x.element_spec, dict)
@@ -269,7 +345,7 @@ class MultimodalModel(keras.Model):
                         f"{count} files of column {name!r} are in the training "
                         "rows and in the validation rows: the scores will be too "
                         "good. Split by group: keras_mm.data.split(groups=...).",
-                        stacklevel=3,
+                        stacklevel=4,
                     )
 
     def get_config(self):
@@ -296,6 +372,16 @@ class MultimodalModel(keras.Model):
         for name, rank in ranks.items():
             enable_lora(model.get_layer(name), rank)
         return model
+
+
+def _split_last(x, y, share):
+    """Arrays without their last rows, and these."""
+    first = int(len(y) * (1 - share))
+
+    def part(rows):
+        return keras.tree.map_structure(lambda value: value[rows], (x, y))
+
+    return *part(slice(None, first)), part(slice(first, None))
 
 
 def _indices(labels):

@@ -69,7 +69,11 @@ def _parts(model):
     fusion = layers["fusion"]
     kind = getattr(fusion, "weights_kind", None)
     fused = keras.Model(model.inputs, fusion.output)
-    yield "embed", fused, lambda out: {"embedding": out[0] if kind else out}
+    yield (
+        "embed",
+        fused,
+        lambda out: {"embedding": out[0] if isinstance(out, (list, tuple)) else out},
+    )
     modalities = modality_names(model)
     for name in modalities:
         if f"{name}_encoder" in layers:

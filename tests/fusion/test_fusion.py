@@ -42,6 +42,11 @@ ALL = {
     "weighted": lambda: room.Weighted(units=6),
     "gated": lambda: room.Gated(units=6),
     "attention": lambda: room.Attention(units=6, num_heads=2),
+    "late_mean": lambda: room.LateMean(units=6, activation="softmax"),
+    "late_mean_hidden": lambda: room.LateMean("logits", units=6, hidden_units=7),
+    "late_weighted": lambda: room.LateWeighted(units=6, activation="sigmoid"),
+    "stacking": lambda: room.Stacking(units=6, activation="softmax"),
+    "hybrid": lambda: room.Hybrid(room.Gated(5), units=6, activation="softmax"),
 }
 # Two tokens at least: attention to a single one does not feel its query.
 DIMS, LENGTHS = (4, 5, 3), (3, 2, 2)
@@ -544,6 +549,99 @@ def test_film_scales_and_shifts():
         call(room.FiLM(condition=2), *example(2))
 
 
+def experts_in_numpy(layer, tokens, masks):
+    """Log-probabilities `(rows, modalities, units)` and who is there."""
+    logits = [
+        mean @ weight(layer, f"expert_{m}", "kernel")
+        + weight(layer, f"expert_{m}", "bias")
+        for m, mean in enumerate(pooled(tokens, masks))
+    ]
+    logits = np.stack(logits, axis=1)
+    present = np.stack([mask.any(axis=1) for mask in masks], axis=1)
+    return np.log(softmax(logits, -1)), present
+
+
+def test_late_mean_is_of_probabilities_or_logits():
+    tokens, masks = example(3)
+    for of in ("probabilities", "logits"):
+        layer = room.LateMean(of, units=4, activation="softmax")
+        call(layer, tokens, masks)
+        randomise(layer)
+        got = softmax(call(layer, tokens, masks), -1)
+        scores, present = experts_in_numpy(layer, tokens, masks)
+        for row in range(len(got)):
+            said = scores[row][present[row]]
+            said = said if of == "logits" else np.exp(said)
+            expected = said.mean(axis=0)
+            expected = np.exp(expected) if of == "logits" else expected
+            np.testing.assert_allclose(
+                got[row], expected / expected.sum(), atol=1e-5, err_msg=of
+            )
+
+
+def test_late_mean_of_labels_is_a_mean_of_probabilities():
+    tokens, masks = example(2)
+    layer = room.LateMean(units=4, activation="sigmoid")
+    _, logits, present = call(layer, tokens, masks, return_experts=True)
+    fused = call(layer, tokens, masks)
+    share = present / present.sum(axis=1, keepdims=True)
+    expected = (share[..., None] / (1 + np.exp(-logits))).sum(axis=1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-fused)), expected, atol=1e-5)
+
+
+def test_late_weighted_gives_the_weight_of_the_absent_to_the_others():
+    tokens, masks = example(3)
+    layer = room.LateWeighted(units=4, activation="softmax")
+    call(layer, tokens, masks)
+    randomise(layer)
+    got, shares = call(layer, tokens, masks, return_weights=True)
+    scores, present = experts_in_numpy(layer, tokens, masks)
+    raw = np.exp(weight(layer, "weight_logits")) * present
+    expected = raw / raw.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
+    fused = weight(layer, "scale") * (expected[..., None] * scores).sum(axis=1)
+    np.testing.assert_allclose(got, fused, rtol=1e-4, atol=1e-5)
+
+
+def test_stacking_is_a_linear_model_of_what_experts_say():
+    tokens, masks = example(3)
+    layer = room.Stacking(units=4, activation="softmax")
+    fresh = call(layer, tokens, masks)
+    scores, present = experts_in_numpy(layer, tokens, masks)
+    scores = (scores - scores.mean(axis=-1, keepdims=True)) * present[..., None]
+    np.testing.assert_allclose(fresh, scores.sum(axis=1) / 3, atol=1e-5)
+    randomise(layer)
+    got = call(layer, tokens, masks)
+    scores, present = experts_in_numpy(layer, tokens, masks)
+    scores = (scores - scores.mean(axis=-1, keepdims=True)) * present[..., None]
+    expected = np.tensordot(scores, weight(layer, "stacking/kernel"), 2)
+    expected = expected + weight(layer, "stacking/bias")
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_hybrid_has_one_expert_more():
+    tokens, masks = example(2)
+    layer = room.Hybrid(room.Gated(5), units=4, activation="softmax")
+    _, shares, logits, present = call(
+        layer, tokens, masks, return_weights=True, return_experts=True
+    )
+    _, gates = call(layer.early, tokens, masks, return_weights=True)
+    # Equal weights: a third, and the early fusion's third by its gates.
+    here = present / present.sum(axis=1, keepdims=True)
+    expected = here[:, :2] + here[:, 2:] * gates
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
+    np.testing.assert_allclose(shares.sum(axis=1), present.any(axis=1), atol=1e-6)
+    assert logits.shape == (5, 3, 4) and present.shape == (5, 3)
+    early = call(layer.early, tokens, masks)
+    expected = early @ weight(layer, "expert_2", "kernel")
+    np.testing.assert_allclose(
+        logits[:, 2], expected + weight(layer, "expert_2", "bias"), atol=1e-5
+    )
+    assert (present[:, 2] == present[:, :2].any(axis=1)).all()
+    with pytest.raises(ValueError, match="Received: early=<Concat"):
+        room.Hybrid(room.Concat())
+
+
 @given(st.integers(0, 10_000))
 def test_masked_mean_and_softmax(seed):
     random = np.random.default_rng(seed)
@@ -621,6 +719,17 @@ def test_exact_parameter_count(name, count):
         "attention": units * width
         + pairs * (4 * units * units + 4 * units)
         + count * 2 * units,
+        # What `fit` sets without gradients: each expert's weight in the loss...
+        "late_mean": units * (width + count) + count,
+        "late_mean_hidden": 7 * (width + count) + count * units * 8 + count,
+        # ... in the answer, and a scale.
+        "late_weighted": units * (width + count) + 2 * count + 1,
+        "stacking": units * (width + count) + count + count * units * units + units,
+        "hybrid": units * (width + count + 6)
+        + 5 * width
+        + gate // units * 5
+        + 2 * (count + 1)
+        + 1,
     }[name]
     assert layer.count_params() == expected
 
@@ -642,7 +751,7 @@ def test_every_weight_is_trained(name, count):
     target = np.random.default_rng(0).normal(size=(64, 1))
     model.fit([*tokens, *masks], target, batch_size=64, verbose=0)
     for old, new, variable in zip(before, layer.get_weights(), layer.weights):
-        if "key/bias" in variable.path:
+        if "key/bias" in variable.path or not variable.trainable:
             # Softmax does not feel a shift of all its logits.
             continue
         assert np.isfinite(new).all()
@@ -704,6 +813,9 @@ def test_every_subset_is_finite_and_rows_are_independent(name):
         "mixture_of_experts",
         "product_of_experts",
         "attention",
+        "late_mean",
+        "late_weighted",
+        "hybrid",
     ],
 )
 def test_weights_have_the_announced_shapes(name):
@@ -763,6 +875,10 @@ HARNESS = {
     room.Weighted: {"units": 6},
     room.Gated: {"units": 6},
     room.Attention: {"units": 6, "num_heads": 2, "dropout": 0.1},
+    room.LateMean: {"units": 6, "activation": "softmax"},
+    room.LateWeighted: {"units": 6, "activation": "softmax"},
+    room.Stacking: {"units": 6, "activation": "softmax"},
+    room.Hybrid: {"units": 6, "activation": "softmax"},
     room.MissingToken: {},
     room.ModalityDropout: {"rate": 0.5, "seed": 3},
 }

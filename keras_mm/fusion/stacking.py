@@ -1,0 +1,86 @@
+import keras
+from keras import ops
+
+from .late_fusion import LateFusion
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Stacking(LateFusion):
+    """Each modality predicts by itself; a linear model reads all predictions.
+
+    `sum_m log p_m W_m + b` for classes, and the same of labels' logits and of
+    numbers. `model.fit` first predicts every training row by models that were
+    trained without it (`folds` times), finds `W` and `b` from those, and then
+    trains on all rows: so `W` knows how much each modality is worth on rows that
+    it has not seen, class by class. It takes `folds + 1` times as long.
+
+    Examples:
+
+    >>> fusion = keras_mm.fusion.Stacking(folds=3)
+    >>> model = keras_mm.build_classifier(schema, fusion=fusion)
+
+    Args:
+        folds: int, at least 2, parts of the training rows.
+        units: int, number of outputs. Builders set it.
+        activation: `"softmax"`, `"sigmoid"` or None. Builders set it.
+        hidden_units: int, units of a Dense layer in each modality's head.
+        dropout: float, dropout rate before each head's last layer.
+
+    Call arguments:
+        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        masks: list of bool tensors `(batch, length)`.
+        return_experts: bool, whether to return what each modality says, too.
+
+    Returns:
+        Tensor `(batch, units)` of logits; with `return_experts` also logits
+        `(batch, modalities, units)` and bools `(batch, modalities)`.
+
+    Reference:
+        Wolpert 1992, "Stacked Generalization"; Breiman 1996, "Stacked
+        Regressions".
+    """
+
+    out_of_fold = True
+
+    def __init__(self, folds=5, **kwargs):
+        super().__init__(**kwargs)
+        if folds < 2:
+            raise ValueError(f"`folds` must be at least 2. Received: folds={folds}")
+        self.folds = folds
+
+    def build_experts(self, dims):
+        """Creates the experts, and `W` and `b`: at first, their mean."""
+        super().build_experts(dims)
+        count = len(dims)
+
+        def mean(shape, dtype=None):
+            eye = ops.eye(self.units, dtype=dtype) / count
+            return ops.repeat(eye[None], count, axis=0)
+
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(count, self.units, self.units),
+            initializer=mean,
+            trainable=False,
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(self.units,), initializer="zeros", trainable=False
+        )
+
+    def features(self, scores, present):
+        """What the linear model reads: 0 stands for the absent."""
+        if self.activation == "softmax":
+            # log p of many classes is far from 0 for all but one of them.
+            scores = scores - ops.mean(scores, axis=-1, keepdims=True)
+        present = ops.cast(ops.expand_dims(present, -1), scores.dtype)
+        return scores * present
+
+    def combine(self, scores, present):
+        """The linear model."""
+        x = self.features(scores, present)
+        kernel, bias = (ops.cast(value, x.dtype) for value in (self.kernel, self.bias))
+        return ops.einsum("bmi,mio->bo", x, kernel) + bias
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "folds": self.folds}

@@ -1,0 +1,206 @@
+"""What `fit` does beyond training where every modality predicts by itself."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..data import to_table
+from ..data.columns import is_dataset
+from ..fusion.late_fusion import LateFusion
+from ..inputs import ClassLabel, MultiLabel
+
+
+def late_fusion(model):
+    """The model's late fusion, or None."""
+    found = (layer for layer in model.layers if isinstance(layer, LateFusion))
+    return next(found, None)
+
+
+def experts_loss(model, experts, loss):
+    """Mean of the experts' losses, each over the rows that it is there for.
+
+    Args:
+        model: `MultimodalModel` with a late fusion.
+        experts: logits `(batch, experts, units)` and bools `(batch, experts)`.
+        loss: function of predictions, expert by expert, and the rows' weights.
+    """
+    logits, present = experts
+    count = logits.shape[1]
+    weights = late_fusion(model).loss_weights
+    predictions = [model.predict_from_logits(logits[:, k]) for k in range(count)]
+    shown = [
+        ops.cast(present[:, k], "float32") * ops.cast(weights[k], "float32")
+        for k in range(count)
+    ]
+    return loss(
+        lambda rows: ops.concatenate([rows] * count, axis=0),
+        ops.concatenate(predictions, axis=0),
+        ops.concatenate(shown, axis=0),
+    )
+
+
+def check_late(layer, x, validation):
+    """Refuses, before training starts, what the weights cannot be found from."""
+    if layer.needs_validation and validation is None:
+        raise ValueError(
+            f"The fusion {type(layer).__name__} weighs the modalities on rows that "
+            "they were not trained on: pass validation_data, or take "
+            "fusion='late_mean'. Received: validation_data=None"
+        )
+    if layer.out_of_fold and is_dataset(x):
+        raise ValueError(
+            "Stacking trains on parts of the rows: pass a table or arrays, which "
+            f"can be divided. Received: x of type {type(x).__name__}"
+        )
+
+
+def weigh_experts(model, validation):
+    """Sets the experts' weights and their scale: least loss on these rows.
+
+    Args:
+        model: `MultimodalModel` whose late fusion weighs.
+        validation: dataset of `(inputs, target)`, or a tuple of arrays.
+    """
+    from scipy.optimize import minimize
+
+    layer, target = late_fusion(model), model.schema.target
+    scores, present, truth = _said(model, validation)
+    count = scores.shape[1]
+
+    def loss(parameters):
+        logits, scale = parameters[:count], np.exp(parameters[count])
+        weights = np.where(present, np.exp(logits - logits.max()), 0.0)
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+        fused = scale * np.einsum("bk,bku->bu", weights, scores)
+        # Few rows: rather weights that are equal and a scale of 1. A standard
+        # deviation is a factor of e^2 and of e.
+        few = (np.sum(logits**2) / 8 + parameters[count] ** 2 / 2) / len(truth)
+        return _mean_loss(fused, truth, target) + few
+
+    found = minimize(loss, np.zeros(count + 1), method="L-BFGS-B").x
+    layer.weight_logits.assign(found[:count])
+    layer.scale.assign(np.exp(found[count]))
+
+
+def fit_linear_model(model, x, y, validation_data, **settings):
+    """Sets the weights of `Stacking` from predictions of rows not trained on."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    layer, target = late_fusion(model), model.schema.target
+    if y is None:
+        x = to_table(x)
+        truth = target.encode(x[model.schema.target_name], model.schema.target_name)
+    else:
+        truth = np.asarray(y)
+    truth = _indices(truth) if isinstance(target, ClassLabel) else truth
+    classes = isinstance(target, ClassLabel)
+    kind = StratifiedKFold if classes and np.bincount(truth).max() > 1 else KFold
+    folds = kind(layer.folds, shuffle=True, random_state=model.seed or 0)
+    start, compiled = model.get_weights(), model.get_compile_config()
+    features = np.zeros((len(truth), layer.kernel.shape[0], layer.units))
+    for train, held in folds.split(np.zeros(len(truth)), truth if classes else None):
+        model._train(
+            _rows(x, train),
+            None if y is None else np.asarray(y)[train],
+            validation_data,
+            **settings,
+        )
+        part, labels = _rows(x, held), None if y is None else np.asarray(y)[held]
+        found = model._pairs(part, labels, **_reading(settings))
+        scores, present, _ = _said(model, found)
+        features[held] = ops.convert_to_numpy(
+            layer.features(
+                ops.convert_to_tensor(scores.astype("float32")),
+                ops.convert_to_tensor(present),
+            )
+        )
+        # As it was: the next fold must not know these rows.
+        model.set_weights(start)
+        model.compile_from_config(compiled)
+    kernel, bias = _linear_model(features.reshape(len(truth), -1), truth, target)
+    layer.kernel.assign(kernel.reshape(layer.kernel.shape))
+    layer.bias.assign(bias)
+
+
+def _said(model, rows):
+    """What the experts say: scores, who is there, and the truth."""
+    layer = late_fusion(model)
+    part = keras.Model(model.inputs, list(layer.output[-2:]))
+    if isinstance(rows, (tuple, list)):
+        logits, present = part.predict(rows[0], verbose=0)
+        truth = np.asarray(rows[1])
+    else:
+        found = []
+        for inputs, truth, *_ in rows.as_numpy_iterator():
+            found.append((*part.predict_on_batch(inputs), truth))
+        logits, present, truth = (np.concatenate(parts) for parts in zip(*found))
+    scores = layer.scores(ops.convert_to_tensor(logits))
+    scores = ops.convert_to_numpy(scores).astype("float64")
+    if isinstance(model.schema.target, ClassLabel):
+        truth = _indices(truth)
+    return scores, np.asarray(present, bool), truth
+
+
+def _mean_loss(fused, truth, target):
+    from scipy.special import log_softmax
+
+    if isinstance(target, ClassLabel):
+        return -log_softmax(fused, axis=1)[np.arange(len(truth)), truth].mean()
+    truth = np.reshape(truth, fused.shape)
+    if isinstance(target, MultiLabel):
+        return (np.logaddexp(0, fused) - truth * fused).mean()
+    return np.square(fused - _standardized(truth, target)).mean()
+
+
+def _linear_model(features, truth, target):
+    """Kernel `(features, units)` and bias `(units,)`."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if not isinstance(target, (ClassLabel, MultiLabel)):
+        line = Ridge().fit(features, _standardized(truth, target).reshape(-1))
+        return line.coef_[:, None], np.array([line.intercept_])
+    if isinstance(target, ClassLabel):
+        units = target.num_classes
+        kernel, bias = np.zeros((features.shape[1], units)), np.full(units, -10.0)
+        seen = np.unique(truth)
+        if len(seen) == 1:
+            bias[seen] = 0.0
+            return kernel, bias
+        line = LogisticRegression(max_iter=1000).fit(features, truth)
+        if len(seen) == 2:
+            kernel[:, seen[1]], bias[seen] = line.coef_[0], [0.0, line.intercept_[0]]
+        else:
+            kernel[:, seen], bias[seen] = line.coef_.T, line.intercept_
+        return kernel, bias
+    kernel = np.zeros((features.shape[1], truth.shape[1]))
+    bias = np.zeros(truth.shape[1])
+    for label, column in enumerate(truth.T):
+        if len(np.unique(column)) < 2:
+            bias[label] = 10.0 if column[0] else -10.0
+            continue
+        line = LogisticRegression(max_iter=1000).fit(features, column)
+        kernel[:, label], bias[label] = line.coef_[0], line.intercept_[0]
+    return kernel, bias
+
+
+def _standardized(truth, target):
+    return (np.asarray(truth, "float64") - (target.mean or 0.0)) / (target.std or 1.0)
+
+
+def _indices(labels):
+    """Labels as class indices, whether they are one-hot or indices."""
+    labels = np.asarray(labels)
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        return labels.argmax(-1)
+    return labels.reshape(-1).astype(int)
+
+
+def _rows(x, rows):
+    """Some rows of a table or of arrays."""
+    if hasattr(x, "iloc"):
+        return x.iloc[rows].reset_index(drop=True)
+    return keras.tree.map_structure(lambda value: np.asarray(value)[rows], x)
+
+
+def _reading(settings):
+    return {name: settings[name] for name in ("batch_size", "base_dir", "bad")}

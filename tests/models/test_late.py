@@ -1,0 +1,214 @@
+"""Late fusion in `fit`: experts trained each by itself, and weighed."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import ops
+
+import keras_mm
+from keras_mm.models import late
+
+from ..helpers import small_model, small_schema
+
+
+def dense_table(rows=90, seed=0):
+    """A class of three that the vector `good` tells nearly, and `bad` does not."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(rows) % 3
+    good = np.eye(3)[labels] * 2 + random.normal(size=(rows, 3))
+    bad = random.normal(size=(rows, 8))
+    table = pd.DataFrame({"good": list(good), "bad": list(bad)})
+    table["category"] = [["x", "y", "z"][label] for label in labels]
+    table["both"] = [["x", "", "x y"][label] for label in labels]
+    table["price"] = good[:, 0] * 100 + 1000
+    return table
+
+
+def dense_model(table, target=None, columns=("good", "bad"), **kwargs):
+    target = target or {"category": keras_mm.ClassLabel()}
+    schema = keras_mm.Schema(
+        {name: keras_mm.Vector(len(table[name][0])) for name in columns}, target
+    ).adapt(table)
+    encoders = {name: keras_mm.encoders.Dense(4, dropout=0.0) for name in columns}
+    build = keras_mm.build_classifier
+    if isinstance(next(iter(target.values())), keras_mm.Number):
+        build = keras_mm.build_regressor
+        kwargs.setdefault("hidden_units", None)
+    kwargs.setdefault("seed", 0)
+    return build(schema, encoders=encoders, modality_dropout=0.0, **kwargs)
+
+
+def weights_of(model, part):
+    return [weight for weight in model.weights if part in weight.path]
+
+
+def test_an_expert_learns_as_if_it_were_alone():
+    """Nothing of the other modality gets into its gradients."""
+    table, sgd = dense_table(), keras.optimizers.SGD
+    together = dense_model(table, fusion="late_mean", optimizer=sgd(0.2))
+    # The loss is the mean of both experts' losses: half the gradient of each.
+    alone = dense_model(table, columns=["good"], fusion="late_mean", optimizer=sgd(0.1))
+    for part in ("good_encoder", "expert_0"):
+        for mine, other in zip(weights_of(alone, part), weights_of(together, part)):
+            mine.assign(other)
+    start = [ops.convert_to_numpy(w) for w in weights_of(together, "expert_0")]
+    for model in (together, alone):
+        model.fit(table, epochs=2, shuffle=False, verbose=0)
+    for part in ("good_encoder", "expert_0"):
+        pairs = zip(weights_of(alone, part), weights_of(together, part), strict=True)
+        for mine, other in pairs:
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(mine), ops.convert_to_numpy(other), atol=1e-5
+            )
+    end = [ops.convert_to_numpy(w) for w in weights_of(together, "expert_0")]
+    assert np.abs(end[0] - start[0]).max() > 0.01
+
+
+def test_loss_weights_of_zero_stop_an_expert():
+    table = dense_table()
+    model = dense_model(table, fusion="late_mean")
+    model.get_layer("fusion").loss_weights.assign([0.0, 1.0])
+    before = model.get_weights()
+    model.fit(table, verbose=0)
+    for weight, old, new in zip(model.weights, before, model.get_weights()):
+        still = "good_encoder" in weight.path or "expert_0" in weight.path
+        if weight.trainable:
+            assert np.array_equal(old, new) == still, weight.path
+
+
+def test_the_loss_is_the_mean_of_the_experts_losses_where_they_are():
+    table = dense_table()
+    table.loc[:9, "bad"] = None
+    model = dense_model(table.iloc[::-1].reset_index(drop=True), fusion="hybrid")
+    (inputs, truth) = next(iter(model._dataset(table, 90, None, "error")))
+    inputs = {name: np.asarray(value) for name, value in inputs.items()}
+    fused = model(inputs, training=True)
+    loss = float(model.compute_loss(inputs, np.asarray(truth), fused))
+    part = keras.Model(model.inputs, list(model.get_layer("fusion").output[-2:]))
+    logits, present = part.predict(inputs, verbose=0)
+    assert present[:10, 1].sum() == 0 and present.sum() == 3 * 90 - 10
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    shares /= shares.sum(-1, keepdims=True)
+    chosen = shares[np.arange(90), :, np.asarray(truth).reshape(-1)]
+    np.testing.assert_allclose(loss, (-np.log(chosen) * present).mean(), rtol=1e-5)
+    # Said once; a step that did not run says nothing.
+    assert model.get_layer("fusion").take_experts() is None
+
+
+@pytest.mark.parametrize("fusion", ["late_weighted", "hybrid"])
+def test_a_modality_that_errs_weighs_little(fusion):
+    train, held = dense_table(), dense_table(seed=1)
+    model = dense_model(train, fusion=fusion, optimizer=keras.optimizers.Adam(0.05))
+    model.fit(train, validation_data=held, epochs=25, verbose=0)
+    layer = model.get_layer("fusion")
+    weights = np.exp(ops.convert_to_numpy(layer.weight_logits))
+    assert weights[0] > 3 * weights[1], weights
+    scores, present, truth = late._said(model, model._dataset(held, 7, None, "error"))
+    # The weights are better than those around them, by the layer's own rule.
+    best = chosen_shares(layer, scores, present, truth)
+    found = ops.convert_to_numpy(layer.weight_logits)
+    for other in range(len(found)):
+        for step in (-1.0, 1.0):
+            layer.weight_logits.assign(found + step * np.eye(len(found))[other])
+            worse = chosen_shares(layer, scores, present, truth)
+            assert np.log(best).mean() > np.log(worse).mean() - 1e-3
+
+
+def chosen_shares(layer, scores, present, truth):
+    """Probabilities of the true classes, by the layer's own rule."""
+    fused = layer.combine(
+        ops.convert_to_tensor(scores.astype("float32")), ops.convert_to_tensor(present)
+    )
+    shares = ops.convert_to_numpy(ops.softmax(fused, axis=-1))
+    return shares[np.arange(len(truth)), truth]
+
+
+def test_stacking_looks_at_rows_that_it_was_not_trained_on():
+    """An expert that knows its training rows by heart is worth nothing."""
+    table = dense_table(60)
+    table["bad"] = list(np.random.default_rng(5).normal(size=(60, 60)))
+    fusion = keras_mm.fusion.Stacking(folds=3)
+    model = dense_model(table, fusion=fusion, optimizer=keras.optimizers.Adam(0.05))
+    calls, train = [], model._train
+    model._train = lambda *args, **kwargs: calls.append(1) or train(*args, **kwargs)
+    model.fit(table, epochs=15, verbose=0)
+    assert len(calls) == 4
+    scores, present, truth = late._said(model, model._dataset(table, 16, None, "error"))
+    assert (scores[:, 1].argmax(1) == truth).mean() > 0.9, "known by heart"
+    kernel = ops.convert_to_numpy(model.get_layer("fusion").kernel)
+    good, bad = (np.abs(part - part.mean(0)).sum() for part in kernel)
+    assert good > 2 * bad
+    assert (
+        keras_mm.evaluation.score(
+            model, dense_table(seed=3).assign(bad=table["bad"].tolist() + [None] * 30)
+        )["accuracy"]
+        > 0.7
+    )
+
+
+@pytest.mark.parametrize("fusion", ["stacking", "hybrid"])
+@pytest.mark.parametrize(
+    "target",
+    [{"both": keras_mm.MultiLabel(separator=" ")}, {"price": keras_mm.Number()}],
+    ids=["labels", "number"],
+)
+def test_labels_and_numbers(fusion, target, tmp_path):
+    table = dense_table()
+    if fusion == "stacking":
+        fusion = keras_mm.fusion.Stacking(folds=2)
+    model = dense_model(table, target, fusion=fusion)
+    model.compile(keras.optimizers.Adam(0.05), model.loss)
+    held = None if isinstance(fusion, keras_mm.fusion.Stacking) else dense_table(30, 1)
+    model.fit(table, validation_data=held, epochs=12, verbose=0)
+    scores = keras_mm.evaluation.score(model, dense_table(seed=2))
+    assert scores.get("r2", scores.get("micro_f1")) > 0.5, scores
+    without = keras_mm.evaluation.predict_without(model, table, ["good", "bad"])
+    assert np.isfinite(without).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        again.predict(table, verbose=0), model.predict(table, verbose=0)
+    )
+
+
+def test_arrays_with_one_hot_labels_and_a_split():
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    x = {
+        "a": (random.normal(size=(40, 3)) + 2 * labels[:, None]).astype("float32"),
+        "b": random.normal(size=(40, 2)).astype("float32"),
+    }
+    inputs = {"a": keras_mm.Vector(3), "b": keras_mm.Vector(2)}
+    model = keras_mm.build_classifier(inputs, num_classes=2, fusion="late_weighted")
+    model.fit(x, np.eye(2)[labels], validation_split=0.25, epochs=2, verbose=0)
+    assert float(model.get_layer("fusion").scale) != 1.0
+    model = keras_mm.build_classifier(
+        inputs, num_classes=2, fusion=keras_mm.fusion.Stacking(folds=2)
+    )
+    model.fit([x["a"], x["b"]], labels, epochs=1, verbose=0)
+    assert ops.convert_to_numpy(model.get_layer("fusion").bias).any()
+
+
+def test_refused_before_training(table):
+    schema = small_schema(table)
+    with pytest.raises(ValueError, match="late_mean.*Received: validation_data=None"):
+        small_model(schema, fusion="late_weighted").fit(table, verbose=0)
+    rows = keras_mm.data.to_dataset(table, schema, batch_size=4)
+    with pytest.raises(ValueError, match="Received: x of type"):
+        small_model(schema, fusion="stacking").fit(rows, verbose=0)
+    with pytest.raises(ValueError, match="Received: of='votes'"):
+        keras_mm.fusion.LateMean(of="votes")
+    with pytest.raises(ValueError, match="Received: folds=1"):
+        keras_mm.fusion.Stacking(folds=1)
+    with pytest.raises(ValueError, match="Received: activation='relu'"):
+        keras_mm.fusion.LateMean(activation="relu")
+
+
+def test_hidden_units_and_dropout_go_to_the_experts(table):
+    model = small_model(
+        small_schema(table), fusion="late_mean", hidden_units=3, dropout=0.4
+    )
+    layer = model.get_layer("fusion")
+    assert (layer.hidden_units, layer.dropout) == (3, 0.4)
+    assert not [x for x in model.layers if x.name in ("hidden", "head_dropout")]
