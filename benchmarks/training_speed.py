@@ -3,7 +3,7 @@
     python benchmarks/training_speed.py
 
 Both get the same tensors. The network by hand is wired with Keras alone, layer
-by layer like the default one for pictures and ids (residual CNN, LSTM, gated
+by layer like the built one for pictures and ids (residual CNN, LSTM, gated
 fusion), with as many weights, but without masks for missing modalities and
 without modality dropout.
 """
@@ -31,6 +31,7 @@ def built():
     return keras_mm.build_classifier(
         {"image": image, "text": text},
         num_classes=CLASSES,
+        fusion="gated",
     )
 
 
