@@ -55,7 +55,7 @@ class Stacking(LateFusion):
 
         def mean(shape, dtype=None):
             eye = ops.eye(self.units, dtype=dtype) / count
-            return ops.repeat(eye[None], count, axis=0)
+            return ops.stack([eye] * count)
 
         self.kernel = self.add_weight(
             name="kernel",

@@ -614,8 +614,8 @@ def test_stacking_is_a_linear_model_of_what_experts_say():
     got = call(layer, tokens, masks)
     scores, present = experts_in_numpy(layer, tokens, masks)
     scores = (scores - scores.mean(axis=-1, keepdims=True)) * present[..., None]
-    expected = np.tensordot(scores, weight(layer, "stacking/kernel"), 2)
-    expected = expected + weight(layer, "stacking/bias")
+    expected = np.tensordot(scores, ops.convert_to_numpy(layer.kernel), 2)
+    expected = expected + ops.convert_to_numpy(layer.bias)
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
