@@ -1,0 +1,345 @@
+import numpy as np
+
+from ..data import to_table
+from ..data.columns import require_columns
+from ..data.folds import texts
+from ..inputs.cells import is_missing
+from ..training.progress import counted
+from .bootstrap import Bootstrap
+from .interactions import (
+    additive_projection,
+    all_subsets,
+    from_logits,
+    to_logits,
+)
+from .metrics import metric_of
+from .report import ModalityReport
+from .tensors import (
+    add_noise,
+    is_present,
+    remove_cells,
+    table_tensors,
+    take,
+    withhold,
+)
+from .trials import Trials, check_fusion, constant_answer, predict
+
+NOISE = (0.0, 0.25, 0.5, 0.75, 1.0)
+_MOST = 10
+_PERMUTATIONS = 5
+
+
+def modality_report(
+    schema,
+    table,
+    fusion=None,
+    encoders=None,
+    folds=5,
+    groups=None,
+    model=None,
+    metric=None,
+    epochs=40,
+    patience=10,
+    matched=(),
+    emap_rows=100,
+    seed=0,
+    base_dir=None,
+    bad="error",
+    **options,
+):
+    """Says what each modality is worth, with 95% intervals.
+
+    In each fold a model of all modalities is trained, one of each alone, and
+    one without each; all are judged on rows that they did not see. What a
+    modality adds is the score with it less the score of the model that was
+    trained without it. The table of all subsets, Shapley values, permutation,
+    interaction, missing cells and noise ask the model of all modalities.
+
+    With `model` nothing is trained: the model answers for every subset, the
+    other inputs withheld. The rows must then be such as it was not trained on.
+
+    Intervals come from drawing held-out rows again and again (whole groups with
+    `groups`), not from training again and again.
+
+    Examples:
+
+    >>> report = keras_mm.evaluation.modality_report(schema, test, model=model)
+    >>> print(report)
+    >>> report.plot().savefig("report.png")
+
+    Args:
+        schema: `Schema`, adapted or not: each fold adapts a copy to its training
+            rows. With `model` its own is used, and None will do.
+        table: rows with the target, in any form that `keras_mm.data.to_table`
+            reads. Those of one fold must fit in memory as tensors.
+        fusion: as in `build_classifier`.
+        encoders: as in `build_classifier`.
+        folds: int, 2 or more.
+        groups: name of a column; rows with the same value stay in one fold and
+            are drawn together.
+        model: a trained model made by a builder, or None.
+        metric: name of a score that `score` gives; default `accuracy`,
+            `macro_f1` for several labels, `r2` for numbers.
+        epochs: int, most epochs of a fit.
+        patience: int, epochs without improvement on a seventh of the training
+            rows until a fit stops, or None: all rows train, for all epochs.
+        matched: rates of missing cells to train models with, too, such as
+            `(0.3, 0.6)`; each costs one more fit a fold.
+        emap_rows: int, most rows in all for the interaction, which takes the
+            square of a fold's share of them; 0 leaves it out.
+        seed: int; the same seed gives the same report on one machine.
+        base_dir: as in `model.fit`.
+        bad: as in `model.fit`.
+        **options: what the builder takes besides: `hidden_units`,
+            `modality_dropout`...
+
+    Returns:
+        `ModalityReport`.
+
+    Raises:
+        ValueError: if an argument does not fit, before anything is trained.
+
+    Reference:
+        Hessel and Lee 2020, "Does my multimodal model learn cross-modal
+        interactions? It's harder to tell than you might think!"; Shapley 1953,
+        "A value for n-person games".
+    """
+    if any(not 0 < rate < 1 for rate in matched):
+        raise ValueError(
+            f"`matched` holds rates between 0 and 1. Received: matched={matched}"
+        )
+    if model is not None:
+        trained = {"fusion": fusion, "encoders": encoders, "matched": tuple(matched)}
+        given = [name for name, value in trained.items() if value] + list(options)
+        if given:
+            raise ValueError(
+                "With `model` nothing is trained: leave out what is for training. "
+                f"Received: model={model.name!r} and {given}"
+            )
+        return _of_model(
+            model, to_table(table), groups, metric, emap_rows, seed, base_dir, bad
+        )
+    check_fusion(fusion)
+    trials = Trials(
+        schema,
+        table,
+        folds,
+        groups,
+        encoders,
+        epochs,
+        patience,
+        seed,
+        base_dir,
+        bad,
+        options,
+    )
+    metric = metric_of(trials.target, metric)
+    names = list(trials.modalities)
+    _check_count(names)
+    whole = tuple(names)
+    subsets = {whole, *((name,) for name in names)}
+    subsets |= {_without(names, name) for name in names} - {()}
+    total = len(trials.folds) * (len(subsets) + len(matched))
+    found = _Pooled(len(trials.table))
+    with counted("modality report", total, "fits") as advance:
+        for fold in trials.folds:
+            random = np.random.default_rng((seed, fold))
+            rows, train = trials.rows(fold), trials.part(trials.train_rows(fold))
+            adapted = trials.adapted(fold)
+            models = {}
+            for subset in sorted(subsets, key=len):
+                models[subset], _ = trials.fit(adapted, train, subset, fusion)
+                advance(" + ".join(subset))
+            full = models[whole]
+            tensors = trials.tensors(trials.part(rows), full.schema)
+            share = -(-emap_rows // len(trials.folds))
+            _ask(found, rows, models, whole, tensors, trials.modalities, random, share)
+            for subset, one in models.items():
+                found.put("trained", subset, rows=rows, values=predict(one, tensors))
+            truth = trials.truth[trials.train_rows(fold)]
+            answer = constant_answer(trials.target, truth, len(rows))
+            found.put("constant", rows=rows, values=answer)
+            for rate in matched:
+                gone = remove_cells(_present(train, trials.modalities), rate, random)
+                holed = _with_holes(train, trials.modalities, gone)
+                one, _ = trials.fit(adapted, holed, whole, fusion)
+                answer = _with_removed(one, tensors, trials.modalities, rate, random)
+                found.put("matched", rate, rows=rows, values=answer[0])
+                found.count(("matched", rate), *answer[1:])
+                advance(f"{rate:.0%} missing")
+    draws = Bootstrap(len(trials.table), trials.group_values(), seed=seed)
+    return ModalityReport(
+        trials.target, metric, names, trials.truth, found, draws, len(trials.folds)
+    )
+
+
+def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
+    """The report of a trained model."""
+    schema = model.schema
+    target, name = schema.target, schema.target_name
+    require_columns(table.columns, [name, *([groups] if groups else [])])
+    metric = metric_of(target, metric)
+    # Which columns have an encoder of their own, the layers say.
+    layers = {layer.name for layer in model.layers}
+    own = [column for column in schema.inputs if f"{column}_encoder" in layers]
+    modalities = schema.modalities(own=own)
+    names = list(modalities)
+    _check_count(names)
+    truth = target.encode(table[name], name)
+    tensors = table_tensors(table, schema, base_dir, bad)
+    rows = np.arange(len(table))
+    random = np.random.default_rng((seed, 0))
+    found = _Pooled(len(table))
+    whole = tuple(names)
+    _ask(found, rows, {whole: model}, whole, tensors, modalities, random, emap_rows)
+    answer = constant_answer(target, truth, len(rows))
+    found.put("constant", rows=rows, values=answer)
+    for subset in all_subsets(names)[1:]:
+        found["trained", subset] = found["subset", subset]
+    draws = Bootstrap(len(table), texts(table[groups]) if groups else None, seed=seed)
+    return ModalityReport(target, metric, names, truth, found, draws, 0)
+
+
+class _Pooled(dict):
+    """Predictions of all held-out rows, by what was done to the inputs."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+        self.counts = {}
+
+    def put(self, *key, rows, values):
+        """Some rows' predictions."""
+        key = key if len(key) > 1 else key[0]
+        if key not in self:
+            self[key] = np.full((self.rows, *values.shape[1:]), np.nan)
+        self[key][rows] = values
+
+    def count(self, key, part, whole):
+        """How many cells were there and how many of them went."""
+        before = self.counts.get(key, (0, 0))
+        self.counts[key] = (before[0] + part, before[1] + whole)
+
+    def share(self, key):
+        """Which share of the cells went."""
+        part, whole = self.counts[key]
+        return part / max(whole, 1)
+
+
+def _ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
+    """Everything that the model of all modalities is asked about some rows."""
+    model, names = models[whole], list(modalities)
+    target = model.schema.target
+    for subset in all_subsets(names):
+        others = [c for n in names if n not in subset for c in modalities[n]]
+        answer = predict(model, withhold(tensors, others))
+        found.put("subset", subset, rows=rows, values=answer)
+    for name in names:
+        for turn in range(_PERMUTATIONS):
+            order = random.permutation(len(rows))
+            swapped = {**tensors, **take(tensors, order, modalities[name])}
+            answer = predict(model, swapped)
+            found.put("permuted", (name, turn), rows=rows, values=answer)
+    for rate in missing_rates(len(names)):
+        answer, part, cells = _with_removed(model, tensors, modalities, rate, random)
+        found.put("missing", rate, rows=rows, values=answer)
+        found.count(("missing", rate), part, cells)
+    _ask_with_noise(found, rows, models, whole, tensors, modalities, random)
+    if emap_rows and len(names) > 1:
+        some = np.sort(random.permutation(len(rows))[:emap_rows])
+        additive = additive_projection(
+            lambda mixed: to_logits(target, predict(model, mixed)),
+            tensors,
+            modalities,
+            some,
+        )
+        plain = to_logits(target, predict(model, take(tensors, some)))
+        for key, logits in (("plain", plain), ("additive", additive)):
+            answer = from_logits(target, logits)
+            found.put(key, rows=rows[some], values=answer)
+
+
+def _ask_with_noise(found, rows, models, whole, tensors, modalities, random):
+    """The model and late fusion, with noise in one modality or in all."""
+    model, names = models[whole], list(modalities)
+    schema = model.schema
+
+    def alone(name, tensors):
+        if (name,) in models:
+            answer = predict(models[name,], tensors)
+        else:
+            others = [c for n in names if n != name for c in modalities[n]]
+            answer = predict(model, withhold(tensors, others))
+        return to_logits(schema.target, answer)
+
+    present = np.stack([is_present(tensors, c) for c in modalities.values()], axis=1)
+    # Of a row without anything, all answers are as good.
+    present = np.where(present.any(axis=1, keepdims=True), present, True)
+    weights = (present / present.sum(axis=1, keepdims=True)).T[..., None]
+    clean = {name: alone(name, tensors) for name in names}
+    for level in NOISE:
+        noisy = dict(tensors)
+        for columns in modalities.values():
+            noisy = add_noise(noisy, schema, columns, level, random) if level else noisy
+        heard = {name: alone(name, noisy) for name in names} if level else clean
+        for hit in (*names, None):
+            if hit is not None and len(names) == 1:
+                continue
+            columns = list(tensors) if hit is None else modalities[hit]
+            answer = predict(model, {**tensors, **take(noisy, slice(None), columns)})
+            found.put("noise", (hit, level), rows=rows, values=answer)
+            late = sum(
+                weight * (heard if hit in (name, None) else clean)[name]
+                for name, weight in zip(names, weights)
+            )
+            answer = from_logits(schema.target, late)
+            found.put("late", (hit, level), rows=rows, values=answer)
+
+
+def missing_rates(count):
+    """0, .1, ... up to the share at which one of `count` modalities is left."""
+    most = (count - 1) / count
+    rates = [round(0.1 * step, 1) for step in range(10) if 0.1 * step < most - 1e-9]
+    return [*rates, round(most, 3)]
+
+
+def _with_removed(model, tensors, modalities, rate, random):
+    """Predictions without a share of the cells, and how many of how many went."""
+    columns = list(modalities.values())
+    present = np.stack([is_present(tensors, one) for one in columns], axis=1)
+    gone = remove_cells(present, rate, random)
+    for index, one in enumerate(columns):
+        tensors = withhold(tensors, one, gone[:, index])
+    return predict(model, tensors), int(gone.sum()), int(present.sum())
+
+
+def _present(table, modalities):
+    return np.stack(
+        [
+            np.any([[not is_missing(cell) for cell in table[c]] for c in columns], 0)
+            for columns in modalities.values()
+        ],
+        axis=1,
+    )
+
+
+def _with_holes(table, modalities, gone):
+    """The table without the cells that are gone."""
+    table = table.copy()
+    for index, columns in enumerate(modalities.values()):
+        for column in columns:
+            cells = table[column].astype(object)
+            table[column] = cells.where(~gone[:, index], None)
+    return table
+
+
+def _without(names, name):
+    return tuple(other for other in names if other != name)
+
+
+def _check_count(names):
+    if len(names) > _MOST:
+        raise ValueError(
+            f"All subsets of more than {_MOST} modalities are too many. Leave some "
+            f"out of the schema. Received: modalities={names}"
+        )
