@@ -36,10 +36,13 @@ def compare(
 
     Examples:
 
+    >>> schema = keras_mm.Schema(
+    ...     {"text": keras_mm.Text(8), "city": keras_mm.Category()},
+    ...     {"category": keras_mm.ClassLabel()})
     >>> results = keras_mm.evaluation.compare(
-    ...     schema, table, fusions=["gated"], folds=2, epochs=1, path="results.csv")
-    >>> results.index.tolist()  # doctest: +SKIP
-    ['gated', 'text alone', 'image alone']
+    ...     schema, table, ["gated"], folds=2, epochs=1, path="results.csv")
+    >>> sorted(results.index)
+    ['city alone', 'gated', 'text alone']
     >>> keras_mm.evaluation.plot_comparison(results).savefig("results.png")
 
     Args:
