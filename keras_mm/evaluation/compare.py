@@ -37,12 +37,13 @@ def compare(
     Examples:
 
     >>> schema = keras_mm.Schema(
-    ...     {"text": keras_mm.Text(8), "city": keras_mm.Category()},
+    ...     {"price": keras_mm.Number(), "city": keras_mm.Category()},
     ...     {"category": keras_mm.ClassLabel()})
     >>> results = keras_mm.evaluation.compare(
-    ...     schema, table, ["gated"], folds=2, epochs=1, path="results.csv")
+    ...     schema, table, ["gated"], folds=2, epochs=1, patience=None,
+    ...     path="results.csv")
     >>> sorted(results.index)
-    ['city alone', 'gated', 'text alone']
+    ['city alone', 'gated', 'price alone']
     >>> keras_mm.evaluation.plot_comparison(results).savefig("results.png")
 
     Args:

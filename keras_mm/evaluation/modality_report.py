@@ -6,27 +6,14 @@ from ..data.folds import texts
 from ..inputs.cells import is_missing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
-from .interactions import (
-    additive_projection,
-    all_subsets,
-    from_logits,
-    to_logits,
-)
+from .interactions import all_subsets
+from .measures import Pooled, ask, without_cells
 from .metrics import metric_of
 from .report import ModalityReport
-from .tensors import (
-    add_noise,
-    is_present,
-    remove_cells,
-    table_tensors,
-    take,
-    withhold,
-)
+from .tensors import remove_cells, table_tensors
 from .trials import Trials, check_fusion, constant_answer, predict
 
-NOISE = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MOST = 10
-_PERMUTATIONS = 5
 
 
 def modality_report(
@@ -140,7 +127,7 @@ def modality_report(
     subsets = {whole, *((name,) for name in names)}
     subsets |= {_without(names, name) for name in names} - {()}
     total = len(trials.folds) * (len(subsets) + len(matched))
-    found = _Pooled(len(trials.table))
+    found = Pooled(len(trials.table))
     with counted("modality report", total, "fits") as advance:
         for fold in trials.folds:
             random = np.random.default_rng((seed, fold))
@@ -153,7 +140,7 @@ def modality_report(
             full = models[whole]
             tensors = trials.tensors(trials.part(rows), full.schema)
             share = -(-emap_rows // len(trials.folds))
-            _ask(found, rows, models, whole, tensors, trials.modalities, random, share)
+            ask(found, rows, models, whole, tensors, trials.modalities, random, share)
             for subset, one in models.items():
                 found.put("trained", subset, rows=rows, values=predict(one, tensors))
             truth = trials.truth[trials.train_rows(fold)]
@@ -163,7 +150,7 @@ def modality_report(
                 gone = remove_cells(_present(train, trials.modalities), rate, random)
                 holed = _with_holes(train, trials.modalities, gone)
                 one, _ = trials.fit(adapted, holed, whole, fusion)
-                answer = _with_removed(one, tensors, trials.modalities, rate, random)
+                answer = without_cells(one, tensors, trials.modalities, rate, random)
                 found.put("matched", rate, rows=rows, values=answer[0])
                 found.count(("matched", rate), *answer[1:])
                 advance(f"{rate:.0%} missing")
@@ -175,7 +162,12 @@ def modality_report(
 
 def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
     """The report of a trained model."""
-    schema = model.schema
+    schema = getattr(model, "schema", None)
+    if schema is None or schema.target is None:
+        raise ValueError(
+            "The model must be made by a builder and predict a target. "
+            f"Received: model={model!r}"
+        )
     target, name = schema.target, schema.target_name
     require_columns(table.columns, [name, *([groups] if groups else [])])
     metric = metric_of(target, metric)
@@ -189,128 +181,15 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
     tensors = table_tensors(table, schema, base_dir, bad)
     rows = np.arange(len(table))
     random = np.random.default_rng((seed, 0))
-    found = _Pooled(len(table))
+    found = Pooled(len(table))
     whole = tuple(names)
-    _ask(found, rows, {whole: model}, whole, tensors, modalities, random, emap_rows)
+    ask(found, rows, {whole: model}, whole, tensors, modalities, random, emap_rows)
     answer = constant_answer(target, truth, len(rows))
     found.put("constant", rows=rows, values=answer)
     for subset in all_subsets(names)[1:]:
         found["trained", subset] = found["subset", subset]
     draws = Bootstrap(len(table), texts(table[groups]) if groups else None, seed=seed)
     return ModalityReport(target, metric, names, truth, found, draws, 0)
-
-
-class _Pooled(dict):
-    """Predictions of all held-out rows, by what was done to the inputs."""
-
-    def __init__(self, rows):
-        super().__init__()
-        self.rows = rows
-        self.counts = {}
-
-    def put(self, *key, rows, values):
-        """Some rows' predictions."""
-        key = key if len(key) > 1 else key[0]
-        if key not in self:
-            self[key] = np.full((self.rows, *values.shape[1:]), np.nan)
-        self[key][rows] = values
-
-    def count(self, key, part, whole):
-        """How many cells were there and how many of them went."""
-        before = self.counts.get(key, (0, 0))
-        self.counts[key] = (before[0] + part, before[1] + whole)
-
-    def share(self, key):
-        """Which share of the cells went."""
-        part, whole = self.counts[key]
-        return part / max(whole, 1)
-
-
-def _ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
-    """Everything that the model of all modalities is asked about some rows."""
-    model, names = models[whole], list(modalities)
-    target = model.schema.target
-    for subset in all_subsets(names):
-        others = [c for n in names if n not in subset for c in modalities[n]]
-        answer = predict(model, withhold(tensors, others))
-        found.put("subset", subset, rows=rows, values=answer)
-    for name in names:
-        for turn in range(_PERMUTATIONS):
-            order = random.permutation(len(rows))
-            swapped = {**tensors, **take(tensors, order, modalities[name])}
-            answer = predict(model, swapped)
-            found.put("permuted", (name, turn), rows=rows, values=answer)
-    for rate in missing_rates(len(names)):
-        answer, part, cells = _with_removed(model, tensors, modalities, rate, random)
-        found.put("missing", rate, rows=rows, values=answer)
-        found.count(("missing", rate), part, cells)
-    _ask_with_noise(found, rows, models, whole, tensors, modalities, random)
-    if emap_rows and len(names) > 1:
-        some = np.sort(random.permutation(len(rows))[:emap_rows])
-        additive = additive_projection(
-            lambda mixed: to_logits(target, predict(model, mixed)),
-            tensors,
-            modalities,
-            some,
-        )
-        plain = to_logits(target, predict(model, take(tensors, some)))
-        for key, logits in (("plain", plain), ("additive", additive)):
-            answer = from_logits(target, logits)
-            found.put(key, rows=rows[some], values=answer)
-
-
-def _ask_with_noise(found, rows, models, whole, tensors, modalities, random):
-    """The model and late fusion, with noise in one modality or in all."""
-    model, names = models[whole], list(modalities)
-    schema = model.schema
-
-    def alone(name, tensors):
-        if (name,) in models:
-            answer = predict(models[name,], tensors)
-        else:
-            others = [c for n in names if n != name for c in modalities[n]]
-            answer = predict(model, withhold(tensors, others))
-        return to_logits(schema.target, answer)
-
-    present = np.stack([is_present(tensors, c) for c in modalities.values()], axis=1)
-    # Of a row without anything, all answers are as good.
-    present = np.where(present.any(axis=1, keepdims=True), present, True)
-    weights = (present / present.sum(axis=1, keepdims=True)).T[..., None]
-    clean = {name: alone(name, tensors) for name in names}
-    for level in NOISE:
-        noisy = dict(tensors)
-        for columns in modalities.values():
-            noisy = add_noise(noisy, schema, columns, level, random) if level else noisy
-        heard = {name: alone(name, noisy) for name in names} if level else clean
-        for hit in (*names, None):
-            if hit is not None and len(names) == 1:
-                continue
-            columns = list(tensors) if hit is None else modalities[hit]
-            answer = predict(model, {**tensors, **take(noisy, slice(None), columns)})
-            found.put("noise", (hit, level), rows=rows, values=answer)
-            late = sum(
-                weight * (heard if hit in (name, None) else clean)[name]
-                for name, weight in zip(names, weights)
-            )
-            answer = from_logits(schema.target, late)
-            found.put("late", (hit, level), rows=rows, values=answer)
-
-
-def missing_rates(count):
-    """0, .1, ... up to the share at which one of `count` modalities is left."""
-    most = (count - 1) / count
-    rates = [round(0.1 * step, 1) for step in range(10) if 0.1 * step < most - 1e-9]
-    return [*rates, round(most, 3)]
-
-
-def _with_removed(model, tensors, modalities, rate, random):
-    """Predictions without a share of the cells, and how many of how many went."""
-    columns = list(modalities.values())
-    present = np.stack([is_present(tensors, one) for one in columns], axis=1)
-    gone = remove_cells(present, rate, random)
-    for index, one in enumerate(columns):
-        tensors = withhold(tensors, one, gone[:, index])
-    return predict(model, tensors), int(gone.sum()), int(present.sum())
 
 
 def _present(table, modalities):

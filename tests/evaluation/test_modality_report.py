@@ -8,7 +8,7 @@ from keras import ops
 
 import keras_mm
 from keras_mm import evaluation
-from keras_mm.evaluation.modality_report import missing_rates
+from keras_mm.evaluation.measures import missing_rates
 
 _CHANGES = [-1.0, 1.0]
 
@@ -250,7 +250,9 @@ def test_fits_know_nothing_of_each_other():
 
 def test_refusals(exclusive):
     model, table = exclusive
+    plain = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     for arguments, message in (
+        ({"model": plain}, "must be made by a builder"),
         ({"model": model, "fusion": "gated"}, "nothing is trained"),
         ({"model": model, "hidden_units": 3}, "nothing is trained"),
         ({"model": model, "metric": "r2"}, "`metric` must be one of"),
