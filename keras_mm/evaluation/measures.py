@@ -3,7 +3,8 @@
 import numpy as np
 
 from .interactions import additive_projection, all_subsets, from_logits, to_logits
-from .tensors import add_noise, is_present, remove_cells, take, withhold
+from .parts import Parts
+from .tensors import add_noise, is_present, remove_cells, take
 from .trials import predict
 
 # Levels of noise: standard deviations of a column, or the share of its ids.
@@ -38,66 +39,80 @@ class Pooled(dict):
 
 
 def ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
-    """Everything that the model of all modalities is asked about some rows."""
-    model, names = models[whole], list(modalities)
-    target = model.schema.target
+    """Everything that the model of all modalities is asked about some rows.
+
+    Args:
+        found: `Pooled`, for the answers.
+        rows: int array, numbers of the rows.
+        models: dict from a tuple of modality names to the model of these.
+        whole: tuple of all names.
+        tensors: the rows' tensors.
+        modalities: dict from modality name to its columns.
+        random: `numpy.random.Generator`.
+        emap_rows: int, most rows for the interaction.
+    """
+    model, names = Parts(models[whole], modalities), list(modalities)
+    target = models[whole].schema.target
+    arrays = model.encode(tensors)
     for subset in all_subsets(names):
-        others = [c for n in names if n not in subset for c in modalities[n]]
-        answer = predict(model, withhold(tensors, others))
+        answer = model.predict(model.withhold(arrays, _others(names, subset)))
         found.put("subset", subset, rows=rows, values=answer)
     for name in names:
         for turn in range(_PERMUTATIONS):
             order = random.permutation(len(rows))
-            swapped = {**tensors, **take(tensors, order, modalities[name])}
-            answer = predict(model, swapped)
+            swapped = {**arrays, **take(arrays, order, model.keys[name])}
+            answer = model.predict(swapped)
             found.put("permuted", (name, turn), rows=rows, values=answer)
+    present = presence(tensors, modalities)
     for rate in missing_rates(len(names)):
-        answer, part, cells = without_cells(model, tensors, modalities, rate, random)
+        gone = remove_cells(present, rate, random)
+        answer = without_cells(model, arrays, gone)
         found.put("missing", rate, rows=rows, values=answer)
-        found.count(("missing", rate), part, cells)
-    _ask_with_noise(found, rows, models, whole, tensors, modalities, random)
+        found.count(("missing", rate), gone.sum(), present.sum())
+    _ask_with_noise(found, rows, models, model, tensors, arrays, random)
     if emap_rows and len(names) > 1:
         some = np.sort(random.permutation(len(rows))[:emap_rows])
         additive = additive_projection(
-            lambda mixed: to_logits(target, predict(model, mixed)),
-            tensors,
-            modalities,
+            lambda mixed: to_logits(target, model.predict(mixed)),
+            arrays,
+            model.keys,
             some,
         )
-        plain = to_logits(target, predict(model, take(tensors, some)))
+        plain = to_logits(target, model.predict(take(arrays, some)))
         for key, logits in (("plain", plain), ("additive", additive)):
             answer = from_logits(target, logits)
             found.put(key, rows=rows[some], values=answer)
 
 
-def _ask_with_noise(found, rows, models, whole, tensors, modalities, random):
+def _ask_with_noise(found, rows, models, model, tensors, arrays, random):
     """The model and late fusion, with noise in one modality or in all."""
-    model, names = models[whole], list(modalities)
-    schema = model.schema
+    modalities, names = model.modalities, list(model.modalities)
+    schema = model.model.schema
 
-    def alone(name, tensors):
+    def alone(name, tensors, arrays):
         if (name,) in models:
             answer = predict(models[name,], tensors)
         else:
-            others = [c for n in names if n != name for c in modalities[n]]
-            answer = predict(model, withhold(tensors, others))
+            answer = model.predict(model.withhold(arrays, _others(names, [name])))
         return to_logits(schema.target, answer)
 
-    present = np.stack([is_present(tensors, c) for c in modalities.values()], axis=1)
+    present = presence(tensors, modalities)
     # Of a row without anything, all answers are as good.
     present = np.where(present.any(axis=1, keepdims=True), present, True)
     weights = (present / present.sum(axis=1, keepdims=True)).T[..., None]
-    clean = {name: alone(name, tensors) for name in names}
+    clean = {name: alone(name, tensors, arrays) for name in names}
+    # Of one modality, all of them is the same.
+    hits = [*names, None] if len(names) > 1 else [None]
     for level in NOISE:
-        noisy = dict(tensors)
-        for columns in modalities.values():
-            noisy = add_noise(noisy, schema, columns, level, random) if level else noisy
-        heard = {name: alone(name, noisy) for name in names} if level else clean
-        for hit in (*names, None):
-            if hit is not None and len(names) == 1:
-                continue
-            columns = list(tensors) if hit is None else modalities[hit]
-            answer = predict(model, {**tensors, **take(noisy, slice(None), columns)})
+        heard, noisy = clean, arrays
+        if level:
+            columns = [c for columns in modalities.values() for c in columns]
+            changed = add_noise(tensors, schema, columns, level, random)
+            noisy = model.encode(changed)
+            heard = {name: alone(name, changed, noisy) for name in names}
+        for hit in hits:
+            keys = list(noisy) if hit is None else model.keys[hit]
+            answer = model.predict({**arrays, **{key: noisy[key] for key in keys}})
             found.put("noise", (hit, level), rows=rows, values=answer)
             late = sum(
                 weight * (heard if hit in (name, None) else clean)[name]
@@ -107,6 +122,10 @@ def _ask_with_noise(found, rows, models, whole, tensors, modalities, random):
             found.put("late", (hit, level), rows=rows, values=answer)
 
 
+def _others(names, subset):
+    return [name for name in names if name not in subset]
+
+
 def missing_rates(count):
     """0, .1, ... up to the share at which one of `count` modalities is left."""
     most = (count - 1) / count
@@ -114,11 +133,14 @@ def missing_rates(count):
     return [*rates, round(most, 3)]
 
 
-def without_cells(model, tensors, modalities, rate, random):
-    """Predictions without a share of the cells, and how many of how many went."""
-    columns = list(modalities.values())
-    present = np.stack([is_present(tensors, one) for one in columns], axis=1)
-    gone = remove_cells(present, rate, random)
-    for index, one in enumerate(columns):
-        tensors = withhold(tensors, one, gone[:, index])
-    return predict(model, tensors), int(gone.sum()), int(present.sum())
+def presence(tensors, modalities):
+    """Which modality a row has: bool array `(rows, modalities)`."""
+    columns = modalities.values()
+    return np.stack([is_present(tensors, one) for one in columns], axis=1)
+
+
+def without_cells(model, arrays, gone):
+    """Predictions of `Parts` without some cells."""
+    for index, name in enumerate(model.modalities):
+        arrays = model.withhold(arrays, [name], gone[:, index])
+    return model.predict(arrays)

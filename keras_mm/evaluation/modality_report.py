@@ -7,8 +7,9 @@ from ..inputs.cells import is_missing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
 from .interactions import all_subsets
-from .measures import Pooled, ask, without_cells
+from .measures import Pooled, ask, presence, without_cells
 from .metrics import metric_of
+from .parts import Parts
 from .report import ModalityReport
 from .tensors import remove_cells, table_tensors
 from .trials import Trials, check_fusion, constant_answer, predict
@@ -150,9 +151,12 @@ def modality_report(
                 gone = remove_cells(_present(train, trials.modalities), rate, random)
                 holed = _with_holes(train, trials.modalities, gone)
                 one, _ = trials.fit(adapted, holed, whole, fusion)
-                answer = without_cells(one, tensors, trials.modalities, rate, random)
-                found.put("matched", rate, rows=rows, values=answer[0])
-                found.count(("matched", rate), *answer[1:])
+                parts = Parts(one, trials.modalities)
+                present = presence(tensors, trials.modalities)
+                gone = remove_cells(present, rate, random)
+                answer = without_cells(parts, parts.encode(tensors), gone)
+                found.put("matched", rate, rows=rows, values=answer)
+                found.count(("matched", rate), gone.sum(), present.sum())
                 advance(f"{rate:.0%} missing")
     draws = Bootstrap(len(trials.table), trials.group_values(), seed=seed)
     return ModalityReport(

@@ -217,6 +217,9 @@ def plain(value, sign=False):
     """A number for a sentence: `.81`, `-.02`, with a sign always: `+.18`."""
     size = abs(value)
     digits = 2 if size < 10 else 1 if size < 100 else 0
+    if 0.0005 <= size < 0.005:
+        # On which side of 0 it lies must be seen.
+        digits = 3
     text = f"{value:{'+' if sign else ''}.{digits}f}"
     if not float(text) and not sign:
         text = text.lstrip("-")

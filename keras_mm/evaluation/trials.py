@@ -167,19 +167,18 @@ def check_fusion(fusion):
 
 def predict(model, tensors):
     """Predictions of tensors, of which the model takes those that it has."""
-    names = [tensor.name for tensor in model.inputs]
-    count = len(tensors[names[0]])
+    return predict_list(model, [tensors[tensor.name] for tensor in model.inputs])[0]
+
+
+def predict_list(model, arrays):
+    """What a model gives for a list of arrays, in the order of its inputs."""
+    batches = []
     # Without a data set around it: hundreds of small calls are to be made.
-    return np.concatenate(
-        [
-            np.asarray(
-                model.predict_on_batch(
-                    {name: tensors[name][start : start + _BATCH] for name in names}
-                )
-            )
-            for start in range(0, count, _BATCH)
-        ]
-    )
+    for start in range(0, len(arrays[0]), _BATCH):
+        batch = [array[start : start + _BATCH] for array in arrays]
+        answer = model.predict_on_batch(batch)
+        batches.append(answer if isinstance(answer, (list, tuple)) else [answer])
+    return [np.concatenate(parts) for parts in zip(*batches)]
 
 
 def constant_answer(target, truth, rows):

@@ -7,6 +7,7 @@ import pytest
 import keras_mm
 from keras_mm import evaluation
 from keras_mm.evaluation import tensors as room
+from keras_mm.evaluation.parts import Parts
 from keras_mm.evaluation.trials import predict
 
 from ..helpers import make_table, small_model, small_schema
@@ -29,6 +30,25 @@ def test_withheld_tensors_are_missing_cells(made, columns):
     np.testing.assert_allclose(got, expected, atol=1e-6)
     if columns:
         assert not np.allclose(got, predict(model, tensors))
+
+
+def test_parts_of_a_model(made):
+    """Encoding once, then withholding, is withholding, then encoding."""
+    model, _, tensors = made
+    parts = Parts(model, model.schema.modalities())
+    assert set(parts.encoders) == {"image", "text", "numbers", "shop"}
+    arrays = parts.encode(tensors)
+    expected = predict(model, tensors)
+    np.testing.assert_allclose(parts.predict(arrays), expected, atol=1e-6)
+    for names, columns in ((["numbers"], _NUMBERS), (["image", "text"],) * 2):
+        got = parts.predict(parts.withhold(arrays, names, slice(5, None)))
+        expected = predict(model, room.withhold(tensors, columns, slice(5, None)))
+        np.testing.assert_allclose(got, expected, atol=1e-6)
+    order = np.random.default_rng(0).permutation(24)
+    swapped = {**tensors, "text": tensors["text"][order]}
+    mixed = {**arrays, **room.take(arrays, order, parts.keys["text"])}
+    expected = predict(model, swapped)
+    np.testing.assert_allclose(parts.predict(mixed), expected, atol=1e-6)
 
 
 def test_withheld_in_some_rows(made):
