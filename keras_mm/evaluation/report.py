@@ -13,16 +13,17 @@ class ModalityReport:
     Attributes:
         metric: string, the metric's name; all numbers are in its unit.
         full: Series: the model of all modalities.
-        baseline: float, the score of the best constant answer, which knows the
-            training rows' classes and no input.
+        baseline: float, the score of the answer that knows no input: the training
+            rows' most frequent class, their share of each label, or their mean
+            (with `model`, those of the rows themselves).
         alone: DataFrame, one row a modality: the model of that modality alone.
         left_out: DataFrame: the model without it; `gain` is what having it adds.
         permuted: DataFrame: its cells dealt out to other rows, five times;
             `drop` is what that costs the model of all modalities.
         subsets: DataFrame, one row a subset: the model of all modalities with
-            the others withheld; `"nothing"`: with all withheld.
+            the others withheld; `"nothing"`: the baseline.
         shapley: DataFrame: exact Shapley `value` over these subsets; they sum to
-            the score of all less that of nothing.
+            the score of all less the baseline.
         interactions: Series: the `score` of the model on the rows that were
             used, `additive`, the score of its nearest additive model, and their
             difference `gap`; None if it was left out or there is one modality.
@@ -82,7 +83,11 @@ class ModalityReport:
         self.left_out = frame(left, "modality")
         self.permuted = frame(permuted, "modality")
 
-        scores = {subset: score(("subset", subset)) for subset in all_subsets(names)}
+        # What the model says without any input nobody taught it: it may be worse
+        # than a constant, and each modality would seem to be worth more.
+        scores = {(): constant}
+        for subset in all_subsets(names)[1:]:
+            scores[subset] = score(("subset", subset))
         self.subsets = frame(
             [
                 {

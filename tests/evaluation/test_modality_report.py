@@ -102,7 +102,8 @@ def test_regressor_of_three():
     assert report.metric == "r2" and report.baseline == pytest.approx(0, abs=1e-6)
     assert report.full.score == pytest.approx(1, abs=1e-5)
     assert report.interactions.gap == pytest.approx(0, abs=1e-5)
-    total = report.subsets.score["a + b + c"] - report.subsets.score["nothing"]
+    total = report.subsets.score["a + b + c"] - report.baseline
+    assert report.subsets.score["nothing"] == report.baseline
     assert report.shapley.value.sum() == pytest.approx(total)
     assert report.shapley.value["a"] > report.shapley.value["b"] > 0.01
     assert report.shapley.value["c"] == pytest.approx(0, abs=1e-6)
