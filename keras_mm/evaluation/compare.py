@@ -193,13 +193,16 @@ class _Kept:
                 "The file holds no results of `compare`. Choose another path. "
                 f"Received: path={os.fspath(path)!r} without the columns {absent}"
             )
-        with np.load(self._arrays) as arrays:
-            for row in table.to_dict("records"):
-                key = f"{row['fold']} {row['name']}"
-                # Predictions are written first; a row without them is not done.
-                if key in arrays:
-                    self.rows[row["name"], row["fold"]] = row
-                    self.predictions[row["name"], row["fold"]] = arrays[key]
+        arrays = {}
+        if os.path.exists(self._arrays):
+            with np.load(self._arrays) as file:
+                arrays = dict(file)
+        for row in table.to_dict("records"):
+            key = f"{row['fold']} {row['name']}"
+            # Predictions are written first; a row without them is not done.
+            if key in arrays:
+                self.rows[row["name"], row["fold"]] = row
+                self.predictions[row["name"], row["fold"]] = arrays[key]
 
     @property
     def _arrays(self):

@@ -3,6 +3,11 @@ import numpy as np
 from .interactions import all_subsets, shapley_values
 from .metrics import ERRORS, scores_of
 
+_CAVEAT = (
+    "Intervals (95%) are of other rows; training again with another seed may change "
+    "scores, too."
+)
+
 
 class ModalityReport:
     """What `modality_report` found: tables, sentences and a picture.
@@ -180,6 +185,7 @@ class ModalityReport:
 
     def __str__(self):
         lines = [self._title(), *(f"  {line}" for line in self.sentences)]
+        lines.append(_CAVEAT)
         for title, table in self._tables():
             lines += ["", title, table.round(3).to_string()]
         return "\n".join(lines)
@@ -191,7 +197,7 @@ class ModalityReport:
 
         parts = [f"<h4>{escape(self._title())}</h4>", "<ul>"]
         parts += [f"<li>{escape(line)}</li>" for line in self.sentences]
-        parts.append("</ul>")
+        parts.append(f"</ul><p>{_CAVEAT}</p>")
         for title, table in self._tables():
             parts.append(f"<h5>{escape(title)}</h5>{table.round(3).to_html()}")
         return "".join(parts)

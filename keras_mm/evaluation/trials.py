@@ -85,6 +85,14 @@ class Trials:
                 f"`folds` must lie between 2 and the number of "
                 f"{'groups' if groups else 'rows'}, {units}. Received: folds={folds}"
             )
+        if self.stratify:
+            most = texts(self.table[self.name]).value_counts().max()
+            if most < folds:
+                raise ValueError(
+                    "Some class must have a row for each fold. Take fewer folds or "
+                    f"more rows. Received: folds={folds}, and {most} rows of the "
+                    "most frequent class"
+                )
         self.fold = fold_numbers(self.table, folds, groups, self.stratify, seed)
         self.folds = sorted(set(self.fold.tolist()))
 

@@ -66,6 +66,9 @@ def test_resumes(given, fits, tmp_path):
     settings["fusions"] = ["concat", keras_mm.fusion.Gated(3)]
     results = evaluation.compare(schema, table, **settings)
     assert len(found) == 14 and set(results.index) >= {"concat", "Gated"}
+    (settings["path"].parent / "results.npz").unlink()
+    evaluation.compare(schema, table, **settings)
+    assert len(found) == 14 + 8
     leftovers = {path.name for path in settings["path"].parent.iterdir()}
     assert leftovers == {"results.csv", "results.npz"}
 
