@@ -47,7 +47,8 @@ def modality_report(
     other inputs withheld. The rows must then be such as it was not trained on.
 
     Intervals come from drawing held-out rows again and again (whole groups with
-    `groups`), not from training again and again.
+    `groups`), not from training again and again: what a modality adds by chance
+    of one training is not in them.
 
     Examples:
 

@@ -97,7 +97,7 @@ def plot_report(report):
     _bars(subsets, list(shown.index), shown, "score")
     title = "the others withheld"
     if report.interactions is not None:
-        title += f"; interaction {report.interactions.gap:+.2f}"
+        title += f"\ninteraction (EMAP) {report.interactions.gap:+.2f}"
     subsets.set_title(title, fontsize=10)
     return figure
 
