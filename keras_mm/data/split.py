@@ -1,8 +1,7 @@
-import warnings
-
 import numpy as np
 
 from .columns import require_columns
+from .folds import folds, texts
 from .to_table import to_table
 
 _PARTS = (("train", "training"), ("validation", "val", "valid", "dev"), ("test",))
@@ -66,10 +65,8 @@ def split(
 
 def _folds(table, groups, stratify, seed, most=20):
     """Number of the fold that each row belongs to."""
-    from sklearn import model_selection
-
-    group = None if groups is None else _texts(table[groups])
-    label = None if stratify is None else _texts(table[stratify])
+    group = None if groups is None else texts(table[groups])
+    label = None if stratify is None else texts(table[stratify])
     units = len(table) if group is None else group.nunique()
     count = min(most, units)
     if label is not None:
@@ -85,26 +82,12 @@ def _folds(table, groups, stratify, seed, most=20):
             "A table of one row or one group cannot be split. "
             f"Received: {units} {'rows' if groups is None else 'groups'}"
         )
-    names = {
-        (False, False): "KFold",
-        (True, False): "GroupKFold",
-        (False, True): "StratifiedKFold",
-        (True, True): "StratifiedGroupKFold",
-    }
-    name = names[group is not None, label is not None]
-    splitter = getattr(model_selection, name)(count, shuffle=True, random_state=seed)
-    fold = np.zeros(len(table), dtype=int)
-    with warnings.catch_warnings():
-        # A class with fewer rows than folds is what real tables have.
-        warnings.simplefilter("ignore", UserWarning)
-        for number, (_, rows) in enumerate(splitter.split(table, label, group)):
-            fold[rows] = number
-    return fold
+    return folds(table, count, groups, stratify, seed)
 
 
 def _split_by(table, by):
     require_columns(table.columns, [by])
-    values = _texts(table[by]).str.lower()
+    values = texts(table[by]).str.lower()
     known = [name for part in _PARTS for name in part]
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -114,10 +97,3 @@ def _split_by(table, by):
         )
     parts = [table[values.isin(part)].reset_index(drop=True) for part in _PARTS]
     return [part for part in parts if len(part)]
-
-
-def _texts(column):
-    """A column as text; missing cells are equal to each other."""
-    import pandas as pd
-
-    return pd.Series([str(cell) for cell in column])

@@ -1,5 +1,10 @@
-"""How good a model is, and pictures of it."""
+"""How good a model is, which modality helps, and pictures of it."""
 
+from .compare import compare
 from .frame import to_frame
+from .interactions import shapley_values
+from .modality_report import modality_report
 from .pictures import plot_confusion, plot_history, plot_predictions
+from .report import ModalityReport
+from .report_pictures import plot_comparison
 from .score import predict_without, score

@@ -1,6 +1,6 @@
 from ..data import to_table
 from ..data.columns import require_columns
-from ..inputs import ClassLabel, MultiLabel
+from .metrics import scores_of
 
 
 def score(model, table, withhold=(), base_dir=None, bad="error"):
@@ -26,48 +26,16 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
         labels: `macro_f1`, `micro_f1`, `exact_match`; numbers:
         `mean_absolute_error`, `root_mean_squared_error`, `r2`.
     """
-    from sklearn import metrics
-
     table = to_table(table)
     schema = model.schema
     require_columns(schema.inputs, withhold)
     require_columns(table.columns, [schema.target_name])
     truth = schema.target.encode(table[schema.target_name], schema.target_name)
     predicted = predict_without(model, table, withhold, base_dir=base_dir, bad=bad)
-    if isinstance(schema.target, ClassLabel):
-        best = predicted.argmax(axis=1)
-        average = {"average": "macro", "zero_division": 0, "labels": _present(truth)}
-        return {
-            "accuracy": float(metrics.accuracy_score(truth, best)),
-            "macro_recall": float(metrics.recall_score(truth, best, **average)),
-            "macro_f1": float(metrics.f1_score(truth, best, **average)),
-        }
-    if isinstance(schema.target, MultiLabel):
-        chosen = predicted >= schema.target.threshold
-        return {
-            "macro_f1": float(
-                metrics.f1_score(truth, chosen, average="macro", zero_division=0)
-            ),
-            "micro_f1": float(
-                metrics.f1_score(truth, chosen, average="micro", zero_division=0)
-            ),
-            "exact_match": float(metrics.accuracy_score(truth, chosen)),
-        }
-    return {
-        "mean_absolute_error": float(metrics.mean_absolute_error(truth, predicted)),
-        "root_mean_squared_error": float(
-            metrics.root_mean_squared_error(truth, predicted)
-        ),
-        "r2": float(metrics.r2_score(truth, predicted)),
-    }
+    return scores_of(schema.target, truth, predicted)
 
 
 def predict_without(model, table, withhold=(), **kwargs):
     """Predictions for a table with some inputs treated as missing."""
     table = to_table(table).assign(**{name: None for name in withhold})
     return model.predict(table, verbose=0, **kwargs)
-
-
-def _present(truth):
-    # A class that no row has can be neither found nor missed.
-    return sorted(set(truth.tolist()))

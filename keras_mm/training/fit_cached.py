@@ -69,7 +69,8 @@ def fit_cached(
             f"or use model.fit. Received: model={model.name!r}"
         )
     renew_lora(model)
-    rest = _rest_of(model, frozen)
+    rest = rest_of(model, frozen)
+    rest.compile(optimizer=model.optimizer, loss=model.loss, metrics=_metrics_of(model))
 
     def tensors_of(rows):
         rows = to_table(rows)
@@ -87,15 +88,17 @@ def fit_cached(
     return rest.fit(inputs, target, batch_size=batch_size, **kwargs)
 
 
-def _rest_of(model, frozen):
-    """The model behind its frozen encoders, with the same layers, compiled."""
-    outputs = {layer: layer._inbound_nodes[-1].output_tensors for layer in frozen}
-    fed = {id(tensor) for layer in frozen for tensor in _inputs_of(layer)}
+def rest_of(model, encoders):
+    """The model behind some of its encoders, with the same layers.
+
+    It takes the inputs that these do not read, in order, then tokens and mask of
+    each.
+    """
+    outputs = {layer: layer._inbound_nodes[-1].output_tensors for layer in encoders}
+    fed = {id(tensor) for layer in encoders for tensor in _inputs_of(layer)}
     inputs = [tensor for tensor in model.inputs if id(tensor) not in fed]
     inputs += [tensor for tensors in outputs.values() for tensor in tensors]
-    rest = keras.Model(inputs, model.outputs[0])
-    rest.compile(optimizer=model.optimizer, loss=model.loss, metrics=_metrics_of(model))
-    return rest
+    return keras.Model(inputs, model.outputs[0])
 
 
 def _inputs_of(layer):

@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 
 
@@ -19,22 +21,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Shows the bar."""
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
+        self.progress = _bar("epochs")
         self.progress.start()
         self.task = self.progress.add_task(
             self.description, total=self.params["epochs"], note=""
@@ -50,3 +37,36 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Leaves the last state on the screen."""
         self.progress.stop()
+
+
+@contextlib.contextmanager
+def counted(description, total, unit):
+    """A bar for `total` steps; gives the function to call after each of them.
+
+    Args:
+        description: string in front of the bar.
+        total: int.
+        unit: string, what is counted.
+    """
+    with _bar(unit) as progress:
+        task = progress.add_task(description, total=total, note="")
+        yield lambda note: progress.update(task, advance=1, note=note)
+
+
+def _bar(unit):
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )

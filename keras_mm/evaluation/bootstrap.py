@@ -1,0 +1,77 @@
+import numpy as np
+
+from .metrics import scores_of
+
+# Entries of a matrix of weights that are held at a time.
+_MOST = 2**24
+
+
+class Bootstrap:
+    """Scores of the same rows drawn again and again, for paired intervals.
+
+    Every call sees the same draws, so differences and sums of what two calls
+    give are those of two models on the same rows.
+
+    Examples:
+
+    >>> draws = keras_mm.evaluation.bootstrap.Bootstrap(4)
+    >>> draws.interval(numpy.arange(101.0)).tolist()
+    [2.5, 97.5]
+
+    Args:
+        rows: int.
+        groups: array `(rows,)`; rows of one value are drawn together, because
+            they do not count as independent. None: each row by itself.
+        resamples: int.
+        seed: int.
+
+    Reference:
+        Efron and Tibshirani 1993, "An Introduction to the Bootstrap".
+    """
+
+    def __init__(self, rows, groups=None, resamples=1000, seed=0):
+        self.group = np.arange(rows)
+        if groups is not None:
+            _, self.group = np.unique(groups, return_inverse=True)
+        self.resamples = resamples
+        self.seed = seed
+        # The weights, where they are small enough to keep.
+        self._kept = None
+
+    def part(self, rows):
+        """Draws of some of the rows alone."""
+        return Bootstrap(len(rows), self.group[rows], self.resamples, self.seed)
+
+    def scores(self, target, metric, truth, predicted):
+        """The metric in every draw: float array `(resamples,)`."""
+        return np.concatenate(
+            [
+                scores_of(target, truth, predicted, weights)[metric]
+                for weights in self._weights()
+            ]
+        )
+
+    def _weights(self):
+        """How often each row is drawn, `(some resamples, rows)` at a time."""
+        if self._kept is not None:
+            return self._kept
+        drawn = self._drawn()
+        if self.resamples * len(self.group) <= _MOST:
+            self._kept = drawn = list(drawn)
+        return drawn
+
+    def _drawn(self):
+        random = np.random.default_rng(self.seed)
+        units = self.group.max() + 1
+        size = max(1, _MOST // len(self.group))
+        for start in range(0, self.resamples, size):
+            count = min(size, self.resamples - start)
+            drawn = random.integers(0, units, (count, units))
+            drawn += np.arange(count)[:, None] * units
+            counts = np.bincount(drawn.ravel(), minlength=count * units)
+            yield counts.reshape(count, units)[:, self.group].astype(float)
+
+    @staticmethod
+    def interval(scores):
+        """The middle 95% of draws: float array of two."""
+        return np.percentile(scores, [2.5, 97.5])

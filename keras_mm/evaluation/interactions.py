@@ -1,0 +1,124 @@
+"""What each modality is worth, and how much they interact: the formulas."""
+
+import itertools
+import math
+
+import numpy as np
+
+from ..inputs import ClassLabel, MultiLabel
+
+
+def all_subsets(names):
+    """Every subset as a tuple, the empty one first."""
+    return [
+        subset
+        for size in range(len(names) + 1)
+        for subset in itertools.combinations(names, size)
+    ]
+
+
+def shapley_values(names, scores):
+    """Exact Shapley values: how a score is shared out among modalities.
+
+    A modality's value is what it adds to a subset of the others, averaged over
+    all orders in which modalities could come in. The values sum to the score of
+    all less that of none.
+
+    Examples:
+
+    >>> scores = {(): 0.2, ("a",): 0.5, ("b",): 0.2, ("a", "b"): 0.8}
+    >>> values = keras_mm.evaluation.shapley_values(["a", "b"], scores)
+    >>> {name: round(value, 6) for name, value in values.items()}
+    {'a': 0.45, 'b': 0.15}
+
+    Args:
+        names: list of strings.
+        scores: dict from each subset, a tuple in the order of `names`, to a
+            float or an array of them.
+
+    Returns:
+        dict from name to value.
+
+    Reference:
+        Shapley 1953, "A value for n-person games".
+    """
+    count = math.factorial(len(names))
+    values = {}
+    for name in names:
+        others = [other for other in names if other != name]
+        total = 0.0
+        for subset in all_subsets(others):
+            size = len(subset)
+            orders = math.factorial(size) * math.factorial(len(names) - size - 1)
+            joined = tuple(n for n in names if n in subset or n == name)
+            total = total + orders / count * (scores[joined] - scores[subset])
+        values[name] = total
+    return values
+
+
+def additive_projection(predict, tensors, modalities, rows, batch=1024):
+    """The nearest prediction in which modalities do not interact.
+
+    `f(i)` becomes the sum of one term a modality, its mean prediction with all
+    others taken from every row in turn, less the overall mean where it is
+    counted too often (EMAP). Of two modalities it takes `rows ** 2` predictions,
+    of more that many for each.
+
+    Args:
+        predict: function from tensors to predictions `(rows, outputs)`, such as
+            logits, in which adding makes sense.
+        tensors: dict from column name to array.
+        modalities: dict from modality name to its columns.
+        rows: int array, the rows to use, each with each.
+        batch: int, predictions at a time.
+
+    Returns:
+        float array `(rows, outputs)`.
+
+    Reference:
+        Hessel and Lee 2020, "Does my multimodal model learn cross-modal
+        interactions? It's harder to tell than you might think!".
+    """
+    count, names = len(rows), list(modalities)
+    means = []
+    # Of two, the table of all pairs holds both means.
+    for name in names[:1] if len(names) == 2 else names:
+        table = []
+        for start in range(0, count**2, batch):
+            pair = np.arange(start, min(start + batch, count**2))
+            own, other = rows[pair // count], rows[pair % count]
+            mixed = {
+                column: tensors[column][own if modality == name else other]
+                for modality, columns in modalities.items()
+                for column in columns
+            }
+            table.append(np.asarray(predict(mixed), "float64"))
+        table = np.concatenate(table).reshape(count, count, -1)
+        means.append(table.mean(axis=1))
+        if len(names) == 2:
+            means.append(table.mean(axis=0))
+    overall = np.mean([mean.mean(axis=0) for mean in means], axis=0)
+    return sum(means) - (len(names) - 1) * overall
+
+
+def to_logits(target, predicted):
+    """Probabilities -> what a softmax or sigmoid made them of; numbers stay."""
+    predicted = np.asarray(predicted, "float64")
+    if isinstance(target, ClassLabel):
+        return np.log(np.maximum(predicted, 1e-7))
+    if isinstance(target, MultiLabel):
+        clipped = np.clip(predicted, 1e-7, 1 - 1e-7)
+        return np.log(clipped) - np.log1p(-clipped)
+    return predicted
+
+
+def from_logits(target, logits):
+    """The way back from `to_logits`, up to a constant that classes share."""
+    if isinstance(target, ClassLabel):
+        # What float32 left of a tie must not decide it.
+        shifted = np.round(logits - logits.max(axis=1, keepdims=True), 5)
+        shares = np.exp(shifted)
+        return shares / shares.sum(axis=1, keepdims=True)
+    if isinstance(target, MultiLabel):
+        return 1 / (1 + np.exp(-np.round(logits, 5)))
+    return logits

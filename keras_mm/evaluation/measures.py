@@ -1,0 +1,146 @@
+"""What a model of several modalities is asked about held-out rows."""
+
+import numpy as np
+
+from .interactions import additive_projection, all_subsets, from_logits, to_logits
+from .parts import Parts
+from .tensors import add_noise, is_present, remove_cells, take
+from .trials import predict
+
+# Levels of noise: standard deviations of a column, or the share of its ids.
+NOISE = (0.0, 0.25, 0.5, 0.75, 1.0)
+_PERMUTATIONS = 5
+
+
+class Pooled(dict):
+    """Predictions of all held-out rows, by what was done to the inputs."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+        self.counts = {}
+
+    def put(self, *key, rows, values):
+        """Some rows' predictions."""
+        key = key if len(key) > 1 else key[0]
+        if key not in self:
+            self[key] = np.full((self.rows, *values.shape[1:]), np.nan)
+        self[key][rows] = values
+
+    def count(self, key, part, whole):
+        """How many cells were there and how many of them went."""
+        before = self.counts.get(key, (0, 0))
+        self.counts[key] = (before[0] + part, before[1] + whole)
+
+    def share(self, key):
+        """Which share of the cells went."""
+        part, whole = self.counts[key]
+        return part / max(whole, 1)
+
+
+def ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
+    """Everything that the model of all modalities is asked about some rows.
+
+    Args:
+        found: `Pooled`, for the answers.
+        rows: int array, numbers of the rows.
+        models: dict from a tuple of modality names to the model of these.
+        whole: tuple of all names.
+        tensors: the rows' tensors.
+        modalities: dict from modality name to its columns.
+        random: `numpy.random.Generator`.
+        emap_rows: int, most rows for the interaction.
+    """
+    model, names = Parts(models[whole], modalities), list(modalities)
+    target = models[whole].schema.target
+    arrays = model.encode(tensors)
+    for subset in all_subsets(names)[1:]:
+        answer = model.predict(model.withhold(arrays, _others(names, subset)))
+        found.put("subset", subset, rows=rows, values=answer)
+    for name in names:
+        for turn in range(_PERMUTATIONS):
+            order = random.permutation(len(rows))
+            swapped = {**arrays, **take(arrays, order, model.keys[name])}
+            answer = model.predict(swapped)
+            found.put("permuted", (name, turn), rows=rows, values=answer)
+    present = presence(tensors, modalities)
+    for rate in missing_rates(len(names)):
+        gone = remove_cells(present, rate, random)
+        answer = without_cells(model, arrays, gone)
+        found.put("missing", rate, rows=rows, values=answer)
+        found.count(("missing", rate), gone.sum(), present.sum())
+    _ask_with_noise(found, rows, models, model, tensors, arrays, random)
+    if emap_rows and len(names) > 1:
+        some = np.sort(random.permutation(len(rows))[:emap_rows])
+        additive = additive_projection(
+            lambda mixed: to_logits(target, model.predict(mixed)),
+            arrays,
+            model.keys,
+            some,
+        )
+        plain = to_logits(target, model.predict(take(arrays, some)))
+        for key, logits in (("plain", plain), ("additive", additive)):
+            answer = from_logits(target, logits)
+            found.put(key, rows=rows[some], values=answer)
+
+
+def _ask_with_noise(found, rows, models, model, tensors, arrays, random):
+    """The model and late fusion, with noise in one modality or in all."""
+    modalities, names = model.modalities, list(model.modalities)
+    schema = model.model.schema
+
+    def alone(name, tensors, arrays):
+        if (name,) in models:
+            answer = predict(models[name,], tensors)
+        else:
+            answer = model.predict(model.withhold(arrays, _others(names, [name])))
+        return to_logits(schema.target, answer)
+
+    present = presence(tensors, modalities)
+    # Of a row without anything, all answers are as good.
+    present = np.where(present.any(axis=1, keepdims=True), present, True)
+    weights = (present / present.sum(axis=1, keepdims=True)).T[..., None]
+    clean = {name: alone(name, tensors, arrays) for name in names}
+    # Of one modality, all of them is the same.
+    hits = [*names, None] if len(names) > 1 else [None]
+    for level in NOISE:
+        heard, noisy = clean, arrays
+        if level:
+            columns = [c for columns in modalities.values() for c in columns]
+            changed = add_noise(tensors, schema, columns, level, random)
+            noisy = model.encode(changed)
+            heard = {name: alone(name, changed, noisy) for name in names}
+        for hit in hits:
+            keys = list(noisy) if hit is None else model.keys[hit]
+            answer = model.predict({**arrays, **{key: noisy[key] for key in keys}})
+            found.put("noise", (hit, level), rows=rows, values=answer)
+            late = sum(
+                weight * (heard if hit in (name, None) else clean)[name]
+                for name, weight in zip(names, weights)
+            )
+            answer = from_logits(schema.target, late)
+            found.put("late", (hit, level), rows=rows, values=answer)
+
+
+def _others(names, subset):
+    return [name for name in names if name not in subset]
+
+
+def missing_rates(count):
+    """0, .1, ... up to the share at which one of `count` modalities is left."""
+    most = (count - 1) / count
+    rates = [round(0.1 * step, 1) for step in range(10) if 0.1 * step < most - 1e-9]
+    return [*rates, round(most, 3)]
+
+
+def presence(tensors, modalities):
+    """Which modality a row has: bool array `(rows, modalities)`."""
+    columns = modalities.values()
+    return np.stack([is_present(tensors, one) for one in columns], axis=1)
+
+
+def without_cells(model, arrays, gone):
+    """Predictions of `Parts` without some cells."""
+    for index, name in enumerate(model.modalities):
+        arrays = model.withhold(arrays, [name], gone[:, index])
+    return model.predict(arrays)

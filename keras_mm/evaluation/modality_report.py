@@ -1,0 +1,229 @@
+import numpy as np
+
+from ..data import to_table
+from ..data.columns import require_columns
+from ..data.folds import texts
+from ..inputs.cells import is_missing
+from ..training.progress import counted
+from .bootstrap import Bootstrap
+from .interactions import all_subsets
+from .measures import Pooled, ask, presence, without_cells
+from .metrics import metric_of
+from .parts import Parts
+from .report import ModalityReport
+from .tensors import remove_cells, table_tensors
+from .trials import Trials, check_fusion, constant_answer, predict
+
+_MOST = 10
+
+
+def modality_report(
+    schema,
+    table,
+    fusion=None,
+    encoders=None,
+    folds=5,
+    groups=None,
+    model=None,
+    metric=None,
+    epochs=40,
+    patience=10,
+    matched=(),
+    emap_rows=100,
+    seed=0,
+    base_dir=None,
+    bad="error",
+    **options,
+):
+    """Says what each modality is worth, with 95% intervals.
+
+    In each fold a model of all modalities is trained, one of each alone, and
+    one without each; all are judged on rows that they did not see. What a
+    modality adds is the score with it less the score of the model that was
+    trained without it. The table of all subsets, Shapley values, permutation,
+    interaction, missing cells and noise ask the model of all modalities.
+
+    With `model` nothing is trained: the model answers for every subset, the
+    other inputs withheld. The rows must then be such as it was not trained on.
+
+    Intervals come from drawing held-out rows again and again (whole groups with
+    `groups`), not from training again and again: what a modality adds by chance
+    of one training is not in them.
+
+    Examples:
+
+    >>> report = keras_mm.evaluation.modality_report(schema, test, model=model)
+    >>> print(report)
+    >>> report.plot().savefig("report.png")
+
+    Args:
+        schema: `Schema`, adapted or not: each fold adapts a copy to its training
+            rows. With `model` its own is used, and None will do.
+        table: rows with the target, in any form that `keras_mm.data.to_table`
+            reads. Those of one fold must fit in memory as tensors.
+        fusion: as in `build_classifier`.
+        encoders: as in `build_classifier`.
+        folds: int, 2 or more.
+        groups: name of a column; rows with the same value stay in one fold and
+            are drawn together.
+        model: a trained model made by a builder, or None.
+        metric: name of a score that `score` gives; default `accuracy`,
+            `macro_f1` for several labels, `r2` for numbers.
+        epochs: int, most epochs of a fit.
+        patience: int, epochs without improvement on a seventh of the training
+            rows until a fit stops, or None: all rows train, for all epochs.
+        matched: rates of missing cells to train models with, too, such as
+            `(0.3, 0.6)`; each costs one more fit a fold.
+        emap_rows: int, most rows in all for the interaction, which takes the
+            square of a fold's share of them; 0 leaves it out.
+        seed: int; the same seed gives the same report on one machine.
+        base_dir: as in `model.fit`.
+        bad: as in `model.fit`.
+        **options: what the builder takes besides: `hidden_units`,
+            `modality_dropout`...
+
+    Returns:
+        `ModalityReport`.
+
+    Raises:
+        ValueError: if an argument does not fit, before anything is trained.
+
+    Reference:
+        Hessel and Lee 2020, "Does my multimodal model learn cross-modal
+        interactions? It's harder to tell than you might think!"; Shapley 1953,
+        "A value for n-person games".
+    """
+    if any(not 0 < rate < 1 for rate in matched):
+        raise ValueError(
+            f"`matched` holds rates between 0 and 1. Received: matched={matched}"
+        )
+    if model is not None:
+        trained = {"fusion": fusion, "encoders": encoders, "matched": tuple(matched)}
+        given = [name for name, value in trained.items() if value] + list(options)
+        if given:
+            raise ValueError(
+                "With `model` nothing is trained: leave out what is for training. "
+                f"Received: model={model.name!r} and {given}"
+            )
+        return _of_model(
+            model, to_table(table), groups, metric, emap_rows, seed, base_dir, bad
+        )
+    check_fusion(fusion)
+    trials = Trials(
+        schema,
+        table,
+        folds,
+        groups,
+        encoders,
+        epochs,
+        patience,
+        seed,
+        base_dir,
+        bad,
+        options,
+    )
+    metric = metric_of(trials.target, metric)
+    names = list(trials.modalities)
+    _check_count(names)
+    whole = tuple(names)
+    subsets = {whole, *((name,) for name in names)}
+    subsets |= {_without(names, name) for name in names} - {()}
+    total = len(trials.folds) * (len(subsets) + len(matched))
+    found = Pooled(len(trials.table))
+    with counted("modality report", total, "fits") as advance:
+        for fold in trials.folds:
+            random = np.random.default_rng((seed, fold))
+            rows, train = trials.rows(fold), trials.part(trials.train_rows(fold))
+            adapted = trials.adapted(fold)
+            models = {}
+            for subset in sorted(subsets, key=len):
+                models[subset], _ = trials.fit(adapted, train, subset, fusion)
+                advance(" + ".join(subset))
+            full = models[whole]
+            tensors = trials.tensors(trials.part(rows), full.schema)
+            share = -(-emap_rows // len(trials.folds))
+            ask(found, rows, models, whole, tensors, trials.modalities, random, share)
+            for subset, one in models.items():
+                found.put("trained", subset, rows=rows, values=predict(one, tensors))
+            truth = trials.truth[trials.train_rows(fold)]
+            answer = constant_answer(trials.target, truth, len(rows))
+            found.put("constant", rows=rows, values=answer)
+            for rate in matched:
+                gone = remove_cells(_present(train, trials.modalities), rate, random)
+                holed = _with_holes(train, trials.modalities, gone)
+                one, _ = trials.fit(adapted, holed, whole, fusion)
+                parts = Parts(one, trials.modalities)
+                present = presence(tensors, trials.modalities)
+                gone = remove_cells(present, rate, random)
+                answer = without_cells(parts, parts.encode(tensors), gone)
+                found.put("matched", rate, rows=rows, values=answer)
+                found.count(("matched", rate), gone.sum(), present.sum())
+                advance(f"{rate:.0%} missing")
+    draws = Bootstrap(len(trials.table), trials.group_values(), seed=seed)
+    return ModalityReport(
+        trials.target, metric, names, trials.truth, found, draws, len(trials.folds)
+    )
+
+
+def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
+    """The report of a trained model."""
+    schema = getattr(model, "schema", None)
+    if schema is None or schema.target is None:
+        raise ValueError(
+            "The model must be made by a builder and predict a target. "
+            f"Received: model={model!r}"
+        )
+    target, name = schema.target, schema.target_name
+    require_columns(table.columns, [name, *([groups] if groups else [])])
+    metric = metric_of(target, metric)
+    # Which columns have an encoder of their own, the layers say.
+    layers = {layer.name for layer in model.layers}
+    own = [column for column in schema.inputs if f"{column}_encoder" in layers]
+    modalities = schema.modalities(own=own)
+    names = list(modalities)
+    _check_count(names)
+    truth = target.encode(table[name], name)
+    tensors = table_tensors(table, schema, base_dir, bad)
+    rows = np.arange(len(table))
+    random = np.random.default_rng((seed, 0))
+    found = Pooled(len(table))
+    whole = tuple(names)
+    ask(found, rows, {whole: model}, whole, tensors, modalities, random, emap_rows)
+    answer = constant_answer(target, truth, len(rows))
+    found.put("constant", rows=rows, values=answer)
+    for subset in all_subsets(names)[1:]:
+        found["trained", subset] = found["subset", subset]
+    draws = Bootstrap(len(table), texts(table[groups]) if groups else None, seed=seed)
+    return ModalityReport(target, metric, names, truth, found, draws, 0)
+
+
+def _present(table, modalities):
+    return np.stack(
+        [
+            np.any([[not is_missing(cell) for cell in table[c]] for c in columns], 0)
+            for columns in modalities.values()
+        ],
+        axis=1,
+    )
+
+
+def _with_holes(table, modalities, gone):
+    """The table without the cells that are gone."""
+    table = table.copy()
+    for index, columns in enumerate(modalities.values()):
+        for column in columns:
+            cells = table[column].astype(object)
+            table[column] = cells.where(~gone[:, index], None)
+    return table
+
+
+def _without(names, name):
+    return tuple(other for other in names if other != name)
+
+
+def _check_count(names):
+    if len(names) > _MOST:
+        raise ValueError(
+            f"All subsets of more than {_MOST} modalities are too many. Leave some "
+            f"out of the schema. Received: modalities={names}"
+        )

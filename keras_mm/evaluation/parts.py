@@ -1,0 +1,71 @@
+import numpy as np
+
+from ..training.fit_cached import rest_of
+from .tensors import take, withhold
+from .trials import predict, predict_list
+
+
+class Parts:
+    """A model in two parts: encoders, and what comes behind them.
+
+    What is asked of a model about the same rows again and again, with modalities
+    withheld or mixed, needs their tokens once only. A model without an encoder
+    for each modality is one part, and its tensors are its tokens.
+
+    Args:
+        model: a model made by a builder.
+        modalities: dict from modality name to its columns.
+    """
+
+    def __init__(self, model, modalities):
+        self.model = model
+        self.modalities = modalities
+        names = {layer.name for layer in model.layers}
+        self.encoders = self.rest = None
+        # By modality, which arrays are its own.
+        self.keys = modalities
+        if all(f"{name}_encoder" in names for name in modalities):
+            self.encoders = {n: model.get_layer(f"{n}_encoder") for n in modalities}
+            self.rest = rest_of(model, list(self.encoders.values()))
+            self.keys = {name: [(name, 0), (name, 1)] for name in modalities}
+        self._absent = None
+
+    def encode(self, tensors, names=None):
+        """Tensors -> dict of arrays, of all modalities or of some.
+
+        The first call also learns what an absent modality looks like.
+        """
+        if self._absent is None:
+            nothing = take(withhold(tensors, list(tensors), slice(1)), slice(1))
+            self._absent = self._encoded(nothing, self.modalities)
+        return self._encoded(tensors, names or self.modalities)
+
+    def _encoded(self, tensors, names):
+        if self.encoders is None:
+            return take(
+                tensors, slice(None), [c for n in names for c in self.modalities[n]]
+            )
+        arrays = {}
+        for name in names:
+            encoder = self.encoders[name]
+            columns = [tensors[tensor.name] for tensor in encoder.inputs]
+            for key, array in zip(self.keys[name], predict_list(encoder, columns)):
+                arrays[key] = array
+        return arrays
+
+    def withhold(self, arrays, names, rows=slice(None)):
+        """The arrays, with modalities absent from some rows."""
+        changed = dict(arrays)
+        for name in names:
+            for key in self.keys[name]:
+                changed[key] = arrays[key].copy()
+                changed[key][rows] = self._absent[key]
+        return changed
+
+    def predict(self, arrays):
+        """Predictions of arrays."""
+        if self.rest is None:
+            return predict(self.model, arrays)
+        ordered = [arrays[key] for keys in self.keys.values() for key in keys]
+        (answer,) = predict_list(self.rest, ordered)
+        return np.asarray(answer)

@@ -1,0 +1,237 @@
+import numpy as np
+
+from .interactions import all_subsets, shapley_values
+from .metrics import ERRORS, scores_of
+
+_CAVEAT = (
+    "Intervals (95%) are of other rows; training again with another seed may change "
+    "scores, too."
+)
+
+
+class ModalityReport:
+    """What `modality_report` found: tables, sentences and a picture.
+
+    `score`, `low` and `high` are the metric of all held-out rows together and
+    its 95% interval.
+
+    Attributes:
+        metric: string, the metric's name; all numbers are in its unit.
+        full: Series: the model of all modalities.
+        baseline: float, the score of the answer that knows no input: the training
+            rows' most frequent class, their share of each label, or their mean
+            (with `model`, those of the rows themselves).
+        alone: DataFrame, one row a modality: the model of that modality alone.
+        left_out: DataFrame: the model without it; `gain` is what having it adds.
+        permuted: DataFrame: its cells dealt out to other rows, five times;
+            `drop` is what that costs the model of all modalities.
+        subsets: DataFrame, one row a subset: the model of all modalities with
+            the others withheld; `"nothing"`: the baseline.
+        shapley: DataFrame: exact Shapley `value` over these subsets; they sum to
+            the score of all less the baseline.
+        interactions: Series: the `score` of the model on the rows that were
+            used, `additive`, the score of its nearest additive model, and their
+            difference `gap`; None if it was left out or there is one modality.
+        missing: DataFrame: `rate` of cells asked to go, share `removed` (each row
+            keeps one), and whether training rows missed as much (`matched`).
+        noise: DataFrame: score by modality (`"all"`: each of them) and level,
+            and that of late fusion, the mean of the unimodal models' logits.
+        robustness: DataFrame: `relative`, the area under score(noise) / score(0),
+            and `effective`, the area between the model's curve and that of late
+            fusion after both are shifted to 0 at no noise, in levels from 0 to 1.
+        sentences: list of strings, one a modality.
+    """
+
+    def __init__(self, target, metric, names, truth, found, draws, folds):
+        import pandas as pd
+
+        self.metric, self.rows, self.folds = metric, len(truth), folds
+        self.modalities = list(names)
+        self._errs = metric in ERRORS
+
+        def score(key, rows=None):
+            """The score, and its draws behind it."""
+            some = slice(None) if rows is None else rows
+            part = draws if rows is None else draws.part(rows)
+            answer = target, truth[some], found[key][some]
+            drawn = part.scores(target, metric, *answer[1:])
+            return np.append(scores_of(*answer)[metric], drawn)
+
+        def shown(values, name="score", low="low", high="high"):
+            """A point with its interval."""
+            interval = draws.interval(values[1:])
+            return {name: values[0], low: interval[0], high: interval[1]}
+
+        def frame(rows, index=None):
+            table = pd.DataFrame(rows)
+            return table if index is None else table.set_index(index)
+
+        whole = tuple(names)
+        full = score(("trained", whole))
+        constant = score("constant")
+        self.full = pd.Series(shown(full))
+        self.baseline = float(constant[0])
+
+        alone, left, permuted, gains = [], [], [], {}
+        for name in names:
+            one = score(("trained", (name,)))
+            alone.append({"modality": name, **shown(one)})
+            others = tuple(other for other in names if other != name)
+            rest = score(("trained", others)) if others else constant
+            gains[name] = shown(full - rest, "gain", "gain_low", "gain_high")
+            left.append({"modality": name, **shown(rest), **gains[name]})
+            turns = [key for key in found if key[0] == "permuted" and key[1][0] == name]
+            mixed = np.mean([score(key) for key in turns], axis=0)
+            drop = shown(full - mixed, "drop", "drop_low", "drop_high")
+            permuted.append({"modality": name, **shown(mixed), **drop})
+        self.alone = frame(alone, "modality")
+        self.left_out = frame(left, "modality")
+        self.permuted = frame(permuted, "modality")
+
+        # What the model says without any input nobody taught it: it may be worse
+        # than a constant, and each modality would seem to be worth more.
+        scores = {(): constant}
+        for subset in all_subsets(names)[1:]:
+            scores[subset] = score(("subset", subset))
+        self.subsets = frame(
+            [
+                {
+                    "subset": " + ".join(subset) or "nothing",
+                    "modalities": len(subset),
+                    **shown(values),
+                }
+                for subset, values in scores.items()
+            ],
+            "subset",
+        )
+        self.shapley = frame(
+            [
+                {"modality": name, **shown(values, "value")}
+                for name, values in shapley_values(names, scores).items()
+            ],
+            "modality",
+        )
+
+        self.interactions = None
+        if "additive" in found:
+            asked = ~np.isnan(found["additive"]).any(axis=1)
+            used = np.flatnonzero(asked)
+            plain, additive = score("plain", used), score("additive", used)
+            self.interactions = pd.Series(
+                {
+                    "score": plain[0],
+                    "additive": additive[0],
+                    **shown(plain - additive, "gap"),
+                    "rows": len(used),
+                }
+            )
+
+        self.missing = frame(
+            [
+                {
+                    "matched": key[0] == "matched",
+                    "rate": key[1],
+                    "removed": found.share(key),
+                    **shown(score(key)),
+                }
+                for key in found
+                if key[0] in ("missing", "matched")
+            ]
+        )
+
+        noise, robustness = [], []
+        curves = {}
+        for key in [key for key in found if key[0] == "noise"]:
+            name, level = key[1]
+            values, late = score(key), score(("late", key[1]))
+            named = name or "all"
+            curves.setdefault(named, []).append((level, values[0], late[0]))
+            row = {"modality": named, "level": level, **shown(values)}
+            noise.append({**row, "late_fusion": late[0]})
+        for name, points in curves.items():
+            level, own, late = np.array(points).T
+            span = level[-1] - level[0]
+            area = np.trapezoid(own, level) / span
+            beside = np.trapezoid((own - own[0]) - (late - late[0]), level) / span
+            relative = area / own[0] if own[0] else np.nan
+            robustness.append(
+                {"modality": name, "relative": relative, "effective": beside}
+            )
+        self.noise = frame(noise)
+        self.robustness = frame(robustness, "modality")
+        self.sentences = [self._sentence(name, gains[name]) for name in names]
+
+    def _sentence(self, name, gain):
+        low, high = gain["gain_low"], gain["gain_high"]
+        if self._errs:
+            low, high = -high, -low
+        says = "helps" if low > 0 else "hurts" if high < 0 else "does not help"
+        metric = self.metric.replace("_", " ")
+        ends = f"[{plain(gain['gain_low'])}, {plain(gain['gain_high'])}]"
+        alone = plain(self.alone.score[name])
+        return (
+            f"{name} {says}: {plain(gain['gain'], True)} {metric} {ends}; alone {alone}"
+        )
+
+    def plot(self):
+        """Draws the report.
+
+        Returns:
+            `matplotlib.figure.Figure`.
+        """
+        from .report_pictures import plot_report
+
+        return plot_report(self)
+
+    def __str__(self):
+        lines = [self._title(), *(f"  {line}" for line in self.sentences)]
+        lines.append(_CAVEAT)
+        for title, table in self._tables():
+            lines += ["", title, table.round(3).to_string()]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        from html import escape
+
+        parts = [f"<h4>{escape(self._title())}</h4>", "<ul>"]
+        parts += [f"<li>{escape(line)}</li>" for line in self.sentences]
+        parts.append(f"</ul><p>{_CAVEAT}</p>")
+        for title, table in self._tables():
+            parts.append(f"<h5>{escape(title)}</h5>{table.round(3).to_html()}")
+        return "".join(parts)
+
+    def _title(self):
+        how = f"{self.folds} folds" if self.folds else "a trained model"
+        full = self.full
+        return (
+            f"{' + '.join(self.modalities)}: {plain(full.score)} "
+            f"{self.metric.replace('_', ' ')} [{plain(full.low)}, {plain(full.high)}]; "
+            f"without looking {plain(self.baseline)} ({self.rows} rows, {how})"
+        )
+
+    def _tables(self):
+        yield "Alone", self.alone
+        yield "Left out: the gain is what having it adds", self.left_out
+        yield "Permuted", self.permuted
+        yield "Subsets: the others withheld", self.subsets
+        yield "Shapley values", self.shapley
+        if self.interactions is not None:
+            yield "Interaction (EMAP)", self.interactions.to_frame("").T
+        yield "Missing cells", self.missing
+        yield "Noise", self.noise
+        yield "Robustness", self.robustness
+
+
+def plain(value, sign=False):
+    """A number for a sentence: `.81`, `-.02`, with a sign always: `+.18`."""
+    size = abs(value)
+    digits = 2 if size < 10 else 1 if size < 100 else 0
+    if 0.0005 <= size < 0.005:
+        # On which side of 0 it lies must be seen.
+        digits = 3
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    if not float(text) and not sign:
+        text = text.lstrip("-")
+    return text.replace("0.", ".", 1) if size < 0.995 else text

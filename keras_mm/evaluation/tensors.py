@@ -1,0 +1,107 @@
+"""A table's tensors, made once, and what may happen to them."""
+
+import numpy as np
+
+from ..data import to_dataset
+from ..inputs import Graph
+
+_BATCH = 256
+
+
+def table_tensors(table, schema, base_dir=None, bad="error"):
+    """Table -> dict from column name to the array that the model takes."""
+    dataset = to_dataset(
+        table, schema, _BATCH, base_dir=base_dir, bad=bad, with_target=False
+    )
+    batches = [batch for (batch,) in dataset.as_numpy_iterator()]
+    return {
+        name: np.concatenate([batch[name] for batch in batches])
+        for name in schema.inputs
+    }
+
+
+def is_present(tensors, columns):
+    """Whether a row has any of the columns: bool array `(rows,)`."""
+    return np.any([_is_there(tensors[name]) for name in columns], axis=0)
+
+
+def _is_there(array):
+    flat = array.reshape(len(array), -1)
+    if np.issubdtype(array.dtype, np.integer):
+        return (flat != 0).any(axis=1)
+    return ~np.isnan(flat).all(axis=1)
+
+
+def withhold(tensors, columns, rows=slice(None)):
+    """The tensors, with columns missing in some rows; a missing id is 0."""
+    changed = dict(tensors)
+    for name in columns:
+        array = tensors[name].copy()
+        array[rows] = 0 if np.issubdtype(array.dtype, np.integer) else np.nan
+        changed[name] = array
+    return changed
+
+
+def take(tensors, rows, columns=None):
+    """Some rows of some columns."""
+    return {name: tensors[name][rows] for name in columns or tensors}
+
+
+def add_noise(tensors, schema, columns, level, random):
+    """The tensors, with noise in what is there of the columns.
+
+    Numbers, sounds, sequences and pictures get Gaussian noise of `level`
+    standard deviations of the column; of texts and categories that share of ids
+    is replaced by others that the column holds. What is absent stays so. Of a
+    graph the features of its nodes change, its edges do not.
+    """
+    changed = dict(tensors)
+    for name in columns:
+        array = tensors[name]
+        if np.issubdtype(array.dtype, np.integer):
+            changed[name] = _replace_ids(array, level, random)
+            continue
+        value = schema.inputs[name]
+        noisy = array.copy()
+        part = noisy
+        if isinstance(value, Graph):
+            part = noisy[..., : value.node_features]
+        if np.isnan(part).all():
+            continue
+        scale = np.nanstd(part, dtype="float64") * level
+        part += (scale * random.standard_normal(part.shape)).astype(part.dtype)
+        if value.kind in ("image", "video"):
+            # There is nothing darker than black.
+            np.clip(noisy, 0.0, 1.0, out=noisy)
+        changed[name] = noisy
+    return changed
+
+
+def _replace_ids(array, level, random):
+    known = array[array != 0]
+    if not len(known):
+        return array
+    chosen = (random.random(array.shape) < level) & (array != 0)
+    return np.where(chosen, random.choice(known, array.shape), array)
+
+
+def remove_cells(present, rate, random):
+    """Chooses cells to remove, so that each row keeps one.
+
+    Args:
+        present: bool array `(rows, modalities)`.
+        rate: float, share of the cells that are there to remove; the more that
+            rows must keep, the less of it can be done.
+        random: `numpy.random.Generator`.
+
+    Returns:
+        bool array `(rows, modalities)`, True where a cell goes.
+    """
+    # Each row keeps the cell that comes first by chance.
+    order = np.where(present, random.random(present.shape), 2.0)
+    spared = order == order.min(axis=1, keepdims=True)
+    free = np.flatnonzero(present & ~spared)
+    wanted = min(int(round(rate * present.sum())), len(free))
+    gone = np.zeros(present.size, dtype=bool)
+    gone[random.permutation(free)[:wanted]] = True
+    return gone.reshape(present.shape)

@@ -1,0 +1,198 @@
+import copy
+import time
+
+import numpy as np
+
+from .. import fusion as fusion_room
+from ..data import Schema, split, to_table
+from ..data.columns import require_columns
+from ..data.folds import folds as fold_numbers
+from ..data.folds import texts
+from ..inputs import ClassLabel, Number
+from ..models import build_classifier, build_regressor
+from ..training import callbacks
+from .tensors import table_tensors
+
+_BATCH = 256
+
+
+class Trials:
+    """Models of a table's modalities, trained and judged fold by fold.
+
+    Each fold has a copy of the schema of its own, adapted to its training rows,
+    and each fit starts from copies of what the user passed, so that no fold
+    knows what another one learned.
+
+    Args:
+        schema: `Schema`, adapted or not; only class names that it knows are kept.
+        table: rows with the target.
+        folds: int, 2 or more.
+        groups: name of a column whose equal values stay in one fold, or None.
+        encoders: as in the builders.
+        epochs: int, most epochs of a fit.
+        patience: int, epochs without improvement on a seventh of the training
+            rows until a fit stops; None: it trains on all of them, to the end.
+        seed: int.
+        base_dir: as in `model.fit`.
+        bad: as in `model.fit`.
+        options: dict of what the builder takes besides.
+    """
+
+    def __init__(
+        self,
+        schema,
+        table,
+        folds,
+        groups=None,
+        encoders=None,
+        epochs=40,
+        patience=10,
+        seed=0,
+        base_dir=None,
+        bad="error",
+        options=None,
+    ):
+        self.table = to_table(table)
+        self.schema = schema_copy(schema)
+        self.target, self.name = self.schema.target, self.schema.target_name
+        if self.target is None:
+            raise ValueError(
+                "The schema has no target to predict: Schema(inputs, targets="
+                f"{{...}}). Received: schema={schema!r}"
+            )
+        wanted = [*self.schema.inputs, self.name, *([groups] if groups else [])]
+        require_columns(self.table.columns, wanted)
+        if not isinstance(self.target, Number):
+            # Which classes there are is known before a row is held out.
+            self.target.adapt(self.table[self.name], self.name)
+        self.truth = self.target.encode(self.table[self.name], self.name)
+        self.groups = groups
+        self.encoders = dict(encoders or {})
+        self.modalities = self.schema.modalities(own=self.encoders)
+        unknown = sorted(set(self.encoders) - set(self.modalities))
+        if unknown:
+            raise ValueError(
+                "`encoders` names what is no modality. Modalities are "
+                f"{list(self.modalities)}. Received: encoders={unknown}"
+            )
+        self.epochs, self.patience = epochs, patience
+        self.seed, self.base_dir, self.bad = seed, base_dir, bad
+        self.options = dict(options or {})
+        self.stratify = self.name if isinstance(self.target, ClassLabel) else None
+        units = texts(self.table[groups]).nunique() if groups else len(self.table)
+        if int(folds) != folds or not 2 <= folds <= units:
+            raise ValueError(
+                f"`folds` must lie between 2 and the number of "
+                f"{'groups' if groups else 'rows'}, {units}. Received: folds={folds}"
+            )
+        if self.stratify:
+            most = texts(self.table[self.name]).value_counts().max()
+            if most < folds:
+                raise ValueError(
+                    "Some class must have a row for each fold. Take fewer folds or "
+                    f"more rows. Received: folds={folds}, and {most} rows of the "
+                    "most frequent class"
+                )
+        self.fold = fold_numbers(self.table, folds, groups, self.stratify, seed)
+        self.folds = sorted(set(self.fold.tolist()))
+
+    def group_values(self):
+        """Which rows belong together, for the bootstrap, or None."""
+        return None if self.groups is None else texts(self.table[self.groups])
+
+    def rows(self, fold):
+        """Numbers of the fold's held-out rows."""
+        return np.flatnonzero(self.fold == fold)
+
+    def train_rows(self, fold):
+        """Numbers of the rows that the fold's models learn from."""
+        return np.flatnonzero(self.fold != fold)
+
+    def part(self, rows):
+        """Some rows of the table."""
+        return self.table.iloc[rows].reset_index(drop=True)
+
+    def adapted(self, fold):
+        """A schema that has seen the fold's training rows alone."""
+        return schema_copy(self.schema).adapt(self.part(self.train_rows(fold)))
+
+    def fit(self, schema, table, names, fusion=None):
+        """Trains a model of some modalities on a table; returns it and seconds."""
+        columns = [c for name in names for c in self.modalities[name]]
+        # In the order of the schema, whatever the order of the names.
+        inputs = {c: v for c, v in schema.inputs.items() if c in columns}
+        settings = copy.deepcopy(self.options)
+        settings["encoders"] = copy.deepcopy(
+            {name: self.encoders[name] for name in names if name in self.encoders}
+        )
+        if len(names) > 1:
+            settings["fusion"] = copy.deepcopy(fusion)
+        number = isinstance(schema.target, Number)
+        build = build_regressor if number else build_classifier
+        started = time.perf_counter()
+        model = build(Schema(inputs, schema.targets), seed=self.seed, **settings)
+        held, stop = {}, None
+        if self.patience is not None:
+            table, held["validation_data"] = split(
+                table,
+                fractions=(6 / 7, 1 / 7),
+                groups=self.groups,
+                stratify=self.stratify,
+                seed=self.seed,
+            )
+            stop = callbacks(patience=self.patience)
+        model.fit(
+            table,
+            epochs=self.epochs,
+            callbacks=stop,
+            base_dir=self.base_dir,
+            bad=self.bad,
+            verbose=0,
+            **held,
+        )
+        return model, time.perf_counter() - started
+
+    def tensors(self, table, schema):
+        """The table's tensors, for models of this schema."""
+        return table_tensors(table, schema, self.base_dir, self.bad)
+
+
+def schema_copy(schema):
+    """A schema of its own with the same inputs and target."""
+    if not isinstance(schema, Schema):
+        raise ValueError(
+            "The first argument must be a keras_mm.Schema. "
+            f"Received: schema of type {type(schema).__name__}"
+        )
+    return Schema.from_config(schema.get_config())
+
+
+def check_fusion(fusion):
+    """Refuses what is no fusion, before anything is trained."""
+    if fusion is not None:
+        fusion_room.get(copy.deepcopy(fusion))
+
+
+def predict(model, tensors):
+    """Predictions of tensors, of which the model takes those that it has."""
+    return predict_list(model, [tensors[tensor.name] for tensor in model.inputs])[0]
+
+
+def predict_list(model, arrays):
+    """What a model gives for a list of arrays, in the order of its inputs."""
+    batches = []
+    # Without a data set around it: hundreds of small calls are to be made.
+    for start in range(0, len(arrays[0]), _BATCH):
+        batch = [array[start : start + _BATCH] for array in arrays]
+        answer = model.predict_on_batch(batch)
+        batches.append(answer if isinstance(answer, (list, tuple)) else [answer])
+    return [np.concatenate(parts) for parts in zip(*batches)]
+
+
+def constant_answer(target, truth, rows):
+    """What is best said without looking: predictions for `rows` rows."""
+    if isinstance(target, ClassLabel):
+        shares = np.bincount(truth, minlength=target.num_classes) / len(truth)
+    else:
+        shares = np.mean(truth, axis=0)
+    return np.tile(np.asarray(shares, "float64"), (rows, 1))
