@@ -2,7 +2,9 @@
 
 from .attention import Attention
 from .attention_weights import AttentionWeights
+from .bilinear import Bilinear
 from .bottleneck import Bottleneck
+from .co_attention import CoAttention
 from .concat import Concat
 from .film import FiLM
 from .fusion import Fusion
@@ -18,6 +20,7 @@ from .missing_token import MissingToken
 from .mixture_of_experts import MixtureOfExperts
 from .mlb import MLB
 from .modality_dropout import ModalityDropout
+from .mult import MulT
 from .perceiver import Perceiver
 from .product_of_experts import ProductOfExperts
 from .stacking import Stacking
@@ -36,13 +39,16 @@ FUSIONS = {
     "gated": Gated,
     "mixture_of_experts": MixtureOfExperts,
     "film": FiLM,
+    "bilinear": Bilinear,
     "mlb": MLB,
     "mfb": MFB,
     "tensor": Tensor,
     "low_rank": LowRank,
     "product_of_experts": ProductOfExperts,
     "attention": Attention,
+    "co_attention": CoAttention,
     "transformer": Transformer,
+    "mult": MulT,
     "bottleneck": Bottleneck,
     "perceiver": Perceiver,
     "late_mean": LateMean,

@@ -49,25 +49,26 @@ class TokenFusion(Fusion):
             initializer=keras.initializers.RandomNormal(stddev=0.02),
         )
 
-    def transformer_blocks(self, name, count):
-        """A list of built blocks."""
+    def transformer_blocks(self, name, count, units=None):
+        """A list of built blocks for tokens of `units` (the fusion's own)."""
+        units = units or self.units
         blocks = []
         for index in range(count):
             block = TransformerBlock(
                 self.num_heads,
-                self.hidden_units or 4 * self.units,
+                self.hidden_units or 4 * units,
                 self.dropout,
                 dtype=self.dtype_policy,
                 name=f"{name}_{index}",
             )
-            block.build((None, None, self.units))
+            block.build((None, None, units))
             blocks.append(block)
         return blocks
 
-    def normalization(self, name):
-        """A built layer normalisation."""
+    def normalization(self, name, units=None):
+        """A built layer normalisation of tokens of `units` (the fusion's own)."""
         layer = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
-        layer.build((None, None, self.units))
+        layer.build((None, None, units or self.units))
         return layer
 
     def told_apart(self, tokens, masks):

@@ -62,6 +62,11 @@ class TransformerBlock(keras.layers.Layer):
         y = ops.gelu(self.inner(self.second_norm(x)), approximate=True)
         return x + self.drop(self.outer(y), training=training)
 
+    def look(self, tokens, shown, context, training=False):
+        """The block; rows in which no token of the context is shown stay as is."""
+        x = self(tokens, shown, context=context, training=training)
+        return ops.where(ops.any(shown, axis=1)[:, None, None], x, tokens)
+
     def compute_output_shape(self, tokens_shape, *args, **kwargs):
         """The tokens' shape."""
         return tokens_shape

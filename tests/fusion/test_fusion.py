@@ -29,6 +29,8 @@ ALL = {
     "tensor": lambda: room.Tensor(units=6),
     "tensor_projected": lambda: room.Tensor(units=6, dim=2),
     "low_rank": lambda: room.LowRank(units=6, rank=3),
+    "bilinear": lambda: room.Bilinear(units=6),
+    "bilinear_projected": lambda: room.Bilinear(units=6, dim=2),
     "product_of_experts": lambda: room.ProductOfExperts(units=6),
     "transformer": lambda: room.Transformer(6, 2, num_heads=2, hidden_units=7),
     "bottleneck": lambda: room.Bottleneck(
@@ -37,6 +39,11 @@ ALL = {
     "perceiver": lambda: room.Perceiver(
         6, 2, num_layers=2, num_heads=2, hidden_units=7
     ),
+    "co_attention": lambda: room.CoAttention(6, num_heads=2, hidden_units=7),
+    "co_attention_tied": lambda: room.CoAttention(
+        6, 2, tied=True, num_heads=2, hidden_units=7
+    ),
+    "mult": lambda: room.MulT(6, num_heads=2, hidden_units=7),
     "mixture_of_experts": lambda: room.MixtureOfExperts(units=6),
     "film": lambda: room.FiLM(units=6, condition=0),
     "weighted": lambda: room.Weighted(units=6),
@@ -312,6 +319,36 @@ def test_a_tensor_that_explodes_is_refused():
         call(layer, tokens, masks)
 
 
+@pytest.mark.parametrize("name", ["bilinear", "bilinear_projected"])
+def test_bilinear_has_a_matrix_for_each_pair_and_unit(name):
+    layer, tokens, masks = made(name)
+    means, got = pooled(tokens, masks), call(layer, tokens, masks)
+    if name == "bilinear_projected":
+        means = [z @ weight(layer, f"projection_{m}/") for m, z in enumerate(means)]
+    kernel = weight(layer, "output/")
+    for row in range(6):
+        expected, start = np.zeros(6), 0
+        for pair in itertools.combinations(range(3), 2):
+            here = [masks[m][row].any() for m in pair]
+            one, two = (
+                means[m][row] if shown else np.ones(means[m].shape[1])
+                for m, shown in zip(pair, here)
+            )
+            part = kernel[start : start + len(one) * len(two)]
+            start += len(part)
+            for unit in range(6):
+                matrix = part[:, unit].reshape(len(one), len(two))
+                expected[unit] += any(here) * (one @ matrix @ two)
+        np.testing.assert_allclose(got[row], expected, atol=1e-4)
+
+
+def test_bilinear_refuses_one_modality_and_many_products():
+    with pytest.raises(ValueError, match=r"two modalities.*Received: 1 modality$"):
+        call(room.Bilinear(units=6), *example(1))
+    with pytest.raises(ValueError, match=r"have 47 .*with 282 .*dim=8.*max_size=46"):
+        call(room.Bilinear(units=6, max_size=46), *example(3))
+
+
 def test_low_rank_is_a_tensor_of_few_factors():
     layer, tokens, masks = made("low_rank", count=2)
     factors = []
@@ -514,6 +551,61 @@ def test_perceiver_has_queries_that_look_at_everything():
         np.testing.assert_allclose(got[row], expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["co_attention", "co_attention_tied"])
+def test_co_attention_looks_at_all_others(name):
+    layer, tokens, masks = made(name)
+    got = call(layer, tokens, masks)
+    for row in range(6):
+        parts = seen_tokens(layer, tokens, masks, row)
+        for number in range(2 if layer.tied else 1):
+            if len(parts) > 1:
+                parts = {
+                    m: block_in_numpy(
+                        layer,
+                        f"block_{number}"
+                        if "tied" in name
+                        else f"modality_{m}_{number}",
+                        parts[m],
+                        np.concatenate([parts[other] for other in parts if other != m]),
+                    )
+                    for m in parts
+                }
+        means = [
+            normalised(layer, "last_norm", parts[m]).mean(0)
+            if m in parts
+            else np.zeros(6)
+            for m in range(3)
+        ]
+        np.testing.assert_allclose(got[row], np.concatenate(means), atol=1e-3)
+
+
+@pytest.mark.parametrize("num_layers, num_self_layers", [(2, 0), (1, 1)])
+def test_mult_has_a_stack_for_each_ordered_pair(num_layers, num_self_layers):
+    _, tokens, masks = made("mult")
+    layer = room.MulT(6, num_layers, num_self_layers, num_heads=2, hidden_units=7)
+    call(layer, tokens, masks)
+    randomise(layer)
+    got = call(layer, tokens, masks)
+    for row in range(6):
+        parts = seen_tokens(layer, tokens, masks, row)
+        means = np.zeros((3, 12))
+        for target, x in parts.items():
+            results = []
+            for source in {0, 1, 2} - {target}:
+                y = x
+                for number in range(num_layers):
+                    if source in parts:
+                        stack = f"stack_{target}_{source}_{number}"
+                        y = block_in_numpy(layer, stack, y, parts[source])
+                results.append(y)
+            y = np.concatenate(results, axis=-1)
+            if num_self_layers:
+                y = block_in_numpy(layer, f"self_{target}_0", y)
+            means[target] = normalised(layer, "last_norm", y).mean(0)
+        expected = means.reshape(-1) @ weight(layer, "/output/")
+        np.testing.assert_allclose(got[row], expected, atol=2e-3)
+
+
 def test_mixture_asks_an_expert_for_each_modality():
     layer, tokens, masks = made("mixture_of_experts")
     means = pooled(tokens, masks)
@@ -683,15 +775,19 @@ def test_presence():
 @pytest.mark.parametrize("count", [1, 2, 3])
 @fusions
 def test_exact_parameter_count(name, count):
-    if (name, count) == ("film", 1):
-        pytest.skip("one modality has nothing to modulate")
+    if count == 1 and name.startswith(("film", "bilinear")):
+        pytest.skip("takes two modalities or more")
     tokens, masks = example(count)
     layer = ALL[name]()
     call(layer, tokens, masks)
     width, units, pairs = sum(DIMS[:count]), 6, count * (count - 1)
     gate = {1: 0, 2: units, 3: 3 * units}[count] * width
+
     # Query, key, value and output; two Dense layers; two normalisations.
-    block = 4 * units * (units + 1) + 7 * (units + 1) + units * 8 + 4 * units
+    def block_of(dim):
+        return 4 * dim * (dim + 1) + 7 * (dim + 1) + dim * 8 + 4 * dim
+
+    block, wide = block_of(units), max(1, count - 1) * units
     tokens_in = units * width + count * units
     expected = {
         "concat": units * width,
@@ -709,6 +805,16 @@ def test_exact_parameter_count(name, count):
         "transformer": tokens_in + 2 * block + 2 * units,
         "bottleneck": tokens_in + 2 * units + count * 2 * block + 2 * units,
         "perceiver": tokens_in + 2 * units + 2 * block + 2 * units,
+        "bilinear": units
+        * sum(one * two for one, two in itertools.combinations(DIMS[:count], 2)),
+        "bilinear_projected": 2 * width + units * 4 * pairs // 2,
+        "co_attention": tokens_in + (count > 1) * count * block + 2 * units,
+        "co_attention_tied": tokens_in + (count > 1) * 2 * block + 2 * units,
+        "mult": tokens_in
+        + pairs * block
+        + count * block_of(wide)
+        + 2 * wide
+        + count * wide * units,
         "mixture_of_experts": units * width
         + count * (units * units + 2 * units)
         + count * width,
@@ -866,6 +972,9 @@ HARNESS = {
     room.MFB: {"units": 6, "num_factors": 2},
     room.Tensor: {"units": 6, "dim": 3},
     room.LowRank: {"units": 6, "rank": 3},
+    room.Bilinear: {"units": 6, "dim": 3},
+    room.CoAttention: {"units": 6, "num_heads": 2, "tied": True},
+    room.MulT: {"units": 6, "num_heads": 2},
     room.ProductOfExperts: {"units": 6},
     room.Transformer: {"units": 6, "num_heads": 2, "dropout": 0.1},
     room.Bottleneck: {"units": 6, "num_heads": 2, "num_layers": 1},
@@ -893,7 +1002,7 @@ def test_keras_layer_harness(layer):
         shapes, dtypes = shapes["masks_shape"], dtypes["masks_shape"]
     shape = None
     if issubclass(layer, room.Fusion):
-        shape = (2, 12 if layer is room.Attention else 6)
+        shape = (2, 12 if layer in (room.Attention, room.CoAttention) else 6)
     with mock.patch.multiple(
         test_case,
         create_eager_tensors=structure(random_tensor),

@@ -1,0 +1,139 @@
+"""Every fusion in a whole model: all subsets of modalities, files, exports, XLA."""
+
+import itertools
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import ops
+
+import keras_mm
+from keras_mm import fusion as room
+
+SMALL = {
+    "attention": {"num_heads": 2},
+    "co_attention": {"num_heads": 2},
+    "transformer": {"num_heads": 2},
+    "mult": {"num_heads": 2},
+    "bottleneck": {"num_heads": 2, "num_layers": 1},
+    "perceiver": {"num_heads": 2, "num_layers": 1, "num_queries": 2},
+    "tensor": {"dim": 2},
+}
+NAMES = ["price", "vector", "text", "series"]
+ENCODERS = {
+    "price": keras_mm.encoders.Dense(3),
+    "vector": keras_mm.encoders.Dense(4),
+    "text": keras_mm.encoders.NGrams(units=4, dropout=0.0),
+    "series": keras_mm.encoders.RNN(3),
+}
+
+
+def subsets():
+    """A row for each subset of four modalities but the empty one."""
+    random, rows = np.random.default_rng(0), []
+    for kept in itertools.product([True, False], repeat=4):
+        row = {
+            "price": random.normal(),
+            "vector": random.normal(size=2),
+            "text": ["a red bird", "the sky"][len(rows) % 2],
+            "series": random.normal(size=(2 + len(rows) % 3, 2)),
+        }
+        shown = {name: row[name] for name, here in zip(NAMES, kept) if here}
+        rows.append({**dict.fromkeys(NAMES), **shown, "y": "ny"[len(rows) % 2]})
+    return pd.DataFrame(rows[:-1], columns=[*NAMES, "y"])
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Table, adapted schema, tensors and labels."""
+    table = subsets()
+    inputs = {
+        "price": keras_mm.Number(),
+        "vector": keras_mm.Vector(2),
+        "text": keras_mm.Text(4, vocabulary_size=20),
+        "series": keras_mm.Sequence(4, channels=2),
+    }
+    schema = keras_mm.Schema(inputs, {"y": keras_mm.ClassLabel()}).adapt(table)
+    # Encoders have a say in what their tensors look like.
+    prepared = build("concat", schema).schema
+    dataset = keras_mm.data.to_dataset(table, prepared, batch_size=15)
+    x, y = next(iter(dataset))
+    tensors = {name: value.numpy() for name, value in x.items()}
+    return table, schema, tensors, y.numpy()
+
+
+def build(name, schema):
+    fusion = room.FUSIONS[name](units=4, **SMALL.get(name, {}))
+    return keras_mm.build_classifier(schema, encoders=ENCODERS, fusion=fusion, seed=0)
+
+
+def numpy_of(x):
+    return keras.tree.map_structure(ops.convert_to_numpy, x)
+
+
+@pytest.mark.parametrize("name", room.FUSIONS)
+def test_every_subset_hidden_content_and_the_file(name, data, tmp_path):
+    _, schema, tensors, _ = data
+    model = build(name, schema)
+    expected = numpy_of(model(tensors, training=False))
+    assert expected.shape == (15, 2) and np.isfinite(expected).all()
+    np.testing.assert_allclose(expected.sum(1), 1, atol=1e-5)
+
+    # What stands where a mask is False says nothing.
+    between = keras.tree.flatten(model.get_layer("fusion").input)
+    before = keras.Model(model.inputs, between)
+    behind = keras.Model(between, model.output)
+    values = numpy_of(before(tensors, training=False))
+    tokens, masks = values[:4], values[4:]
+    there = np.stack([mask.any(1) for mask in masks], axis=1)
+    assert len(np.unique(there, axis=0)) == 15
+    rubbish = [np.where(mask[..., None], t, 99.0) for t, mask in zip(tokens, masks)]
+    assert not np.array_equal(rubbish[3], tokens[3])
+    got = numpy_of(behind([*rubbish, *masks], training=False))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    got = numpy_of(again(tensors, training=False))
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="exports are written by TensorFlow"
+)
+@pytest.mark.parametrize("name", ["attention_weights", "transformer"])
+def test_export_answers_as_the_model(name, data, tmp_path):
+    table, schema, _, _ = data
+    model = build(name, schema)
+    path = keras_mm.export(model, tmp_path / name, rows=table, verbose=False)
+    answers = keras_mm.load_exported(path)(table)
+    expected = model.predict(table, verbose=0)
+    got = np.stack(answers["y_probabilities"])
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="torch compiles for minutes"
+)
+@pytest.mark.parametrize("name", ["low_rank", "transformer"])
+def test_a_compiled_step_is_finite(name):
+    """Two modalities, a small optimizer: XLA takes its time."""
+    random = np.random.default_rng(0)
+    x = {key: random.normal(size=(4, 2)).astype("float32") for key in "ab"}
+    x["a"][1], x["b"][2:] = np.nan, np.nan
+    x["a"][2] = np.nan
+    model = keras_mm.build_classifier(
+        {key: keras_mm.Vector(2) for key in x},
+        2,
+        encoders={key: keras_mm.encoders.Dense(3) for key in x},
+        fusion=room.FUSIONS[name](units=4, **SMALL.get(name, {})),
+        modality_dropout=0.0,
+    )
+    before = model.get_weights()
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
+    loss = model.train_on_batch(x, np.array([0, 1, 0, 1]))
+    assert np.isfinite(np.asarray(loss)).all()
+    after = model.get_weights()
+    assert all(np.isfinite(weight).all() for weight in after)
+    assert any(not np.array_equal(*pair) for pair in zip(before, after))
