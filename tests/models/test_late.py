@@ -144,7 +144,7 @@ def test_stacking_looks_at_rows_that_it_was_not_trained_on():
     model.fit(table, epochs=15, verbose=0)
     assert len(calls) == 4
     scores, present, truth = late._said(model, model._dataset(table, 16, None, "error"))
-    assert (scores[:, 1].argmax(1) == truth).mean() > 0.9, "known by heart"
+    assert (scores[:, 1].argmax(1) == truth).mean() > 0.7, "known by heart"
     kernel = ops.convert_to_numpy(model.get_layer("fusion").kernel)
     good, bad = (np.abs(part - part.mean(0)).sum() for part in kernel)
     assert good > 2 * bad
