@@ -34,8 +34,11 @@ from pretrained_quality import encode, unchanged
 import keras_mm
 
 LEAST_ROWS = 20
-# These take exactly two modalities.
-PAIRS_ONLY = ("film",)
+# What explodes in size at these dims is projected first.
+PROJECTED = {
+    "tensor": keras_mm.fusion.Tensor(dim=8),
+    "bilinear": keras_mm.fusion.Bilinear(dim=8),
+}
 
 
 def pictures(column):
@@ -119,11 +122,8 @@ def main():
             name: keras_mm.Vector(len(table[name].dropna().iloc[0])) for name in names
         }
         settings["encoders"] = {name: unchanged for name in names}
-    fusions = options.fusions or [
-        name
-        for name in keras_mm.fusion.FUSIONS
-        if len(inputs) == 2 or name not in PAIRS_ONLY
-    ]
+    names = options.fusions or keras_mm.fusion.FUSIONS
+    fusions = {name: PROJECTED.get(name, name) for name in names}
     results = keras_mm.evaluation.compare(
         keras_mm.Schema(inputs, target),
         table,
