@@ -10,6 +10,7 @@ from .film import FiLM
 from .fusion import Fusion
 from .gated import Gated
 from .hybrid import Hybrid
+from .imputation import Imputation
 from .late_mean import LateMean
 from .late_weighted import LateWeighted
 from .low_rank import LowRank

@@ -17,10 +17,12 @@ def build_model(
     fusion=None,
     modality_dropout=0.3,
     missing_token=False,
+    imputation=False,
     hidden_units=None,
     dropout=0.0,
     label_smoothing=0.0,
     optimizer=None,
+    learning_rates=None,
     seed=None,
 ):
     """Schema -> compiled `MultimodalModel`. See `build_classifier`."""
@@ -33,6 +35,22 @@ def build_model(
         raise ValueError(
             f"`encoders` names what is no modality. Modalities are "
             f"{list(modalities)}. Received: encoders={sorted(encoders)}"
+        )
+    learning_rates = dict(learning_rates or {})
+    if set(learning_rates) - set(modalities):
+        raise ValueError(
+            "`learning_rates` names what is no modality. Modalities are "
+            f"{list(modalities)}. Received: learning_rates={learning_rates}"
+        )
+    if imputation and missing_token:
+        raise ValueError(
+            "An absent modality is either predicted or has one learned token. "
+            "Received: imputation=True, missing_token=True"
+        )
+    if imputation and len(modalities) < 2:
+        raise ValueError(
+            "There is no other modality to predict an absent one from. "
+            f"Received: imputation=True, modalities={list(modalities)}"
         )
     chosen = {
         name: encoder_room.get(
@@ -71,6 +89,8 @@ def build_model(
         masks = fusion_room.ModalityDropout(
             modality_dropout, seed=seed, name="modality_dropout"
         )(masks)
+    if imputation:
+        tokens, masks = fusion_room.Imputation(name="imputation")(tokens, masks)
     if missing_token:
         tokens, masks = fusion_room.MissingToken(name="missing_token")(tokens, masks)
     options = {}
@@ -100,6 +120,9 @@ def build_model(
         name: encoder.learning_rate
         for name, encoder in named.items()
         if encoder.learning_rate is not None
+    }
+    model.learning_rates |= {
+        f"{name}_encoder": rate for name, rate in learning_rates.items()
     }
     model.lora_ranks = {
         name: encoder.lora_rank for name, encoder in named.items() if encoder.lora_rank

@@ -10,10 +10,12 @@ def build_classifier(
     fusion=None,
     modality_dropout=0.3,
     missing_token=False,
+    imputation=False,
     hidden_units=None,
     dropout=0.0,
     label_smoothing=0.0,
     optimizer=None,
+    learning_rates=None,
     seed=None,
 ):
     """Builds a compiled classifier of rows with several modalities.
@@ -41,10 +43,14 @@ def build_classifier(
             modalities are hidden, never all; see `fusion.ModalityDropout`.
         missing_token: bool, whether an absent modality has a learned token
             instead of being left out.
+        imputation: bool, whether an absent modality is predicted from those that
+            are present; see `fusion.Imputation`.
         hidden_units: int, units of a Dense layer before the output, or None.
         dropout: float, dropout rate before the output.
         label_smoothing: float, share of each label spread over all classes.
         optimizer: Keras optimizer or its name.
+        learning_rates: dict from a modality's name to the learning rate of its
+            encoder (of what is pretrained in it, if anything is).
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
@@ -88,9 +94,11 @@ def build_classifier(
         fusion=fusion,
         modality_dropout=modality_dropout,
         missing_token=missing_token,
+        imputation=imputation,
         hidden_units=hidden_units,
         dropout=dropout,
         label_smoothing=label_smoothing,
         optimizer=optimizer,
+        learning_rates=learning_rates,
         seed=seed,
     )

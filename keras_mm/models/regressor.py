@@ -8,9 +8,11 @@ def build_regressor(
     fusion=None,
     modality_dropout=0.3,
     missing_token=False,
+    imputation=False,
     hidden_units=64,
     dropout=0.0,
     optimizer=None,
+    learning_rates=None,
     seed=None,
 ):
     """Builds a compiled model that predicts a number from several modalities.
@@ -29,9 +31,11 @@ def build_regressor(
         fusion: as in `build_classifier`.
         modality_dropout: as in `build_classifier`.
         missing_token: as in `build_classifier`.
+        imputation: as in `build_classifier`.
         hidden_units: int, units of a Dense layer before the output, or None.
         dropout: float, dropout rate before the output.
         optimizer: Keras optimizer or its name.
+        learning_rates: as in `build_classifier`.
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
@@ -50,8 +54,10 @@ def build_regressor(
         fusion=fusion,
         modality_dropout=modality_dropout,
         missing_token=missing_token,
+        imputation=imputation,
         hidden_units=hidden_units,
         dropout=dropout,
         optimizer=optimizer,
+        learning_rates=learning_rates,
         seed=seed,
     )

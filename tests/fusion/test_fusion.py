@@ -989,6 +989,7 @@ HARNESS = {
     room.Stacking: {"units": 6, "activation": "softmax"},
     room.Hybrid: {"units": 6, "activation": "softmax"},
     room.MissingToken: {},
+    room.Imputation: {"units": 3},
     room.ModalityDropout: {"rate": 0.5, "seed": 3},
 }
 

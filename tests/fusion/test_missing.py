@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_mm.fusion import MissingToken, ModalityDropout
+from keras_mm.fusion import Imputation, MissingToken, ModalityDropout
 
 
 def hide(layer, masks):
@@ -110,3 +110,110 @@ def test_missing_token_is_trained():
     hidden = [np.zeros((2, 2), bool), np.zeros((2, 1), bool)]
     model.fit([*x, *hidden], np.ones((2, 1)), verbose=0)
     assert all(np.abs(w).min() > 0 for w in layer.get_weights())
+
+
+# --- imputation ----------------------------------------------------------------
+
+
+def imputed(layer, tokens, masks, **kwargs):
+    filled, shown = layer(
+        [ops.convert_to_tensor(t) for t in tokens],
+        [ops.convert_to_tensor(m) for m in masks],
+        **kwargs,
+    )
+    return (
+        [ops.convert_to_numpy(t) for t in filled],
+        [ops.convert_to_numpy(m) for m in shown],
+    )
+
+
+def three_modalities(rows=8, seed=0):
+    random = np.random.default_rng(seed)
+    tokens = [
+        random.normal(size=(rows, length, dim)).astype("float32")
+        for length, dim in ((3, 4), (2, 5), (1, 2))
+    ]
+    subsets = np.array(list(itertools.product([False, True], repeat=3)))
+    masks = [
+        np.repeat(subsets[:, m : m + 1], t.shape[1], axis=1)
+        for m, t in enumerate(tokens)
+    ]
+    return tokens, masks, subsets
+
+
+def test_imputation_in_numpy():
+    tokens, masks, present = three_modalities()
+    layer = Imputation(units=3, loss_weight=0.5)
+    imputed(layer, tokens, masks)
+    random = np.random.default_rng(1)
+    layer.set_weights([random.normal(size=w.shape) for w in layer.get_weights()])
+    filled, shown = imputed(layer, tokens, masks, training=True)
+    # In: 3 * (dim + 1); out: dim * (3 + 1); the dims are 4, 5 and 2.
+    assert layer.count_params() == 11 * 3 + 3 * 3 + 11 * 4
+    inner = [w for dense in layer.inner for w in dense.get_weights()]
+    outer = [w for dense in layer.outer for w in dense.get_weights()]
+    means = [t.mean(axis=1) for t in tokens]
+    hidden = [np.tanh(m @ inner[2 * i] + inner[2 * i + 1]) for i, m in enumerate(means)]
+    errors = []
+    for m in range(3):
+        others = [k for k in range(3) if k != m]
+        top = bottom = 0.0
+        for row, here in enumerate(present):
+            known = [hidden[k][row] for k in others if here[k]]
+            if not known:
+                expected = here[m]
+                assert (shown[m][row] == expected).all()
+                continue
+            guess = np.mean(known, axis=0) @ outer[2 * m] + outer[2 * m + 1]
+            if here[m]:
+                top += np.square(guess - means[m][row]).sum()
+                bottom += np.square(means[m][row]).sum()
+                np.testing.assert_array_equal(filled[m][row], tokens[m][row])
+                assert shown[m][row].all()
+            else:
+                np.testing.assert_allclose(filled[m][row, 0], guess, atol=1e-5)
+                assert shown[m][row].tolist() == [True] + [False] * (
+                    tokens[m].shape[1] - 1
+                )
+        errors.append(top / bottom)
+    np.testing.assert_allclose(float(layer.losses[0]), 0.5 * np.mean(errors), rtol=1e-4)
+    imputed(layer, tokens, masks)
+    assert not layer.losses, "only training learns"
+
+
+def test_imputation_never_reads_what_is_absent():
+    tokens, masks, _ = three_modalities()
+    layer = Imputation(units=3)
+    filled, shown = imputed(layer, tokens, masks)
+    other = [
+        np.where(m[..., None], t, 1e4).astype("float32") for t, m in zip(tokens, masks)
+    ]
+    again, _ = imputed(layer, other, masks)
+    for one, two, mask in zip(filled, again, shown):
+        np.testing.assert_allclose(one[mask], two[mask], atol=1e-5)
+
+
+def test_imputation_learns_what_the_others_tell():
+    """Two modalities that say the same: one is found from the other."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(256, 1, 3)).astype("float32")
+    tokens = [x, np.concatenate([x, -x], axis=-1)]
+    inputs = [keras.Input((1, 3)), keras.Input((1, 6))]
+    shown = [keras.Input((1,), dtype="bool"), keras.Input((1,), dtype="bool")]
+    layer = Imputation(units=16, loss_weight=1.0)
+    filled, _ = layer(inputs, shown)
+    model = keras.Model([*inputs, *shown], filled[1])
+    # The loss of the layer alone: the output has none of its own.
+    model.compile(
+        keras.optimizers.Adam(0.02), loss=lambda y, p: 0.0 * p, jit_compile=False
+    )
+    there = [np.ones((256, 1), bool)] * 2
+    model.fit([*tokens, *there], tokens[1], epochs=30, verbose=0)
+    absent = [there[0], np.zeros((256, 1), bool)]
+    guess = model.predict([x, np.zeros_like(tokens[1]), *absent], verbose=0)
+    assert np.square(guess - tokens[1]).mean() < 0.1 * np.square(tokens[1]).mean()
+
+
+def test_imputation_refuses():
+    with pytest.raises(ValueError, match="Received: units=0, loss_weight=0.1"):
+        Imputation(units=0)

@@ -479,6 +479,40 @@ def test_bad_pictures(table):
 # --- builders' errors ----------------------------------------------------------
 
 
+def test_imputation_and_rates_of_each_branch(table, tmp_path):
+    model = small_model(
+        small_schema(table), imputation=True, learning_rates={"image": 0.0}
+    )
+    before = model.get_layer("image_encoder").get_weights()
+    other = model.get_layer("text_encoder").get_weights()
+    model.fit(table, epochs=2, verbose=0)
+    trained = model.get_layer("image_encoder").trainable_weights
+    assert trained
+    for old, new in zip(before, model.get_layer("image_encoder").get_weights()):
+        np.testing.assert_array_equal(old, new)
+    after = model.get_layer("text_encoder").get_weights()
+    assert any(np.abs(o - n).max() > 0 for o, n in zip(other, after))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        again.predict(table, verbose=0), model.predict(table, verbose=0), atol=1e-6
+    )
+    # Without its picture a row still has one, of what the text suggests.
+    hidden = keras_mm.evaluation.predict_without(model, table, ["image"])
+    assert np.isfinite(hidden).all()
+
+
+def test_builders_refuse_what_contradicts(table):
+    schema = small_schema(table)
+    with pytest.raises(ValueError, match="Received: imputation=True, missing_token"):
+        small_model(schema, imputation=True, missing_token=True)
+    with pytest.raises(ValueError, match="Received: learning_rates={'sound': 0.1}"):
+        small_model(schema, learning_rates={"sound": 0.1})
+    alone = small_schema(table, text=keras_mm.Text(sequence_length=4))
+    with pytest.raises(ValueError, match="Received: imputation=True, modalities="):
+        keras_mm.build_classifier(alone, imputation=True)
+
+
 def test_builders_refuse():
     table = make_table(missing=False)
     schema = small_schema(table)
