@@ -92,3 +92,30 @@ def tensors_of(table, schema):
     )
     (inputs,) = next(iter(dataset))
     return {name: value.numpy() for name, value in inputs.items()}
+
+
+def dense_table(rows=90, seed=0):
+    """A class of three that the vector `good` tells nearly, and `bad` does not."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(rows) % 3
+    good = np.eye(3)[labels] * 2 + random.normal(size=(rows, 3))
+    bad = random.normal(size=(rows, 8))
+    table = pd.DataFrame({"good": list(good), "bad": list(bad)})
+    table["category"] = [["x", "y", "z"][label] for label in labels]
+    table["both"] = [["x", "", "x y"][label] for label in labels]
+    table["price"] = good[:, 0] * 100 + 1000
+    return table
+
+
+def dense_model(table, target=None, columns=("good", "bad"), **kwargs):
+    target = target or {"category": keras_mm.ClassLabel()}
+    schema = keras_mm.Schema(
+        {name: keras_mm.Vector(len(table[name][0])) for name in columns}, target
+    ).adapt(table)
+    encoders = {name: keras_mm.encoders.Dense(4, dropout=0.0) for name in columns}
+    build = keras_mm.build_classifier
+    if isinstance(next(iter(target.values())), keras_mm.Number):
+        build = keras_mm.build_regressor
+        kwargs.setdefault("hidden_units", None)
+    kwargs.setdefault("seed", 0)
+    return build(schema, encoders=encoders, modality_dropout=0.0, **kwargs)

@@ -3,6 +3,7 @@
 from .compare import compare
 from .frame import to_frame
 from .interactions import shapley_values
+from .modality_curves import ModalityCurves
 from .modality_report import modality_report
 from .pictures import plot_confusion, plot_history, plot_predictions
 from .report import ModalityReport

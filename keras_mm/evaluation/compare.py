@@ -108,7 +108,7 @@ def compare(
                 f"The name {name!r} is that of a single modality. Rename the "
                 f"fusion. Received: fusions={list(_named(fusions))}"
             )
-        check_fusion(fusion)
+        check_fusion(fusion, patience)
         entries[name] = (names, fusion)
     kept = _Kept(path, _settings(trials))
     kept.check(entries)

@@ -12,7 +12,7 @@ from .metrics import metric_of
 from .parts import Parts
 from .report import ModalityReport
 from .tensors import remove_cells, table_tensors
-from .trials import Trials, check_fusion, constant_answer, predict
+from .trials import Trials, check_fusion, constant_answer, modalities_of, predict
 
 _MOST = 10
 
@@ -108,7 +108,7 @@ def modality_report(
         return _of_model(
             model, to_table(table), groups, metric, emap_rows, seed, base_dir, bad
         )
-    check_fusion(fusion)
+    check_fusion(fusion, patience)
     trials = Trials(
         schema,
         table,
@@ -176,10 +176,7 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
     target, name = schema.target, schema.target_name
     require_columns(table.columns, [name, *([groups] if groups else [])])
     metric = metric_of(target, metric)
-    # Which columns have an encoder of their own, the layers say.
-    layers = {layer.name for layer in model.layers}
-    own = [column for column in schema.inputs if f"{column}_encoder" in layers]
-    modalities = schema.modalities(own=own)
+    modalities = modalities_of(model)
     names = list(modalities)
     _check_count(names)
     truth = target.encode(table[name], name)

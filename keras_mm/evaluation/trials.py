@@ -167,10 +167,24 @@ def schema_copy(schema):
     return Schema.from_config(schema.get_config())
 
 
-def check_fusion(fusion):
+def modalities_of(model):
+    """A built model's modalities: dict from name to columns."""
+    # Which columns have an encoder of their own, the layers say.
+    layers = {layer.name for layer in model.layers}
+    own = [column for column in model.schema.inputs if f"{column}_encoder" in layers]
+    return model.schema.modalities(own=own)
+
+
+def check_fusion(fusion, patience):
     """Refuses what is no fusion, before anything is trained."""
     if fusion is not None:
-        fusion_room.get(copy.deepcopy(fusion))
+        layer = fusion_room.get(copy.deepcopy(fusion))
+        if patience is None and getattr(layer, "needs_validation", False):
+            raise ValueError(
+                f"The fusion {type(layer).__name__} weighs the modalities on rows "
+                "that they were not trained on: pass `patience`, so that a seventh "
+                "of the training rows is held out. Received: patience=None"
+            )
 
 
 def predict(model, tensors):

@@ -140,6 +140,9 @@ class LateFusion(Fusion):
         said, self._said.experts = self._said.experts, None
         return said
 
+    def observe(self, logits, present, y_true):
+        """Told in training what the experts said, and what is true."""
+
     def compute_output_shape(self, tokens_shape, masks_shape):
         """`(batch, units)`."""
         return (tokens_shape[0][0], self.units)

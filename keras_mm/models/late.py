@@ -82,6 +82,23 @@ def weigh_experts(model, validation):
     layer.scale.assign(np.exp(found[count]))
 
 
+def experts_losses(model, rows):
+    """Each expert's mean loss on the rows that it is there for: `(experts,)`.
+
+    Args:
+        model: `MultimodalModel` with a late fusion.
+        rows: dataset of `(inputs, target)`, or a tuple of arrays.
+    """
+    scores, present, truth = _said(model, rows)
+    target = model.schema.target
+    return np.array(
+        [
+            _mean_loss(scores[shown, k], truth[shown], target) if shown.any() else 0.0
+            for k, shown in enumerate(present.T)
+        ]
+    )
+
+
 def fit_linear_model(model, x, y, validation_data, **settings):
     """Sets the weights of `Stacking` from predictions of rows not trained on."""
     from sklearn.model_selection import KFold, StratifiedKFold

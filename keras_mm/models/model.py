@@ -242,6 +242,8 @@ class MultimodalModel(keras.Model):
         if experts is None:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
 
+        late.observe(*experts, y)
+
         def loss(repeated, predictions, shown):
             if sample_weight is not None:
                 shown = shown * repeated(sample_weight)

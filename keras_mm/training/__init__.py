@@ -3,4 +3,5 @@
 from .callbacks import callbacks
 from .fit_cached import fit_cached
 from .fit_gradually import fit_gradually
+from .gradient_blending import GradientBlending
 from .progress import ProgressBar
