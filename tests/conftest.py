@@ -1,5 +1,6 @@
 """Fixtures and settings of all tests."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,6 +14,11 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 import keras_mm  # noqa: E402
 
 from .helpers import make_table  # noqa: E402
+
+# Tracing makes objects by the million, and hardly any rubbish: looking for it so
+# often takes more time than it saves memory.
+gc.freeze()
+gc.set_threshold(100_000, 10, 10)
 
 settings.register_profile(
     "quick",

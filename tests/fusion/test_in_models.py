@@ -102,7 +102,7 @@ def test_every_subset_hidden_content_and_the_file(name, data, tmp_path):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="exports are written by TensorFlow"
 )
-@pytest.mark.parametrize("name", ["attention_weights", "transformer"])
+@pytest.mark.parametrize("name", ["hybrid", "transformer"])
 def test_export_answers_as_the_model(name, data, tmp_path):
     table, schema, _, _ = data
     model = build(name, schema)
@@ -116,7 +116,7 @@ def test_export_answers_as_the_model(name, data, tmp_path):
 @pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="torch compiles for minutes"
 )
-@pytest.mark.parametrize("name", ["low_rank", "transformer"])
+@pytest.mark.parametrize("name", ["low_rank", "hybrid"])
 def test_a_compiled_step_is_finite(name):
     """Two modalities, a small optimizer: XLA takes its time."""
     random = np.random.default_rng(0)
