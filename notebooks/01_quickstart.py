@@ -59,11 +59,13 @@ schema
 # %% [markdown]
 # ## The model
 #
-# A compiled, functional Keras model: one encoder for each modality, a fusion, a classifier. `modality_dropout` hides the picture
-# or the text of some training rows, so that the model learns to do with what is there.
+# A compiled, functional Keras model: one encoder for each modality, and a fusion that predicts. The default fusion, `hybrid`, lets
+# the picture predict by itself, the text by itself, and both together; at the end of `fit`, the validation rows say how much each of
+# the three counts. `modality_dropout` hides the picture or the text of some training rows, so that the model learns to do with what
+# is there.
 
 # %%
-model = keras_mm.build_classifier(schema, fusion="gated", modality_dropout=0.3, seed=0)
+model = keras_mm.build_classifier(schema, modality_dropout=0.3, seed=0)
 model.summary()
 
 # %%
@@ -128,7 +130,9 @@ answers["probability"] = answers.category_probabilities.map(max).round(3)
 answers[["image_ok", "category", "probability"]].assign(text=rows.text)
 
 # %% [markdown]
-# The fusion's gates say which modality the model believed, row by row; a modality that is absent weighs nothing.
+# The gull is a mistake: no training row has that word (one has "seagull"), and the model is far from sure.
+#
+# The fusion's weights say what the model listened to, row by row; a modality that is absent weighs nothing.
 
 # %%
 exported(rows, signature="explain").round(3)
