@@ -28,7 +28,12 @@ from sklearn.preprocessing import StandardScaler
 import keras_mm
 
 EPOCHS = 14
-INPUTS = {"image": ["image"], "text": ["text"], "image + text": ["image", "text"]}
+MODELS = {
+    "image": (["image"], None),
+    "text": (["text"], None),
+    "image + text": (["image", "text"], None),
+    "image + text, gated": (["image", "text"], "gated"),
+}
 
 
 def colour_histogram(encoded, bins=6):
@@ -70,7 +75,7 @@ def baselines(train, test):
     return found, text.classes_
 
 
-def fit(columns, train, seed):
+def fit(columns, fusion, train, seed):
     available = {
         "image": keras_mm.Image((96, 96)),
         "text": keras_mm.Text(sequence_length=32),
@@ -79,7 +84,7 @@ def fit(columns, train, seed):
         {name: available[name] for name in columns},
         {"category": keras_mm.ClassLabel()},
     ).adapt(train)
-    model = keras_mm.build_classifier(schema, seed=seed)
+    model = keras_mm.build_classifier(schema, fusion=fusion, seed=seed)
     model.fit(train, epochs=EPOCHS, verbose=0)
     return model
 
@@ -88,6 +93,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--split", choices=["group", "author"], default="group")
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
     options = parser.parse_args()
     table = keras_mm.data.clipart()
     splitter = StratifiedGroupKFold(5, shuffle=True, random_state=0)
@@ -109,9 +115,9 @@ def main():
         probabilities, classes = baselines(whole, test)
         for name, values in probabilities.items():
             note(name, truth, classes[values.argmax(1)], time.time() - started)
-        for name, columns in INPUTS.items():
+        for name in options.models:
             started = time.time()
-            model = fit(columns, whole, seed=number)
+            model = fit(*MODELS[name], whole, seed=number)
             predicted = model.predict(test, verbose=0).argmax(axis=1)
             names = np.array(model.schema.target.names)
             note(name, truth, names[predicted], time.time() - started)

@@ -73,6 +73,7 @@ def fit(columns, train, seed):
         schema.inputs[name].mean, schema.inputs[name].std = 0.0, 1.0
     model = keras_mm.build_classifier(
         schema,
+        fusion="gated" if len(columns) > 1 else None,
         encoders={name: unchanged for name in pretrained},
         dropout=0.3,
         optimizer=keras.optimizers.Adam(1e-3),
