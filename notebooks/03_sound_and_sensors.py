@@ -297,8 +297,9 @@ Audio(data=shown.sound["badminton"])
 # ## The model
 #
 # One encoder for each column: temporal convolutions for the two sensors, a small convolutional network over the log-mel picture.
-# Gaps and missing cells are masked, and the gated fusion weighs what is there. `modality_dropout` hides columns at random while
-# the model trains, so that it learns to do without.
+# Gaps and missing cells are masked. Each column predicts by itself, and so do all that are there together; the validation rows say
+# how much each of these counts (`hybrid`, the default fusion). `modality_dropout` hides columns at random while the model trains, so
+# that it learns to do without.
 
 # %%
 model = keras_mm.build_classifier(schema, modality_dropout=0.4, seed=0)
@@ -395,7 +396,7 @@ answers.index = ["as recorded", "44,100 Hz", "broken", "no sound"]
 answers[["sound_ok", "activity", "probability"]]
 
 # %% [markdown]
-# The gates of the fusion say what the model relied on, row by row. What is absent weighs nothing.
+# The weights of the fusion say what the model relied on, row by row. What is absent weighs nothing.
 
 # %%
 exported(requests, signature="explain").set_index(answers.index).round(2)

@@ -186,8 +186,9 @@ pd.DataFrame(
 
 # %% [markdown]
 # Keywords alone are nearly as good as everything, so all is well as long as they are there. Where they are not, the model that was
-# trained on complete rows is lost: with title and picture it is far worse than with the title alone. It learned to lean on the keywords
-# and never what to make of the other two by themselves, and then a picture that knows little drowns a title that knows something.
+# trained on complete rows is lost: with title and picture it is far worse than with the title alone. It learned to lean on the
+# keywords and never what to make of the other two by themselves, and then a picture that knows little drowns a title that knows
+# something.
 # Modality dropout mends most of that. It cannot make knowledge: of the picture alone none of the four makes much.
 #
 # The learned token adds nothing here. `hybrid` is best in most lines, but against `gated` with the same dropout that is a matter of

@@ -129,8 +129,8 @@ report.interactions.round(3).to_frame("").T
 #
 # - **Keep the title.** It carries the model: alone it is about as good as everything together.
 # - **Drop the dice.** That was clear before; that the report says so, too, is why the other lines can be believed.
-# - **The picture: not in this form.** The report is about these encoders and these rows, not about pictures as such. This small network
-#   learned to see from a few hundred of them, 32 pixels wide. A pretrained encoder sees more, and then the picture does help (see the
+# - **The picture: not in this form.** The report is about these encoders and these rows, not about pictures as such. This small
+#   network learned to see from a few hundred of them, 32 pixels wide. A pretrained encoder sees more, and then the picture does help (see the
 #   README and [notebook 05](05_pretrained_encoders.ipynb)). It is also all there is where nobody typed a title.
 # - **Not seen is not the same as not there.** "Does not help" means that these rows cannot tell the gain from 0. The interval says how
 #   large a gain they could have missed; for a smaller one it takes more rows.
