@@ -1,4 +1,5 @@
 import contextlib
+from importlib.util import find_spec
 
 import keras
 
@@ -54,6 +55,7 @@ def counted(description, total, unit):
 
 
 def _bar(unit):
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -62,6 +64,8 @@ def _bar(unit):
         TimeElapsedColumn,
     )
 
+    # In a notebook rich asks for ipywidgets, with a warning at each step.
+    plain = None if find_spec("ipywidgets") else Console(force_jupyter=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -69,4 +73,5 @@ def _bar(unit):
         TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
+        console=plain,
     )
