@@ -118,6 +118,7 @@ def _bars(axes, names, table, value, low="low", high="high", colors=_FUSED):
         np.maximum(table[high].to_numpy(float) - values, 0),
     ]
     axes.barh(places, values, color=colors, height=0.65)
+    axes.margins(y=0.5 / max(len(values), 1))
     axes.errorbar(
         values, places, xerr=ends, fmt="none", ecolor="black", elinewidth=1, capsize=3
     )
