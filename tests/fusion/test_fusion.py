@@ -284,7 +284,7 @@ def test_mfb_has_a_gradient_at_zero():
     inputs = [keras.Input((1, 3)), keras.Input((1, 3))]
     seen = [keras.Input((1,), dtype="bool"), keras.Input((1,), dtype="bool")]
     model = keras.Model([*inputs, *seen], keras.layers.Dense(1)(layer(inputs, seen)))
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse")
     model.fit([*zeros, *shown], np.ones((1, 1)), verbose=0)
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
@@ -853,7 +853,7 @@ def test_every_weight_is_trained(name, count):
     model = keras.Model([*inputs, *shown], output)
     randomise(layer)
     before = [np.copy(w) for w in layer.get_weights()]
-    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", jit_compile=False)
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
     target = np.random.default_rng(0).normal(size=(64, 1))
     model.fit([*tokens, *masks], target, batch_size=64, verbose=0)
     for old, new, variable in zip(before, layer.get_weights(), layer.weights):

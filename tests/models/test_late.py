@@ -113,7 +113,7 @@ def test_stacking_looks_at_rows_that_it_was_not_trained_on():
     model = dense_model(table, fusion=fusion, optimizer=keras.optimizers.Adam(0.05))
     calls, train = [], model._train
     model._train = lambda *args, **kwargs: calls.append(1) or train(*args, **kwargs)
-    model.fit(table, epochs=15, verbose=0)
+    model.fit(table, batch_size=60, epochs=40, verbose=0)
     assert len(calls) == 4
     scores, present, truth = late._said(model, model._dataset(table, 16, None, "error"))
     assert (scores[:, 1].argmax(1) == truth).mean() > 0.7, "known by heart"
