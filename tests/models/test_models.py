@@ -422,7 +422,7 @@ def test_pictures_in_both_parts_are_counted(table):
     with pytest.warns(UserWarning, match="^5 files of column 'image'"):
         model.fit(table, validation_data=table.iloc[4:9], verbose=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message=".*files of column")
         model.fit(table.iloc[:12], validation_data=table.iloc[12:], verbose=0)
 
 
