@@ -1,11 +1,13 @@
 """What `fit` does beyond training where every modality predicts by itself."""
 
+import itertools
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
 
 from ..data import to_table
-from ..data.columns import is_dataset
 from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, MultiLabel
 
@@ -47,24 +49,39 @@ def check_late(layer, x, validation):
             "they were not trained on: pass validation_data, or take "
             "fusion='late_mean'. Received: validation_data=None"
         )
-    if layer.out_of_fold and is_dataset(x):
+    if layer.weighs and validation is not None and not _can_be_read_again(validation):
+        text = (
+            f"The fusion {type(layer).__name__} weighs the modalities on the "
+            "validation rows, which a generator gives only once: pass a table, a "
+            "dataset or arrays. "
+        )
+        if layer.needs_validation:
+            raise ValueError(
+                f"{text}Received: validation_data of type {type(validation).__name__}"
+            )
+        warnings.warn(f"{text}They will count equally.", stacklevel=4)
+    if layer.out_of_fold and not (hasattr(x, "iloc") or _are_arrays(x)):
         raise ValueError(
             "Stacking trains on parts of the rows: pass a table or arrays, which "
             f"can be divided. Received: x of type {type(x).__name__}"
         )
 
 
-def weigh_experts(model, validation):
+def weigh_experts(model, validation, steps=None):
     """Sets the experts' weights and their scale: least loss on these rows.
 
     Args:
         model: `MultimodalModel` whose late fusion weighs.
-        validation: dataset of `(inputs, target)`, or a tuple of arrays.
+        validation: dataset of `(inputs, target)`, or a tuple of arrays. Of what can
+            be read only once nothing is learned.
+        steps: int, how many batches of the dataset to read; None: all.
     """
     from scipy.optimize import minimize
 
+    if not _can_be_read_again(validation):
+        return
     layer, target = late_fusion(model), model.schema.target
-    scores, present, truth = _said(model, validation)
+    scores, present, truth = _said(model, validation, steps)
     count = scores.shape[1]
 
     def loss(parameters):
@@ -140,16 +157,37 @@ def fit_linear_model(model, x, y, validation_data, **settings):
     layer.bias.assign(bias)
 
 
-def _said(model, rows):
+def _can_be_read_again(rows):
+    return hasattr(rows, "as_numpy_iterator") or hasattr(rows, "__len__")
+
+
+def _are_arrays(x):
+    return isinstance(x, (dict, list, tuple)) or hasattr(x, "shape")
+
+
+def _batches(rows, steps):
+    batches = rows
+    if hasattr(rows, "as_numpy_iterator"):
+        batches = rows.as_numpy_iterator()
+    elif isinstance(rows, keras.utils.PyDataset):
+        batches = (rows[index] for index in range(len(rows)))
+    for batch in itertools.islice(batches, steps):
+        yield keras.tree.map_structure(ops.convert_to_numpy, batch)
+
+
+def _said(model, rows, steps=None):
     """What the experts say: scores, who is there, and the truth."""
     layer = late_fusion(model)
-    part = keras.Model(model.inputs, list(layer.output[-2:]))
+    # Where the model is one behind encoders, the layer is in two graphs.
+    nodes = itertools.chain(*model._nodes_by_depth.values())
+    node = next(node for node in nodes if node.operation is layer)
+    part = keras.Model(model.inputs, list(node.output_tensors[-2:]))
     if isinstance(rows, (tuple, list)):
         logits, present = part.predict(rows[0], verbose=0)
         truth = np.asarray(rows[1])
     else:
         found = []
-        for inputs, truth, *_ in rows.as_numpy_iterator():
+        for inputs, truth, *_ in _batches(rows, steps):
             found.append((*part.predict_on_batch(inputs), truth))
         logits, present, truth = (np.concatenate(parts) for parts in zip(*found))
     scores = layer.scores(ops.convert_to_tensor(logits))

@@ -140,13 +140,15 @@ class MultimodalModel(keras.Model):
             # The same rows as Keras would take: the last ones.
             x, y, validation_data = _split_last(x, y, validation_split)
             settings["validation_split"] = 0.0
+        if late.out_of_fold and self._is_table(x) and not is_dataset(x):
+            x = to_table(x)
         check_late(late, x, validation_data)
         if late.out_of_fold:
             fit_linear_model(self, x, y, validation_data, **settings)
         history = self._train(x, y, validation_data, **settings)
         if late.weighs and validation_data is not None:
             rows = self._pairs(validation_data, None, batch_size, base_dir, bad)
-            weigh_experts(self, rows)
+            weigh_experts(self, rows, kwargs.get("validation_steps"))
         return history
 
     def _train(

@@ -9,6 +9,8 @@ import numpy as np
 from ..data import to_dataset, to_table
 from ..data.dataset import class_weights, read_files, to_raw
 from ..encoders.pretrained import renew_lora
+from ..models import MultimodalModel
+from ..models.late import check_late, late_fusion, weigh_experts
 
 
 def fit_cached(
@@ -68,6 +70,14 @@ def fit_cached(
             "model.get_layer('..._encoder').trainable = False and compile again, "
             f"or use model.fit. Received: model={model.name!r}"
         )
+    late = late_fusion(model)
+    if late is not None and late.out_of_fold:
+        raise ValueError(
+            "Stacking trains encoders and heads again and again: use model.fit. "
+            f"Received: fusion={late!r}"
+        )
+    if late is not None:
+        check_late(late, table, validation_data)
     renew_lora(model)
     rest = rest_of(model, frozen)
     rest.compile(optimizer=model.optimizer, loss=model.loss, metrics=_metrics_of(model))
@@ -85,7 +95,11 @@ def fit_cached(
     if model.seed is not None:
         # Keras shuffles arrays with this seed.
         keras.utils.set_random_seed(model.seed)
-    return rest.fit(inputs, target, batch_size=batch_size, **kwargs)
+    # What `model.fit` does besides, for tables, is done.
+    history = keras.Model.fit(rest, inputs, target, batch_size=batch_size, **kwargs)
+    if late is not None and late.weighs and validation_data is not None:
+        weigh_experts(rest, kwargs["validation_data"])
+    return history
 
 
 def rest_of(model, encoders):
@@ -98,7 +112,10 @@ def rest_of(model, encoders):
     fed = {id(tensor) for layer in encoders for tensor in _inputs_of(layer)}
     inputs = [tensor for tensor in model.inputs if id(tensor) not in fed]
     inputs += [tensor for tensors in outputs.values() for tensor in tensors]
-    return keras.Model(inputs, model.outputs[0])
+    rest = MultimodalModel(inputs, model.outputs[0])
+    # Late fusions look at the schema to train their experts.
+    rest.schema = model.schema
+    return rest
 
 
 def _inputs_of(layer):

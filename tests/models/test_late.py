@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 import keras_mm
@@ -169,6 +170,41 @@ def test_arrays_with_one_hot_labels_and_a_split():
     )
     model.fit([x["a"], x["b"]], labels, epochs=1, verbose=0)
     assert ops.convert_to_numpy(model.get_layer("fusion").bias).any()
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        rows = slice(10 * index, 10 * index + 10)
+        return {name: value[rows] for name, value in self.x.items()}, self.y[rows]
+
+
+def test_validation_rows_in_every_form():
+    """Arrays, batches and endless datasets give the same weights."""
+    labels = np.arange(40) % 2
+    random = np.random.default_rng(0)
+    x = {
+        "a": (random.normal(size=(40, 3)) + 2 * labels[:, None]).astype("float32"),
+        "b": random.normal(size=(40, 2)).astype("float32"),
+    }
+    inputs = {"a": keras_mm.Vector(3), "b": keras_mm.Vector(2)}
+    model = keras_mm.build_classifier(inputs, num_classes=2, fusion="hybrid")
+    layer, found = model.get_layer("fusion"), []
+    endless = tf.data.Dataset.from_tensor_slices((x, labels)).batch(10).repeat()
+    for rows, steps in (((x, labels), None), (Batches(x, labels), 4), (endless, 4)):
+        late.weigh_experts(model, rows, steps)
+        found.append([*ops.convert_to_numpy(layer.weight_logits), float(layer.scale)])
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-3)
+    with pytest.warns(UserWarning, match="They will count equally"):
+        late.check_late(layer, x, iter([(x, labels)]))
+    with pytest.raises(ValueError, match="Received: validation_data of type"):
+        late.check_late(keras_mm.fusion.LateWeighted(), x, iter([(x, labels)]))
 
 
 def test_refused_before_training(table):
