@@ -25,10 +25,9 @@ from ..helpers import (
     tensors_of,
 )
 
+# All of them are in whole models in tests/fusion/test_in_models.py.
 FUSIONS = {
-    "concat": keras_mm.fusion.Concat,
-    "mean": lambda: keras_mm.fusion.Mean(6),
-    "weighted": lambda: keras_mm.fusion.Weighted(6),
+    "hybrid": lambda: keras_mm.fusion.Hybrid(keras_mm.fusion.Gated(6)),
     "gated": lambda: keras_mm.fusion.Gated(6),
     "attention": lambda: keras_mm.fusion.Attention(6, num_heads=2),
 }
@@ -55,7 +54,7 @@ def predict(model, table, **kwargs):
 
 
 @pytest.mark.parametrize(
-    "fusion, missing_token", [*((name, False) for name in FUSIONS), ("gated", True)]
+    "fusion, missing_token", [("hybrid", False), ("gated", True), ("attention", False)]
 )
 def test_every_subset_of_modalities(fusion, missing_token):
     """Finite predictions, that sum to 1; an absent cell touches its row alone."""
@@ -628,15 +627,10 @@ def test_own_encoders(table, encoder, tmp_path):
 # --- files ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", ["hybrid", "gated"])
 def test_keras_file(fusion, table, tmp_path):
-    inputs = small_schema(table).inputs
-    # Attention among four modalities has twelve pairs, and takes its time.
-    del inputs["shop"]
-    schema = small_schema(table, **inputs)
     model = small_model(
-        schema,
-        encoders={n: e for n, e in small_encoders().items() if n != "shop"},
+        small_schema(table),
         fusion=FUSIONS[fusion](),
         modality_dropout=0.2,
         missing_token=True,
