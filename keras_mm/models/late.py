@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..data import to_table
 from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, MultiLabel
 
@@ -123,11 +122,10 @@ def fit_linear_model(model, x, y, validation_data, **settings):
 
     layer, target = late_fusion(model), model.schema.target
     if y is None:
-        x = to_table(x)
         truth = target.encode(x[model.schema.target_name], model.schema.target_name)
     else:
         truth = np.asarray(y)
-    truth = _indices(truth) if isinstance(target, ClassLabel) else truth
+    truth = class_indices(truth) if isinstance(target, ClassLabel) else truth
     classes = isinstance(target, ClassLabel)
     kind = StratifiedKFold if classes and np.bincount(truth).max() > 1 else KFold
     folds = kind(layer.folds, shuffle=True, random_state=model.seed or 0)
@@ -158,7 +156,10 @@ def fit_linear_model(model, x, y, validation_data, **settings):
 
 
 def _can_be_read_again(rows):
-    return hasattr(rows, "as_numpy_iterator") or hasattr(rows, "__len__")
+    # Tables may be paths.
+    return any(
+        hasattr(rows, name) for name in ("as_numpy_iterator", "__len__", "__fspath__")
+    )
 
 
 def _are_arrays(x):
@@ -193,7 +194,7 @@ def _said(model, rows, steps=None):
     scores = layer.scores(ops.convert_to_tensor(logits))
     scores = ops.convert_to_numpy(scores).astype("float64")
     if isinstance(model.schema.target, ClassLabel):
-        truth = _indices(truth)
+        truth = class_indices(truth)
     return scores, np.asarray(present, bool), truth
 
 
@@ -243,7 +244,7 @@ def _standardized(truth, target):
     return (np.asarray(truth, "float64") - (target.mean or 0.0)) / (target.std or 1.0)
 
 
-def _indices(labels):
+def class_indices(labels):
     """Labels as class indices, whether they are one-hot or indices."""
     labels = np.asarray(labels)
     if labels.ndim > 1 and labels.shape[-1] > 1:

@@ -11,6 +11,7 @@ from ..encoders.pretrained import (
 )
 from .late import (
     check_late,
+    class_indices,
     experts_loss,
     fit_linear_model,
     late_fusion,
@@ -141,7 +142,7 @@ class MultimodalModel(keras.Model):
             x, y, validation_data = _split_last(x, y, validation_split)
             settings["validation_split"] = 0.0
         if late.out_of_fold and self._is_table(x) and not is_dataset(x):
-            x = to_table(x)
+            x, y = to_table(self._with_target(x, y)), None
         check_late(late, x, validation_data)
         if late.out_of_fold:
             fit_linear_model(self, x, y, validation_data, **settings)
@@ -170,7 +171,9 @@ class MultimodalModel(keras.Model):
         if not self._is_table(x):
             self._check(x, y)
             if class_weight is not None and y is not None:
-                weights = class_weights(_indices(y), self.schema.target, class_weight)
+                weights = class_weights(
+                    class_indices(y), self.schema.target, class_weight
+                )
                 sample_weight = weights * (
                     1 if sample_weight is None else sample_weight
                 )
@@ -386,11 +389,3 @@ def _split_last(x, y, share):
         return keras.tree.map_structure(lambda value: value[rows], (x, y))
 
     return *part(slice(None, first)), part(slice(first, None))
-
-
-def _indices(labels):
-    """Labels as class indices, whether they are one-hot or indices."""
-    import numpy as np
-
-    labels = np.asarray(labels)
-    return labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels

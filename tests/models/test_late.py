@@ -1,5 +1,8 @@
 """Late fusion in `fit`: experts trained each by itself, and weighed."""
 
+import pathlib
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -114,7 +117,10 @@ def test_stacking_looks_at_rows_that_it_was_not_trained_on():
     model = dense_model(table, fusion=fusion, optimizer=keras.optimizers.Adam(0.05))
     calls, train = [], model._train
     model._train = lambda *args, **kwargs: calls.append(1) or train(*args, **kwargs)
-    model.fit(table, batch_size=60, epochs=40, verbose=0)
+    # The target beside the table, as people have it.
+    names = table.pop("category").tolist()
+    model.fit(table, names, batch_size=60, epochs=40, verbose=0)
+    table["category"] = names
     assert len(calls) == 4
     scores, present, truth = late._said(model, model._dataset(table, 16, None, "error"))
     assert (scores[:, 1].argmax(1) == truth).mean() > 0.7, "known by heart"
@@ -203,6 +209,10 @@ def test_validation_rows_in_every_form():
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-3)
     with pytest.warns(UserWarning, match="They will count equally"):
         late.check_late(layer, x, iter([(x, labels)]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # A table may be a path.
+        late.check_late(layer, x, pathlib.Path("rows.csv"))
     with pytest.raises(ValueError, match="Received: validation_data of type"):
         late.check_late(keras_mm.fusion.LateWeighted(), x, iter([(x, labels)]))
 
