@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 
 from ..data import Schema, overlap, to_dataset, to_table
 from ..data.columns import is_dataset
@@ -18,7 +19,7 @@ from .late import (
     weigh_experts,
 )
 from .rates import RatesOptimizer
-from .tensors import are_tensors, check_tensors
+from .tensors import are_tensors, check_tensors, one_target
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -187,6 +188,7 @@ class MultimodalModel(keras.Model):
                 validation_data = self._dataset(
                     validation_data, batch_size, base_dir, bad
                 )
+            self._make_variables(x, y)
             return super().fit(
                 x,
                 y,
@@ -222,6 +224,7 @@ class MultimodalModel(keras.Model):
         if self._is_table(validation_data):
             self._warn_of_overlap(table, validation_data)
             validation = self._dataset(validation_data, batch_size, base_dir, bad)
+        self._make_variables(train)
         try:
             return super().fit(
                 train,
@@ -237,6 +240,24 @@ class MultimodalModel(keras.Model):
             if "InvalidArgument" in type(error).__name__ and not is_dataset(table):
                 refuse_unreadable(table, self.schema, base_dir)
             raise
+
+    def _make_variables(self, x, y=None):
+        """Makes what optimizer and metrics count with, before the first step.
+
+        TensorFlow traces a step that makes variables twice.
+        """
+        if keras.backend.backend() != "tensorflow" or self.run_eagerly:
+            return
+        if self.optimizer and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        y = one_target(x, y)
+        if y is not None:
+            outputs = keras.tree.map_structure(
+                lambda output: ops.zeros((1, *output.shape[1:])), self.output
+            )
+            super().compute_loss(None, y, outputs, training=False)
+            self.compute_metrics(None, y, outputs)
+            self.reset_metrics()
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -72,6 +72,35 @@ def check_tensors(x, y, model):
         raise ValueError(f"There are no rows. Received: rows={rows}")
 
 
+def one_target(x, y=None):
+    """A batch of one target, of the form of those that training will see.
+
+    Args:
+        x: `tf.data.Dataset` of inputs and targets; else anything.
+        y: array of targets, dict of arrays, or None.
+
+    Returns:
+        array, dict of arrays, or None if the form is not known.
+    """
+    if isinstance(y, dict):
+        return {name: np.asarray(values[:1]) for name, values in y.items()}
+    if y is not None:
+        return np.asarray(y[:1])
+    specs = getattr(x, "element_spec", None)
+    if not isinstance(specs, tuple) or len(specs) < 2:
+        return None
+
+    def zeros(spec):
+        return np.zeros([1, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
+
+    specs = specs[1]
+    return (
+        {name: zeros(spec) for name, spec in specs.items()}
+        if isinstance(specs, dict)
+        else zeros(specs)
+    )
+
+
 def _check_shape(name, shape, expected):
     fits = len(shape) == len(expected) and all(
         wanted is None or wanted == got for got, wanted in zip(shape[1:], expected[1:])

@@ -101,6 +101,7 @@ def export(model, path, rows=None, verbose=True):
 
 def write_saved_model(model, path):
     """Writes the SavedModel of a model that runs on TensorFlow."""
+    import tensorflow as tf
 
     schema = model.schema
     if schema.is_adapted:
@@ -109,15 +110,19 @@ def write_saved_model(model, path):
         raw = verification_rows(schema)
         for name, value in schema.inputs.items():
             value.decode_array(raw[name][:1])
-    # Endpoints track the variables that they use; tracking the model as well
-    # would write each of them twice.
-    archive = keras.export.ExportArchive()
-    for value in schema.inputs.values():
-        for table in value.tables:
-            archive.track(table)
-    for name, (function, specs) in signatures(model).items():
-        archive.add_endpoint(name, function, input_signature=[specs])
-    archive.write_out(path, verbose=False)
+    functions = {
+        name: tf.function(
+            function, input_signature=[specs], autograph=False
+        ).get_concrete_function()
+        for name, (function, specs) in signatures(model).items()
+    }
+    # Saved through `keras.export.ExportArchive` each function is traced twice.
+    module = tf.Module()
+    module.weights = list(
+        {id(v): v for f in functions.values() for v in f.variables}.values()
+    )
+    module.tables = [t for value in schema.inputs.values() for t in value.tables]
+    tf.saved_model.save(module, path, signatures=functions)
 
 
 def _requests(schema, path):
