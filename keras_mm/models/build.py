@@ -132,10 +132,12 @@ def build_model(
         predictions = {name: head(x) for name, head in heads.items()}
     if several:
         weights = {name: head.loss_weight for name, head in heads.items()}
+        weights |= loss_weights or {}
         compiled = {
             "loss": {name: head.loss for name, head in heads.items()},
             "metrics": {name: head.metrics for name, head in heads.items()},
-            "loss_weights": {**weights, **(loss_weights or {})},
+            # Keras multiplies float32 by what a NumPy float makes float64.
+            "loss_weights": {name: float(value) for name, value in weights.items()},
         }
     else:
         ((name, head),) = heads.items()

@@ -132,7 +132,6 @@ def _check_targets(y, model):
     check_names(y, model.schema)
     arrays = {}
     for name, target in model.schema.targets.items():
-        outputs = model.output_shape[name][-1]
         if not isinstance(y[name], (np.ndarray, list)) or not len(y[name]):
             continue
         arrays[name] = np.asarray(y[name])
@@ -150,6 +149,7 @@ def _check_targets(y, model):
                 f"Target {name!r} has class indices, -1 where missing. "
                 f"Received: {name} of shape {arrays[name].shape}"
             )
+        outputs = getattr(target, "num_classes", 1)
         _check_target(arrays[name], outputs, target, name, allow_missing=True)
     rows = {name: len(value) for name, value in y.items() if hasattr(value, "__len__")}
     if len(arrays) == len(y) and len(set(rows.values())) == 1:
