@@ -1,4 +1,3 @@
-import itertools
 import re
 
 import keras
@@ -64,14 +63,13 @@ class Schema:
                     f"Received: inputs={list(self.inputs)}, "
                     f"targets={list(self.targets)}"
                 )
-        # What the exported model answers with, besides the target itself.
-        for name, ending in itertools.product(
-            self.targets, ("classes", "probabilities")
-        ):
-            if f"{name}_{ending}" in self.targets:
+        for name, value in self.targets.items():
+            # What an exported model answers with, besides the target itself.
+            answers = {f"{name}_classes", f"{name}_probabilities"}
+            if not isinstance(value, Number) and answers & set(self.targets):
                 raise ValueError(
-                    f"In an exported model {name}_{ending} would belong to the "
-                    f"target {name!r}. Rename the other target. "
+                    f"In an exported model {sorted(answers)} belong to the target "
+                    f"{name!r}. Rename the other target. "
                     f"Received: targets={list(self.targets)}"
                 )
 

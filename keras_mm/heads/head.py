@@ -91,7 +91,7 @@ class Head:
 
     @property
     def loss_weight(self):
-        """What makes losses of several targets alike: 1 over the square's unit."""
+        """How much the loss counts among several: 1 / variance of a number."""
         if isinstance(self.target, Number) and self.target.std:
             return 1.0 / self.target.std**2
         return 1.0

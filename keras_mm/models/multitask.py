@@ -26,6 +26,9 @@ def build_multitask(
     for a number and a row of NaN for a `MultiLabel`. A missing label counts
     neither in the loss nor in the metrics; a row must have one of its labels.
 
+    Whoever compiles the model anew passes `loss=model.loss`, which masks, and
+    `loss_weights`.
+
     Examples:
 
     >>> schema = keras_mm.Schema(
