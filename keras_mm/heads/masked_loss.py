@@ -43,6 +43,7 @@ class MaskedLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Each row's share, `(batch,)`: their mean is the batch's loss."""
+        y_pred = ops.convert_to_tensor(y_pred)
         y_true, known = split_known(y_true, self.minimum)
         losses = ops.where(known > 0, self.loss.call(y_true, y_pred), 0.0)
         return ops.divide_no_nan(losses, ops.mean(known))

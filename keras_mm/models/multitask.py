@@ -36,7 +36,7 @@ def build_multitask(
     ...     targets={"category": keras_mm.ClassLabel(),
     ...              "price": keras_mm.Number()}).adapt(train)
     >>> model = keras_mm.build_multitask(schema)
-    >>> sorted(model.predict(test))
+    >>> sorted(model.predict(test, verbose=0))
     ['category', 'price']
 
     Args:
