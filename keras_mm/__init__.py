@@ -30,6 +30,7 @@ from .models import (
     MultimodalModel,
     build_autoencoder,
     build_classifier,
+    build_multitask,
     build_regressor,
 )
 from .serving import export, load_exported

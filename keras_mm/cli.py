@@ -58,7 +58,12 @@ def _parser():
         "What each column is taken for is printed.",
     )
     train.add_argument("table", metavar="TABLE")
-    train.add_argument("--target", required=True, help="column to predict")
+    train.add_argument(
+        "--target",
+        required=True,
+        action="append",
+        help="column to predict; may be given several times",
+    )
     train.add_argument("--inputs", type=_names, help="columns to use: a,b,c")
     train.add_argument(
         "--exclude", type=_names, default=[], help="columns to leave out: a,b,c"
@@ -161,10 +166,11 @@ def _train(options):
         test = parts[2] if len(parts) > 2 and test is None else test
     else:
         # Classes can be dealt out evenly, numbers cannot.
-        values = table.get(options.target)
+        target = options.target[0]
+        values = table.get(target) if len(options.target) == 1 else None
         counts = None if values is None else values.astype(str).value_counts()
         few = counts is not None and len(counts) <= min(100, len(table) / 2)
-        stratify = options.target if few else None
+        stratify = target if few else None
         train, validation = keras_mm.data.split(
             table,
             fractions=(0.8, 0.2),
@@ -186,8 +192,12 @@ def _train(options):
         base_dir=base_dir,
         image_size=options.image_size,
     )
-    is_number = isinstance(schema.target, keras_mm.Number)
-    build = keras_mm.build_regressor if is_number else keras_mm.build_classifier
+    if schema.has_several_targets:
+        build = keras_mm.build_multitask
+    elif isinstance(schema.target, keras_mm.Number):
+        build = keras_mm.build_regressor
+    else:
+        build = keras_mm.build_classifier
     settings = {"fusion": options.fusion, "seed": options.seed}
     if options.modality_dropout is not None:
         settings["modality_dropout"] = options.modality_dropout
@@ -218,8 +228,12 @@ def _train(options):
 
 
 def _print_scores(name, scores):
+    if any(isinstance(value, dict) for value in scores.values()):
+        for target, values in scores.items():
+            _print_scores(f"{name} {target}", values)
+        return
     values = "  ".join(f"{key} {value:.4f}" for key, value in scores.items())
-    print(f"{name}: {values}")
+    print(f"{name}: {values or 'no row has a label'}")
 
 
 def _load(path):

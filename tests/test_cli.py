@@ -44,6 +44,30 @@ def test_train_says_what_it_decided(work, capsys):
     assert "mean_absolute_error" in out
 
 
+def test_several_targets(work, capsys):
+    table = pd.read_csv(work / "table.csv")
+    table.loc[::4, "category"] = None
+    table.loc[1::4, "price"] = None
+    table.to_csv(work / "gaps.csv", index=False)
+    arguments = [str(work / "several.keras"), str(work / "gaps.csv")]
+    code = main(
+        ["train", arguments[1], "--target", "category", "--target", "price"]
+        + ["--inputs", "weight,shop", "--epochs", "1", "--output", arguments[0]]
+    )
+    out = capsys.readouterr().out
+    assert code == 0 and "category  -> ClassLabel" in out and "price     -> Num" in out
+    assert "validation category: accuracy" in out and "validation price: mean_a" in out
+    assert main(["evaluate", *arguments]) == 0
+    assert "gaps.csv price: mean_absolute_error" in capsys.readouterr().out
+    assert main(["predict", *arguments, "--output", str(work / "both.csv")]) == 0
+    frame = pd.read_csv(work / "both.csv")
+    assert {"category", "category_apple", "price"} <= set(frame) and len(frame) == 40
+    wrong = ["--class-weight", "balanced", "--inputs", "shop", "--epochs", "1"]
+    names = ["--target", "category", "--target", "price"]
+    assert main(["train", arguments[1], *names, *wrong]) == 1
+    assert "build_multitask" in capsys.readouterr().err
+
+
 def test_evaluate_and_predict(work, capsys):
     model = str(work / "out" / "model.keras")
     table = str(work / "table.csv")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import refuse_rows
+from ..errors import refuse_rows, rows_text
 from ..inputs import ClassLabel
 from ..inputs.parallel import map_in_parallel
 from .columns import is_dataset, require_columns
@@ -43,7 +43,8 @@ def to_dataset(
         base_dir: folder that relative file paths start from.
         bad: `"error"` refuses cells that cannot be read, with their row
             numbers; `"missing"` treats them as missing.
-        with_target: bool, whether to give the target too.
+        with_target: bool, whether to give the target too; several are a dict, in
+            which a missing class is -1, and all else that is missing NaN.
         class_weight: None, `"balanced"`, or a dict from class name or index
             to weight; gives each row's weight as a third entry.
 
@@ -58,7 +59,7 @@ def to_dataset(
             "The schema has not seen a table yet. Call schema.adapt(train) "
             f"first. Received: schema={schema!r}"
         )
-    with_target = with_target and schema.target is not None
+    with_target = with_target and bool(schema.targets)
     if is_dataset(table):
         if class_weight is not None:
             raise ValueError(
@@ -70,8 +71,7 @@ def to_dataset(
     raw = to_raw(table, schema, base_dir, bad)
     target = weight = None
     if with_target:
-        require_columns(table.columns, [schema.target_name])
-        target = schema.target.encode(table[schema.target_name], schema.target_name)
+        target = encode_targets(table, schema)
         if class_weight is not None:
             weight = class_weights(target, schema.target, class_weight)
     if memory_size(schema, len(table)) <= MEMORY_LIMIT:
@@ -81,6 +81,43 @@ def to_dataset(
         for name in _file_names(schema):
             raw[name][unreadable(raw[name], schema.inputs[name])] = b""
     return _from_raw(raw, schema, target, weight, batch_size, shuffle, seed)
+
+
+def encode_targets(table, schema):
+    """The target's labels as an array; of several targets a dict of arrays.
+
+    With several targets labels may be missing, but not all of a row.
+    """
+    require_columns(table.columns, schema.targets)
+    several = schema.has_several_targets
+    labels = {
+        name: value.encode(table[name], name, several)
+        for name, value in schema.targets.items()
+    }
+    if not several:
+        return labels[schema.target_name]
+    refuse_rows_without_label(labels, schema)
+    return labels
+
+
+def refuse_rows_without_label(labels, schema):
+    """Names the rows of a dict of encoded labels that have none at all."""
+    known = [is_known(codes, schema.targets[name]) for name, codes in labels.items()]
+    rows = np.flatnonzero(~np.any(known, axis=0))
+    if len(rows):
+        raise ValueError(
+            f"Every target is missing in {rows_text(rows)} ({len(rows)} in all, "
+            "counted from 0): there is nothing to learn or to compare with. Drop "
+            "these rows: table.dropna(subset=[...], how='all'). "
+            f"Received: targets={list(labels)}"
+        )
+
+
+def is_known(codes, target):
+    """Which rows of encoded labels have one: bool array `(rows,)`."""
+    codes = np.reshape(codes, (len(codes), -1))
+    known = codes >= 0 if isinstance(target, ClassLabel) else ~np.isnan(codes)
+    return known.all(axis=1)
 
 
 def to_raw(table, schema, base_dir=None, bad="error"):
@@ -243,7 +280,7 @@ def _from_memory(compact, schema, target, weight, batch_size, shuffle, seed):
 
         batch = tf.nest.map_structure(take, compact)
         inputs = {n: value.finish(batch[n]) for n, value in schema.inputs.items()}
-        return _entry(inputs, take(target), take(weight))
+        return _entry(inputs, tf.nest.map_structure(take, target), take(weight))
 
     dataset = tf.data.Dataset.range(rows)
     if shuffle:
@@ -281,19 +318,30 @@ def _from_raw(raw, schema, target, weight, batch_size, shuffle, seed):
 
 
 def _from_rows(dataset, schema, batch_size, shuffle, seed, with_target):
-    names = list(schema.inputs) + [schema.target_name] * with_target
-    require_columns(dataset.element_spec, names)
+    several = schema.has_several_targets
+    targets = schema.targets if with_target else {}
+    require_columns(dataset.element_spec, [*schema.inputs, *targets])
+
+    def of_target(of):
+        """One value, or a dict of several."""
+        values = {name: of(name) for name in targets}
+        return values if several else values[schema.target_name]
 
     def arrange(row):
         entry = {"inputs": {name: row[name] for name in schema.inputs}}
         if with_target:
-            entry["target"] = row[schema.target_name]
+            entry["target"] = of_target(lambda name: row[name])
         return entry
 
     dataset = map_in_parallel(dataset, arrange)
     if shuffle:
         dataset = dataset.shuffle(1024, seed=seed)
-    encode = schema.target.encode_tensor if with_target else None
+
+    def encode(raw):
+        raw = raw if several else {schema.target_name: raw}
+        return of_target(lambda name: targets[name].encode_tensor(raw[name], several))
+
+    encode = encode if with_target else None
     return _batches(dataset, schema, batch_size, encode_target=encode)
 
 

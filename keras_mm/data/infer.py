@@ -58,7 +58,8 @@ def infer_schema(
 
     Args:
         table: the training rows, in any form that `to_table` reads.
-        target: name of the column to predict.
+        target: name of the column to predict, or a list of several; see
+            `keras_mm.build_multitask`.
         inputs: names of the columns to use; all but the excluded if not given.
         exclude: names of columns to leave out.
         base_dir: folder that relative file paths start from.
@@ -69,8 +70,9 @@ def infer_schema(
         An adapted `Schema`.
     """
     table = to_table(table)
-    require_columns(table.columns, [target, *(inputs or ()), *exclude])
-    if inputs is not None and target in inputs:
+    targets = [target] if isinstance(target, str) else list(target)
+    require_columns(table.columns, [*targets, *(inputs or ()), *exclude])
+    if inputs is not None and set(targets) & set(inputs):
         raise ValueError(
             "The target cannot be an input: the model would be told the answer. "
             f"Received: target={target!r}, inputs={list(inputs)}"
@@ -78,7 +80,7 @@ def infer_schema(
     names = [
         name
         for name in (inputs or table.columns)
-        if name != target and name not in exclude
+        if name not in targets and name not in exclude
     ]
     found, left_out = {}, {}
     for name in names:
@@ -93,7 +95,8 @@ def infer_schema(
             + "; ".join(f"{name}: {why}" for name, why in left_out.items())
             + f". Received: inputs={list(inputs)}"
         )
-    schema = Schema(found, {target: _target_for(table[target], target)}).adapt(table)
+    answers = {name: _target_for(table[name], name) for name in targets}
+    schema = Schema(found, answers).adapt(table)
     if verbose:
         print(schema.describe())
         for name, why in left_out.items():

@@ -12,7 +12,7 @@ _GROUPS = ("numbers", "categories")
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Schema:
-    """Which columns of a table go into a model, and which one comes out.
+    """Which columns of a table go into a model, and which ones come out.
 
     Examples:
 
@@ -25,7 +25,8 @@ class Schema:
         inputs: dict from column name to `Image`, `Text`, `Sequence`, `Vector`,
             `Number`, `Date` or `Category`.
         targets: dict from column name to `ClassLabel`, `MultiLabel` or
-            `Number`; exactly one.
+            `Number`. With several, a label may be missing; see
+            `keras_mm.build_multitask`.
 
     Raises:
         ValueError: if a target is also an input, or a name or type cannot be
@@ -62,21 +63,41 @@ class Schema:
                     f"Received: inputs={list(self.inputs)}, "
                     f"targets={list(self.targets)}"
                 )
-        if len(self.targets) > 1:
-            raise ValueError(
-                "A schema has one target. Build one model for each. "
-                f"Received: targets={list(self.targets)}"
-            )
+        for name, value in self.targets.items():
+            # What an exported model answers with, besides the target itself.
+            answers = {f"{name}_classes", f"{name}_probabilities"}
+            if not isinstance(value, Number) and answers & set(self.targets):
+                raise ValueError(
+                    f"In an exported model {sorted(answers)} belong to the target "
+                    f"{name!r}. Rename the other target. "
+                    f"Received: targets={list(self.targets)}"
+                )
 
     @property
     def target_name(self):
-        """The target column's name, or None."""
+        """The target column's name, or None; refuses several targets."""
+        self._refuse_several()
         return next(iter(self.targets), None)
 
     @property
     def target(self):
-        """The target, or None."""
+        """The target, or None; refuses several targets."""
+        self._refuse_several()
         return next(iter(self.targets.values()), None)
+
+    @property
+    def has_several_targets(self):
+        """Whether labels may be missing, and come and go in dicts."""
+        return len(self.targets) > 1
+
+    def _refuse_several(self):
+        if self.has_several_targets:
+            raise ValueError(
+                "This works with one target, and the schema has several. Models of "
+                "several are built by keras_mm.build_multitask; for all else make "
+                "a keras_mm.Schema with one of them. "
+                f"Received: targets={list(self.targets)}"
+            )
 
     @property
     def is_adapted(self):
@@ -95,7 +116,7 @@ class Schema:
                 value.adapt(column_of(table, name), name)
         for name, value in self.targets.items():
             if isinstance(value, Number):
-                value.encode(column_of(table, name), name)
+                value.encode(column_of(table, name), name, self.has_several_targets)
             value.adapt(column_of(table, name), name)
         return self
 

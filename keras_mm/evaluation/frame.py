@@ -11,17 +11,26 @@ def to_frame(predictions, schema):
     >>> keras_mm.evaluation.to_frame(model.predict(test), model.schema).head()
 
     Args:
-        predictions: array that `model.predict` gave.
+        predictions: what `model.predict` gave: an array, or of several targets a
+            dict of arrays.
         schema: the model's `Schema`.
 
     Returns:
         DataFrame with the predicted class, labels or number under the target's
         name, and for classes and labels one column `name_class` of
-        probabilities for each.
+        probabilities for each; the columns of several targets side by side.
     """
     import pandas as pd
 
-    name, target = schema.target_name, schema.target
+    if not schema.has_several_targets:
+        predictions = {schema.target_name: predictions}
+    parts = [_of_target(predictions[n], n, t) for n, t in schema.targets.items()]
+    return pd.concat(parts, axis=1)
+
+
+def _of_target(predictions, name, target):
+    import pandas as pd
+
     if isinstance(target, ClassLabel):
         best = np.array(target.names, dtype=object)[predictions.argmax(axis=1)]
     elif isinstance(target, MultiLabel):

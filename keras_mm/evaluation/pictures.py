@@ -133,8 +133,8 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     table = to_table(table)
     table = table.sample(min(count, len(table)), random_state=seed)
     table = table.reset_index(drop=True)
-    predicted = model.predict(table, base_dir=base_dir, verbose=0)
     names = schema.target.names
+    predicted = model.predict(table, base_dir=base_dir, verbose=0)
     drawn = _drawn(schema)
     # What fits into a line: no sounds, clips, signals or graphs.
     texts = [n for n, v in schema.inputs.items() if not (v.is_file or v.raw_shape)]

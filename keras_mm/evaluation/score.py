@@ -1,5 +1,6 @@
 from ..data import to_table
 from ..data.columns import require_columns
+from ..data.dataset import encode_targets, is_known
 from .metrics import scores_of
 
 
@@ -24,15 +25,23 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
     Returns:
         dict of floats. Classes: `accuracy`, `macro_recall`, `macro_f1`; several
         labels: `macro_f1`, `micro_f1`, `exact_match`; numbers:
-        `mean_absolute_error`, `root_mean_squared_error`, `r2`.
+        `mean_absolute_error`, `root_mean_squared_error`, `r2`. Of several targets
+        a dict of such dicts, each over the rows that have the label; empty where
+        none has.
     """
     table = to_table(table)
     schema = model.schema
     require_columns(schema.inputs, withhold)
-    require_columns(table.columns, [schema.target_name])
-    truth = schema.target.encode(table[schema.target_name], schema.target_name)
+    truth = encode_targets(table, schema)
     predicted = predict_without(model, table, withhold, base_dir=base_dir, bad=bad)
-    return scores_of(schema.target, truth, predicted)
+    if not schema.has_several_targets:
+        return scores_of(schema.target, truth, predicted)
+    scores = {}
+    for name, target in schema.targets.items():
+        known = is_known(truth[name], target)
+        answer = truth[name][known], predicted[name][known]
+        scores[name] = scores_of(target, *answer) if known.any() else {}
+    return scores
 
 
 def predict_without(model, table, withhold=(), **kwargs):

@@ -5,6 +5,8 @@ from keras import layers
 
 from ..inputs import ClassLabel, MultiLabel, Number
 from .crossentropy import Crossentropy
+from .masked_loss import MaskedLoss
+from .masked_metric import MaskedMetric
 
 
 class Head:
@@ -14,12 +16,14 @@ class Head:
         target: `ClassLabel`, `MultiLabel` or `Number`.
         name: string, the output layer's name.
         label_smoothing: float, for classes.
+        masked: bool, whether labels may be missing.
     """
 
-    def __init__(self, target, name, label_smoothing=0.0):
+    def __init__(self, target, name, label_smoothing=0.0, masked=False):
         self.target = target
         self.name = name
         self.label_smoothing = label_smoothing
+        self.masked = masked
 
     def __call__(self, vector):
         """`(batch, dim)` -> the prediction, always in `float32`."""
@@ -69,6 +73,36 @@ class Head:
     @property
     def loss(self):
         """The loss that `compile` takes."""
+        return MaskedLoss(self._loss, self._minimum) if self.masked else self._loss
+
+    @property
+    def metrics(self):
+        """The metrics that `compile` takes."""
+        if not self.masked:
+            return self._metrics
+        # By its name, Keras would look at masked labels to tell which one is meant.
+        metrics = [
+            keras.metrics.SparseCategoricalAccuracy(name=metric)
+            if metric == "accuracy"
+            else metric
+            for metric in self._metrics
+        ]
+        return [MaskedMetric(metric, self._minimum) for metric in metrics]
+
+    @property
+    def loss_weight(self):
+        """How much the loss counts among several: 1 / variance of a number."""
+        if isinstance(self.target, Number) and self.target.std:
+            return 1.0 / self.target.std**2
+        return 1.0
+
+    @property
+    def _minimum(self):
+        """The least value of a label that is there."""
+        return None if isinstance(self.target, Number) else 0
+
+    @property
+    def _loss(self):
         if isinstance(self.target, ClassLabel):
             return Crossentropy(self.label_smoothing)
         if isinstance(self.target, MultiLabel):
@@ -76,8 +110,7 @@ class Head:
         return keras.losses.MeanSquaredError()
 
     @property
-    def metrics(self):
-        """The metrics that `compile` takes."""
+    def _metrics(self):
         if isinstance(self.target, ClassLabel):
             return ["accuracy"]
         if isinstance(self.target, MultiLabel):

@@ -69,8 +69,11 @@ class ClassLabel:
         known = self.class_names or []
         return known + [str(row) for row in range(len(known), self.num_classes)]
 
-    def encode(self, column, name="target"):
-        """Labels -> `int32` array `(rows,)` of indices into `class_names`."""
+    def encode(self, column, name="target", allow_missing=False):
+        """Labels -> `int32` array `(rows,)` of indices into `class_names`.
+
+        A missing label is -1 with `allow_missing`, and refused without.
+        """
         indices = {label: row for row, label in enumerate(self.class_names)}
         codes = np.array(
             [
@@ -89,15 +92,15 @@ class ClassLabel:
             ),
         ):
             rows = np.flatnonzero(codes == code)
-            if len(rows):
+            if len(rows) and not (code == -2 and allow_missing):
                 refuse_rows(name, rows, what, remedy, column.iloc[rows[0]])
-        return codes
+        return np.maximum(codes, -1)
 
-    def encode_tensor(self, raw):
+    def encode_tensor(self, raw, allow_missing=False):
         """Labels as a tensor `(batch,)` -> `int32` indices `(batch,)`.
 
         Integers are indices already; strings are looked up, and an unknown
-        one raises.
+        one raises. With `allow_missing`, `""` becomes -1.
         """
         import tensorflow as tf
 
@@ -105,9 +108,12 @@ class ClassLabel:
 
         if raw.dtype.is_integer:
             return tf.cast(raw, tf.int32)
-        codes = lookup_table(self.class_names).lookup(raw)
-        tf.debugging.assert_greater_equal(codes, 2, "unknown class label")
-        return codes - 2
+        codes = lookup_table(self.class_names, first=0, unknown=-1).lookup(raw)
+        known = codes >= 0
+        if allow_missing:
+            known |= raw == ""
+        tf.debugging.assert_equal(known, True, "unknown class label")
+        return codes
 
     def describe(self):
         """One line for people."""

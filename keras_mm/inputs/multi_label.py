@@ -10,7 +10,8 @@ class MultiLabel:
     """A target column with any number of labels a row.
 
     A cell is a list of labels, or text with a separator between them. An
-    empty list or text means: none of the labels; None or NaN is refused.
+    empty list or text means: none of the labels; None or NaN is refused,
+    unless the model has several targets.
 
     Examples:
 
@@ -59,8 +60,11 @@ class MultiLabel:
         """Label names, one for each output."""
         return self.class_names
 
-    def encode(self, column, name="target"):
-        """Labels -> `float32` array `(rows, num_classes)` of 0 and 1."""
+    def encode(self, column, name="target", allow_missing=False):
+        """Labels -> `float32` array `(rows, num_classes)` of 0 and 1.
+
+        A row of None or NaN is NaN with `allow_missing`, and refused without.
+        """
         indices = {label: index for index, label in enumerate(self.class_names)}
         codes = np.zeros((len(column), len(indices)), dtype="float32")
         absent, unknown = [], []
@@ -75,6 +79,9 @@ class MultiLabel:
                     codes[row, indices[label]] = 1.0
                 else:
                     unknown.append(row)
+        if allow_missing:
+            codes[absent] = np.nan
+            absent = []
         for rows, what in (
             (absent, "no labels (None or NaN; write '' for none of them)"),
             (unknown, "a label that the model was not made for"),
@@ -89,8 +96,8 @@ class MultiLabel:
                 )
         return codes
 
-    def encode_tensor(self, raw):
-        """`(batch, num_classes)` of 0 and 1 -> `float32`."""
+    def encode_tensor(self, raw, allow_missing=False):
+        """`(batch, num_classes)` of 0 and 1, NaN where missing -> `float32`."""
         import tensorflow as tf
 
         return tf.cast(raw, tf.float32)

@@ -93,11 +93,14 @@ class Number(Input):
             values = (values - self.mean) / self.std
         return values
 
-    def encode(self, column, name="target"):
-        """Target numbers -> `float32` array `(rows, 1)`, in their own unit."""
+    def encode(self, column, name="target", allow_missing=False):
+        """Target numbers -> `float32` array `(rows, 1)`, in their own unit.
+
+        A missing number is NaN with `allow_missing`, and refused without.
+        """
         values = self.to_raw(column, name)
         rows = np.flatnonzero(np.isnan(values))
-        if len(rows):
+        if len(rows) and not allow_missing:
             refuse_rows(
                 name,
                 rows,
@@ -107,7 +110,7 @@ class Number(Input):
             )
         return values[:, None]
 
-    def encode_tensor(self, raw):
+    def encode_tensor(self, raw, allow_missing=False):
         """Numbers as a tensor `(batch,)` -> `float32` `(batch, 1)`."""
         import tensorflow as tf
 

@@ -3,4 +3,5 @@
 from .autoencoder import Autoencoder, build_autoencoder
 from .classifier import build_classifier
 from .model import MultimodalModel
+from .multitask import build_multitask
 from .regressor import build_regressor

@@ -21,11 +21,15 @@ def build_model(
     hidden_units=None,
     dropout=0.0,
     label_smoothing=0.0,
+    loss_weights=None,
     optimizer=None,
     learning_rates=None,
     seed=None,
 ):
-    """Schema -> compiled `MultimodalModel`. See `build_classifier`."""
+    """Schema -> compiled `MultimodalModel`.
+
+    See `build_classifier`, and `build_multitask` for several targets.
+    """
     if seed is not None:
         keras.utils.set_random_seed(seed)
     encoders = dict(encoders or {})
@@ -58,12 +62,25 @@ def build_model(
         )
         for name, columns in modalities.items()
     }
+    several = schema.has_several_targets
+    heads = {
+        name: Head(target, name, label_smoothing, masked=several)
+        for name, target in schema.targets.items()
+    }
     # One modality has nothing to be fused with.
-    default = "hybrid" if len(modalities) > 1 else "concat"
+    default = "gated" if several else "hybrid"
+    default = default if len(modalities) > 1 else "concat"
     fusion = fusion_room.get(default if fusion is None else fusion)
-    head = Head(schema.target, schema.target_name, label_smoothing)
     is_late = isinstance(fusion, LateFusion)
+    if is_late and several:
+        raise ValueError(
+            "Each expert of a late fusion or of the hybrid one has the head of one "
+            "target. Take fusion='gated' or another early fusion, or build one "
+            f"model for each target. Received: fusion={fusion!r}, "
+            f"targets={list(heads)}"
+        )
     if is_late:
+        head = heads[schema.target_name]
         # Its experts have the heads.
         fusion = fusion.with_head(head.units, head.activation, hidden_units, dropout)
     schema = schema.with_inputs(
@@ -105,15 +122,28 @@ def build_model(
         # A part of the user's: export finds its result by this name.
         fused = layers.Identity(name="fusion")(fused)
     if is_late:
-        prediction = head.activate(fused)
+        predictions = {head.name: head.activate(fused)}
     else:
         x = fused
         if hidden_units:
             x = layers.Dense(hidden_units, activation="relu", name="hidden")(x)
         if dropout:
             x = layers.Dropout(dropout, name="head_dropout")(x)
-        prediction = head(x)
-    model = MultimodalModel(list(inputs.values()), prediction, name="multimodal_model")
+        predictions = {name: head(x) for name, head in heads.items()}
+    if several:
+        weights = {name: head.loss_weight for name, head in heads.items()}
+        weights |= loss_weights or {}
+        compiled = {
+            "loss": {name: head.loss for name, head in heads.items()},
+            "metrics": {name: head.metrics for name, head in heads.items()},
+            # Keras multiplies float32 by what a NumPy float makes float64.
+            "loss_weights": {name: float(value) for name, value in weights.items()},
+        }
+    else:
+        ((name, head),) = heads.items()
+        predictions = predictions[name]
+        compiled = {"loss": head.loss, "metrics": head.metrics}
+    model = MultimodalModel(list(inputs.values()), predictions, name="multimodal_model")
     model.schema, model.seed = schema, seed
     named = {f"{name}_encoder": encoder for name, encoder in chosen.items()}
     model.learning_rates = {
@@ -129,8 +159,7 @@ def build_model(
     }
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(2e-3),
-        loss=head.loss,
-        metrics=head.metrics,
+        **compiled,
     )
     return model
 

@@ -77,6 +77,11 @@ def build_classifier(
             "Received: num_classes=None"
         )
     schema = as_schema(schema, ClassLabel(num_classes=num_classes))
+    if schema.has_several_targets:
+        raise ValueError(
+            "A classifier has one target. For several use "
+            f"keras_mm.build_multitask. Received: targets={list(schema.targets)}"
+        )
     if not isinstance(schema.target, (ClassLabel, MultiLabel)):
         raise ValueError(
             "A classifier's target is a ClassLabel or MultiLabel; for a Number "

@@ -19,7 +19,7 @@ from .late import (
     weigh_experts,
 )
 from .rates import RatesOptimizer
-from .tensors import are_tensors, check_tensors, one_target
+from .tensors import are_tensors, check_names, check_tensors, one_target
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -101,7 +101,7 @@ class MultimodalModel(keras.Model):
             x: a table (DataFrame, path, dict of raw columns, or
                 `tf.data.Dataset` of dicts), which holds the target too; or
                 what Keras takes: tensors, or a dataset of `(inputs, target)`.
-            y: the target, if `x` does not hold it.
+            y: the target, if `x` does not hold it; of several targets a dict.
             batch_size: int, 32 if not given.
             epochs: int.
             verbose: as in Keras.
@@ -172,9 +172,8 @@ class MultimodalModel(keras.Model):
         if not self._is_table(x):
             self._check(x, y)
             if class_weight is not None and y is not None:
-                weights = class_weights(
-                    class_indices(y), self.schema.target, class_weight
-                )
+                target = self.schema.target
+                weights = class_weights(class_indices(y), target, class_weight)
                 sample_weight = weights * (
                     1 if sample_weight is None else sample_weight
                 )
@@ -318,7 +317,8 @@ class MultimodalModel(keras.Model):
             **kwargs: as in Keras.
 
         Returns:
-            Array `(rows, classes)` of probabilities, or `(rows, 1)` of numbers.
+            Array `(rows, classes)` of probabilities, or `(rows, 1)` of numbers; of
+            several targets a dict of arrays.
         """
         if self._is_table(x):
             x = self._dataset(x, batch_size, base_dir, bad, with_target=False)
@@ -354,7 +354,11 @@ class MultimodalModel(keras.Model):
     def _with_target(self, table, target):
         if target is None:
             return table
-        return to_table(table).assign(**{self.schema.target_name: list(target)})
+        table = to_table(table)
+        if self.schema.has_several_targets:
+            check_names(target, self.schema)
+            return table.assign(**{n: list(target[n]) for n in self.schema.targets})
+        return table.assign(**{self.schema.target_name: list(target)})
 
     def _check(self, x, y=None):
         if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):

@@ -43,6 +43,11 @@ def build_regressor(
         `(batch, 1)` in the target's own unit.
     """
     schema = as_schema(schema, Number())
+    if schema.has_several_targets:
+        raise ValueError(
+            "A regressor has one target. For several use "
+            f"keras_mm.build_multitask. Received: targets={list(schema.targets)}"
+        )
     if not isinstance(schema.target, Number):
         raise ValueError(
             "A regressor's target is a Number; for classes use "

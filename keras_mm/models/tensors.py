@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.dataset import is_known, refuse_rows_without_label
 from ..errors import rows_text
 from ..inputs import ClassLabel
 
@@ -28,7 +29,7 @@ def check_tensors(x, y, model):
     Args:
         x: dict from input name to array, list of arrays in the order of
             `model.inputs`, or one array.
-        y: target array or None.
+        y: target array, dict of several, or None.
         model: `keras.Model`.
     """
     expected = {tensor.name: tensor for tensor in model.inputs}
@@ -60,10 +61,14 @@ def check_tensors(x, y, model):
         rows[name] = shape[0]
         if isinstance(value, np.ndarray):
             _check_values(name, value, expected[name], model)
-    if y is not None and hasattr(y, "__len__"):
+    several = model.schema is not None and model.schema.has_several_targets
+    if y is not None and several:
+        rows |= _check_targets(y, model)
+    elif y is not None and hasattr(y, "__len__"):
         rows["y"] = len(y)
         if isinstance(y, (np.ndarray, list)) and len(y):
-            _check_target(np.asarray(y), model)
+            target = getattr(model.schema, "target", None)
+            _check_target(np.asarray(y), model.output_shape[-1], target)
     if len(set(rows.values())) > 1:
         raise ValueError(
             f"All arrays must have the same number of rows. Received: rows={rows}"
@@ -94,11 +99,12 @@ def one_target(x, y=None):
         return np.zeros([1, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
 
     specs = specs[1]
-    return (
-        {name: zeros(spec) for name, spec in specs.items()}
-        if isinstance(specs, dict)
-        else zeros(specs)
-    )
+    listed = list(specs.values()) if isinstance(specs, dict) else [specs]
+    if any(s.shape.rank is None or None in s.shape[1:] for s in listed):
+        return None
+    if isinstance(specs, dict):
+        return {name: zeros(spec) for name, spec in specs.items()}
+    return zeros(specs)
 
 
 def _check_shape(name, shape, expected):
@@ -141,30 +147,72 @@ def _check_values(name, value, tensor, model):
             )
 
 
-def _check_target(y, model):
-    outputs = model.output_shape[-1]
+def check_names(y, schema):
+    """Raises a `ValueError` unless `y` is a dict of the schema's targets."""
+    if not isinstance(y, dict) or set(y) != set(schema.targets):
+        given = f"keys {list(y)}" if isinstance(y, dict) else f"type {type(y).__name__}"
+        raise ValueError(
+            "The model has several targets, which come as a dict with the keys "
+            f"{list(schema.targets)}. Received: y of {given}"
+        )
+
+
+def _check_targets(y, model):
+    """Checks a dict of targets; returns its rows by name."""
+    check_names(y, model.schema)
+    arrays = {}
+    for name, target in model.schema.targets.items():
+        if not isinstance(y[name], (np.ndarray, list)) or not len(y[name]):
+            continue
+        arrays[name] = np.asarray(y[name])
+        if arrays[name].dtype.kind == "f" and arrays[name].ndim > 1:
+            gaps = np.isnan(arrays[name].reshape(len(arrays[name]), -1))
+            wrong = np.flatnonzero(gaps.any(axis=1) & ~gaps.all(axis=1))
+            if len(wrong):
+                raise ValueError(
+                    f"The labels of a row are all there or all NaN; of target "
+                    f"{name!r} some are NaN in {rows_text(wrong)}. "
+                    f"Received: {name}={arrays[name][wrong[0]]}"
+                )
+        if isinstance(target, ClassLabel) and arrays[name][0].size > 1:
+            raise ValueError(
+                f"Target {name!r} has class indices, -1 where missing. "
+                f"Received: {name} of shape {arrays[name].shape}"
+            )
+        outputs = getattr(target, "num_classes", 1)
+        _check_target(arrays[name], outputs, target, name, allow_missing=True)
+    rows = {name: len(value) for name, value in y.items() if hasattr(value, "__len__")}
+    if len(arrays) == len(y) and len(set(rows.values())) == 1:
+        refuse_rows_without_label(arrays, model.schema)
+    return rows
+
+
+def _check_target(y, outputs, target, name="y", allow_missing=False):
     if y.dtype.kind not in "biuf":
         raise ValueError(
             "Target arrays hold numbers: class indices, 0 and 1 for each class, "
-            f"or quantities. Received: y of dtype {y.dtype}"
+            f"or quantities. Received: {name} of dtype {y.dtype}"
         )
     single = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
-    target = getattr(model.schema, "target", None)
     indices = single and isinstance(target, ClassLabel)
     if not (indices or (single and outputs == 1) or y.shape[1:] == (outputs,)):
         raise ValueError(
             f"The target must have shape ('rows', {outputs})"
             f"{', or one class index a row' * isinstance(target, ClassLabel)}. "
-            f"Received: y of shape {y.shape}"
+            f"Received: {name} of shape {y.shape}"
         )
+    if allow_missing:
+        y = y[is_known(y, target)]
+        if not len(y):
+            return
     if not np.isfinite(y).all():
         wrong = np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(1))
         raise ValueError(
             f"The target is NaN or infinite in {rows_text(wrong)}. Drop these "
-            f"rows. Received: y={y[wrong[0]]}"
+            f"rows. Received: {name}={y[wrong[0]]}"
         )
     if indices and not 0 <= y.min() <= y.max() < outputs:
         raise ValueError(
             f"Class indices must lie between 0 and {outputs - 1}. "
-            f"Received: y from {y.min()} to {y.max()}"
+            f"Received: {name} from {y.min()} to {y.max()}"
         )

@@ -241,7 +241,16 @@ def _table_row(*cells):
 
 def _outputs(schema):
     """`(name, description)` of each output of `serving_default`."""
-    target, name = schema.target, schema.target_name
+    for name, target in schema.targets.items():
+        yield from _outputs_of(name, target)
+    for column, value in schema.inputs.items():
+        if value.is_file:
+            each = f"for each of {value.num_items}: " if value.num_items else ""
+            yield f"{column}_ok", f"{each}whether it was there and could be read"
+
+
+def _outputs_of(name, target):
+    """`(name, description)` of each output that belongs to a target."""
     if isinstance(target, Number):
         yield name, "the predicted number"
     elif isinstance(target, MultiLabel):
@@ -257,10 +266,6 @@ def _outputs(schema):
     if isinstance(target, (ClassLabel, MultiLabel)):
         yield f"{name}_classes", f"the names of all {target.num_classes} classes"
         yield f"{name}_probabilities", "their probabilities, in the same order"
-    for column, value in schema.inputs.items():
-        if value.is_file:
-            each = f"for each of {value.num_items}: " if value.num_items else ""
-            yield f"{column}_ok", f"{each}whether it was there and could be read"
 
 
 def _write_warmup(path, name, signatures, requests):

@@ -60,7 +60,7 @@ def export(model, path, rows=None, verbose=True):
             "Only a model that was made by a builder can be exported: the schema "
             f"says what the raw inputs are. Received: model={model!r}"
         )
-    if model.schema.target is None:
+    if not model.schema.targets:
         raise ValueError(
             "An autoencoder has no target to answer with. Export a classifier or "
             "a regressor that has its encoder. "

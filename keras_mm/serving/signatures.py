@@ -154,9 +154,18 @@ def _preprocessing(schema, specs):
 
 def _answer(output, schema):
     """Predictions -> named outputs."""
+    if not schema.has_several_targets:
+        output = {schema.target_name: output}
+    found = {}
+    for name, target in schema.targets.items():
+        found |= _answer_of(output[name], name, target)
+    return found
+
+
+def _answer_of(output, name, target):
+    """One target's predictions -> named outputs."""
     import tensorflow as tf
 
-    name, target = schema.target_name, schema.target
     if not isinstance(target, (ClassLabel, MultiLabel)):
         return {name: tf.reshape(output, [-1])}
     names = tf.constant(target.names)

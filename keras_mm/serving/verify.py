@@ -45,12 +45,12 @@ def verify(path, model, rows=None):
     schema = model.schema
     if not schema.is_adapted:
         raw = _random_tensors(model)
-        expected = model.predict(raw, verbose=0)
-        count = len(expected)
+        expected = _by_name(model.predict(raw, verbose=0), schema)
     else:
         raw = verification_rows(schema)
         table = pd.DataFrame({n: pd.Series(list(v)) for n, v in raw.items()})
         expected = model.predict(table, bad="missing", verbose=0)
+        expected = _by_name(expected, schema)
         if rows is not None:
             table = to_table(rows).head(256)
             real = to_raw(table, schema, bad="missing")
@@ -61,15 +61,20 @@ def verify(path, model, rows=None):
                 name: schema.inputs[name].raw_array([*value, *read_files(real[name])])
                 for name, value in raw.items()
             }
-            more = model.predict(table, bad="missing", verbose=0)
-            expected = np.concatenate([expected, more])
-        count = len(expected)
+            more = _by_name(model.predict(table, bad="missing", verbose=0), schema)
+            expected = {n: np.concatenate([expected[n], more[n]]) for n in expected}
     answer = exported.run("serving_default", raw)
-    name = schema.target_name
-    got = answer.get(f"{name}_probabilities", answer[name])
-    difference = np.abs(got.reshape(expected.shape) - expected)
-    # Probabilities are at most 1; numbers have units of their own.
-    difference = difference / np.maximum(1.0, np.abs(expected))
+    got, differences = {}, {}
+    for name, values in expected.items():
+        got[name] = answer.get(f"{name}_probabilities", answer[name])
+        difference = np.abs(got[name].reshape(values.shape) - values)
+        # Probabilities are at most 1; numbers have units of their own.
+        differences[name] = difference / np.maximum(1.0, np.abs(values))
+    # A NaN is the largest.
+    name = max(
+        expected, key=lambda name: np.nan_to_num(differences[name], nan=np.inf).max()
+    )
+    difference, count = differences[name], len(expected[name])
     largest = float(difference.max())
     for signature in exported.signatures:
         feed = raw
@@ -81,7 +86,8 @@ def verify(path, model, rows=None):
         raise RuntimeError(
             "The exported model does not answer as the model does: row "
             f"{row} of {count} differs by {largest:.2g}, allowed is {TOLERANCE}. "
-            f"Received: exported={got[row]}, model={expected[row]}"
+            f"Received: {name}, exported={got[name][row]}, "
+            f"model={expected[name][row]}"
         )
     report = {
         "rows": count,
@@ -92,6 +98,12 @@ def verify(path, model, rows=None):
     with open(os.path.join(path, "verification.json"), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)
     return report
+
+
+def _by_name(predictions, schema):
+    """Predictions as a dict from target name to array."""
+    several = schema.has_several_targets
+    return predictions if several else {schema.target_name: predictions}
 
 
 def verification_rows(schema, seed=0):

@@ -57,6 +57,7 @@ def fit_cached(
     Raises:
         ValueError: if no encoder is frozen.
     """
+    answer = model.schema.target
     frozen = [
         layer
         for layer in model.layers
@@ -88,7 +89,7 @@ def fit_cached(
 
     inputs, target = tensors_of(table)
     if class_weight is not None:
-        weights = class_weights(target, model.schema.target, class_weight)
+        weights = class_weights(target, answer, class_weight)
         kwargs["sample_weight"] = weights
     if validation_data is not None:
         kwargs["validation_data"] = tensors_of(validation_data)

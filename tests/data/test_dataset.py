@@ -22,8 +22,13 @@ from ..helpers import (
 
 def collect(dataset):
     batches = [entry for entry in dataset.as_numpy_iterator()]
-    inputs = {k: np.concatenate([b[0][k] for b in batches]) for k in batches[0][0]}
-    return [inputs, *(np.concatenate(part) for part in zip(*[b[1:] for b in batches]))]
+    return [_joined(parts) for parts in zip(*batches)]
+
+
+def _joined(parts):
+    if isinstance(parts[0], dict):
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    return np.concatenate(parts)
 
 
 def test_rows_keep_their_order_and_their_missing_cells(table):
@@ -156,6 +161,62 @@ def test_unseen_category_and_label(table):
     table.loc[4, "category"] = None
     with pytest.raises(ValueError, match=r"no label in row 4 "):
         data.to_dataset(table, schema)
+
+
+@pytest.mark.parametrize("limit", [0, 2**30])
+def test_missing_labels_of_several_targets(limit, monkeypatch):
+    monkeypatch.setattr(module, "MEMORY_LIMIT", limit)
+    table = pd.DataFrame(
+        {
+            "size": np.arange(5.0),
+            "kind": ["b", None, "a", np.nan, "b"],
+            "price": [1.5, 2.5, np.nan, -1.0, 4.0],
+            "tags": ["x|y", "", None, "y", np.nan],
+        }
+    )
+    targets = {
+        "kind": keras_mm.ClassLabel(),
+        "price": keras_mm.Number(),
+        "tags": keras_mm.MultiLabel(),
+    }
+    schema = keras_mm.Schema({"size": keras_mm.Number()}, targets).adapt(table)
+    inputs, target = collect(data.to_dataset(table, schema, batch_size=2))
+    gap = [np.nan, np.nan]
+    assert target["kind"].tolist() == [1, -1, 0, -1, 1]
+    expected = np.array([[1, 1], [0, 0], gap, [0, 1], gap])
+    np.testing.assert_array_equal(target["tags"], expected)
+    np.testing.assert_array_equal(target["price"][:, 0], table.price)
+    table.loc[2, "kind"] = None
+    with pytest.raises(ValueError, match="Every target is missing in row 2 .*Receiv"):
+        data.to_dataset(table, schema)
+    table.loc[2, "kind"] = "c"
+    with pytest.raises(ValueError, match="not made for in row 2 .*Received: kind='c'"):
+        data.to_dataset(table, schema)
+
+
+def test_rows_of_a_dataset_with_missing_labels():
+    import tensorflow as tf
+
+    rows = {
+        "size": np.arange(3, dtype="float32"),
+        "kind": np.array(["b", "", "a"]),
+        "price": np.array([1.5, 2.5, np.nan], "float32"),
+    }
+    schema = keras_mm.Schema(
+        {"size": keras_mm.Number(0.0, 1.0)},
+        {
+            "kind": keras_mm.ClassLabel(class_names=["a", "b"]),
+            "price": keras_mm.Number(),
+        },
+    )
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    _, target = collect(data.to_dataset(dataset, schema))
+    assert target["kind"].tolist() == [1, -1, 0]
+    np.testing.assert_array_equal(target["price"][:, 0], rows["price"])
+    rows["kind"][1] = "c"
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="unknown class label"):
+        collect(data.to_dataset(dataset, schema))
 
 
 def test_errors(table):

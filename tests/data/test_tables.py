@@ -219,7 +219,7 @@ def test_schema_errors():
     for inputs, targets, message in (
         ({}, {"y": label}, "at least one input"),
         ({"y": text}, {"y": label}, "both an input and a target.*Received: inputs="),
-        ({"a": text}, {"y": label, "z": label}, "one target"),
+        ({"a": text}, {"y": label, "y_classes": label}, "Rename the other target"),
         ({"a": keras_mm.Text}, {"y": label}, r"Received: inputs\['a'\]="),
         ({"a": text}, {"y": text}, r"Received: targets\['y'\]="),
         ({"a b": text}, {"y": label}, "Received: name='a b'"),
@@ -229,6 +229,25 @@ def test_schema_errors():
     ):
         with pytest.raises(ValueError, match=message):
             keras_mm.Schema(inputs, targets)
+
+
+def test_several_targets_are_inferred_and_kept(table):
+    table.loc[[1, 4], "category"] = None
+    table.loc[2, "price"] = np.nan
+    schema = keras_mm.infer_schema(
+        table, ["category", "price"], inputs=["text"], verbose=False
+    )
+    again = keras_mm.Schema.from_config(schema.get_config())
+    for found in (schema, again):
+        assert list(found.targets) == ["category", "price"]
+        assert found.targets["category"].class_names == ["apple", "basil", "cloud"]
+        np.testing.assert_allclose(found.targets["price"].mean, table.price.mean())
+        with pytest.raises(
+            ValueError, match=r"build_multitask.*Received: targets=\['category', 'pri"
+        ):
+            assert found.target_name
+    with pytest.raises(ValueError, match="Received: target=.*inputs="):
+        keras_mm.infer_schema(table, ["category", "price"], inputs=["price"])
 
 
 def test_schema_round_trip_and_modalities(table):

@@ -1,0 +1,119 @@
+import math
+
+from ..data import Schema
+from .build import as_schema, build_model
+
+
+def build_multitask(
+    schema,
+    encoders=None,
+    fusion=None,
+    modality_dropout=0.3,
+    missing_token=False,
+    imputation=False,
+    hidden_units=64,
+    dropout=0.0,
+    label_smoothing=0.0,
+    loss_weights=None,
+    optimizer=None,
+    learning_rates=None,
+    seed=None,
+):
+    """Builds a compiled model that predicts several targets at once.
+
+    Encoders and fusion are shared, and each target has an output layer. Labels
+    may be missing: None, NaN or `""` in a table; in tensors -1 for a class, NaN
+    for a number and a row of NaN for a `MultiLabel`. A missing label counts
+    neither in the loss nor in the metrics; a row must have one of its labels.
+
+    Whoever compiles the model anew passes `loss=model.loss`, which masks, and
+    `loss_weights`.
+
+    Examples:
+
+    >>> schema = keras_mm.Schema(
+    ...     inputs={"image": keras_mm.Image((96, 96)), "text": keras_mm.Text()},
+    ...     targets={"category": keras_mm.ClassLabel(),
+    ...              "price": keras_mm.Number()}).adapt(train)
+    >>> model = keras_mm.build_multitask(schema)
+    >>> sorted(model.predict(test, verbose=0))
+    ['category', 'price']
+
+    Args:
+        schema: an adapted `Schema` with two targets or more.
+        encoders: as in `build_classifier`.
+        fusion: as in `build_classifier`, but no late one and not `"hybrid"`: their
+            experts have the head of one target. Default: `"gated"`.
+        modality_dropout: as in `build_classifier`.
+        missing_token: as in `build_classifier`.
+        imputation: as in `build_classifier`.
+        hidden_units: int, units of a Dense layer that the outputs share, or None.
+        dropout: float, dropout rate before the outputs.
+        label_smoothing: float, share of each class label spread over all classes.
+        loss_weights: dict from a target's name to how much its loss counts.
+            Default: 1 for classes and labels, 1 / variance for a number, whose
+            loss then does not depend on its unit.
+        optimizer: Keras optimizer or its name.
+        learning_rates: as in `build_classifier`.
+        seed: int, for initialisation, dropout and the order of the rows.
+
+    Returns:
+        A compiled functional `keras.Model` with the attribute `schema`, giving a
+        dict from target name to probabilities `(batch, classes)`, or to
+        `(batch, 1)` in the number's own unit.
+
+    Raises:
+        ValueError: if the schema is not adapted or has one target only, or a
+            name is unknown.
+
+    Reference:
+        Caruana 1997, "Multitask Learning".
+    """
+    if not isinstance(schema, Schema):
+        raise ValueError(
+            "The first argument must be a keras_mm.Schema with several targets. "
+            f"Received: {type(schema).__name__}"
+        )
+    schema = as_schema(schema, None)
+    if not schema.has_several_targets:
+        raise ValueError(
+            "There are not several targets. For one use keras_mm.build_classifier "
+            "or keras_mm.build_regressor. "
+            f"Received: targets={list(schema.targets)}"
+        )
+    for name, target in schema.targets.items():
+        if getattr(target, "num_classes", 1) is None:
+            raise ValueError(
+                f"The classes of target {name!r} are not known yet. Call "
+                f"schema.adapt(train). Received: targets={schema.targets}"
+            )
+    _check_weights(loss_weights or {}, schema)
+    return build_model(
+        schema,
+        encoders=encoders,
+        fusion=fusion,
+        modality_dropout=modality_dropout,
+        missing_token=missing_token,
+        imputation=imputation,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        loss_weights=loss_weights,
+        optimizer=optimizer,
+        learning_rates=learning_rates,
+        seed=seed,
+    )
+
+
+def _check_weights(weights, schema):
+    if set(weights) - set(schema.targets):
+        raise ValueError(
+            "`loss_weights` names what is no target. Targets are "
+            f"{list(schema.targets)}. Received: loss_weights={weights}"
+        )
+    for value in weights.values():
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                "The weight of a loss must be 0 or more, and finite. "
+                f"Received: loss_weights={weights}"
+            )

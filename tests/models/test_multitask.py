@@ -1,0 +1,374 @@
+"""Several targets: what is missing counts nothing, and all else as ever."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import losses, ops
+
+import keras_mm
+from keras_mm.evaluation import compare, modality_report, score, to_frame
+from keras_mm.training import fit_cached
+
+from ..helpers import dense_table, tensors_of
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TARGETS = {
+    "category": keras_mm.ClassLabel,
+    "price": keras_mm.Number,
+    "both": lambda: keras_mm.MultiLabel(separator=" "),
+}
+# Fresh processes and exports take their time, and are tried in tests/serving.
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="takes long on other backends"
+)
+
+
+def make_rows(rows=24):
+    """Each target is missing in some rows, and all but one in row 7."""
+    table = dense_table(rows).astype(object)
+    table.loc[[0, 4, 7], "category"] = None
+    table.loc[[1, 5], "price"] = np.nan
+    table.loc[[2, 7], "both"] = None
+    return table
+
+
+def make_model(table, targets=("category", "price"), fusion="concat", **kwargs):
+    schema = keras_mm.Schema(
+        {name: keras_mm.Vector(len(table[name][0])) for name in ("good", "bad")},
+        {name: TARGETS[name]() for name in targets},
+    ).adapt(table)
+    encoders = {n: keras_mm.encoders.Dense(4, dropout=0.0) for n in ("good", "bad")}
+    kwargs = {"seed": 0, "modality_dropout": 0.0, "hidden_units": 5, **kwargs}
+    return keras_mm.build_multitask(schema, encoders, fusion, **kwargs)
+
+
+def labels_of(table, schema):
+    dataset = keras_mm.data.to_dataset(table, schema, batch_size=len(table))
+    return {name: value.numpy() for name, value in next(iter(dataset))[1].items()}
+
+
+def weights_of(model, *names):
+    return [w for name in names for w in model.get_layer(name).get_weights()]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    table = make_rows()
+    model = make_model(table, TARGETS, fusion=None)
+    history = model.fit(table, epochs=1, verbose=0)
+    return model, table, history
+
+
+def test_what_comes_out(trained):
+    model, table, history = trained
+    assert isinstance(model.get_layer("fusion"), keras_mm.fusion.Gated)
+    assert model.get_layer("hidden").units == 5
+    assert set(history.history) == {
+        "loss", "category_loss", "price_loss", "both_loss", "category_accuracy",
+        "price_mean_absolute_error", "both_f1_score", "both_auc",
+    }  # fmt: skip
+    assert np.isfinite([values for values in history.history.values()]).all()
+    predicted = model.predict(table, verbose=0)
+    shapes = {name: values.shape for name, values in predicted.items()}
+    assert shapes == {"category": (24, 3), "price": (24, 1), "both": (24, 2)}
+    frame = to_frame(predicted, model.schema)
+    assert list(frame) == [
+        "category", "category_x", "category_y", "category_z", "price",
+        "both", "both_x", "both_y",
+    ]  # fmt: skip
+    np.testing.assert_allclose(frame["price"], predicted["price"][:, 0])
+
+
+def test_scores_are_of_the_rows_that_have_the_label(trained):
+    model, table, _ = trained
+    predicted = model.predict(table, verbose=0)
+    found = model.evaluate(table, verbose=0, return_dict=True)
+    scores = score(model, table)
+    right = predicted["category"].argmax(1) == np.arange(24) % 3
+    known = table.category.notna().to_numpy()
+    price = table.price.to_numpy("float64")
+    error = np.abs(predicted["price"][:, 0] - price)
+    expected = {"category": right[known].mean(), "price": np.nanmean(error)}
+    assert known.sum() == 21 and np.isnan(error).sum() == 2
+    np.testing.assert_allclose(scores["category"]["accuracy"], expected["category"])
+    np.testing.assert_allclose(
+        scores["price"]["mean_absolute_error"], expected["price"]
+    )
+    np.testing.assert_allclose(
+        found["category_accuracy"], expected["category"], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        found["price_mean_absolute_error"], expected["price"], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        found["both_f1_score"], scores["both"]["macro_f1"], rtol=1e-5
+    )
+    # One batch: the losses are means over the known rows, too.
+    picked = predicted["category"][np.arange(24), np.arange(24) % 3][known]
+    np.testing.assert_allclose(
+        found["category_loss"], -np.log(picked).mean(), rtol=1e-4
+    )
+    np.testing.assert_allclose(found["price_loss"], np.nanmean(error**2), rtol=1e-4)
+    total = found["category_loss"] + found["both_loss"]
+    total += found["price_loss"] / np.nanvar(price)
+    np.testing.assert_allclose(found["loss"], total, rtol=1e-4)
+
+
+def test_score_where_no_row_has_a_label(trained):
+    model, table, _ = trained
+    scores = score(model, table.assign(price=None).drop(index=[7]))
+    assert scores["price"] == {} and scores["category"]["accuracy"] >= 0
+
+
+def test_arrays_dicts_and_tables_alike(trained):
+    model, table, _ = trained
+    inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
+    assert labels["category"][[0, 1]].tolist() == [-1, 1]
+    expected = model.evaluate(table, verbose=0, return_dict=True)
+    beside = table.drop(columns=list(TARGETS)), {n: table[n] for n in TARGETS}
+    for given in ((inputs, labels), beside):
+        found = model.evaluate(*given, verbose=0, return_dict=True)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-4)
+
+
+def test_a_file_holds_all_of_it(trained, tmp_path):
+    model, table, _ = trained
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    expected = model.predict(table, verbose=0)
+    for name, values in again.predict(table, verbose=0).items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6)
+    found = again.evaluate(table, verbose=0, return_dict=True)
+    for name, value in model.evaluate(table, verbose=0, return_dict=True).items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4)
+
+
+@on_tensorflow
+def test_a_fresh_process_reads_it(trained, tmp_path):
+    model, table, _ = trained
+    model.save(tmp_path / "model.keras")
+    table.to_pickle(tmp_path / "table.pickle")
+    code = (
+        "import keras, keras_mm, pandas, sys; folder = sys.argv[1]\n"
+        "model = keras.models.load_model(folder + '/model.keras')\n"
+        "table = pandas.read_pickle(folder + '/table.pickle')\n"
+        "print(model.evaluate(table, verbose=0, return_dict=True)['loss'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr[-2000:]
+    loss = model.evaluate(table, verbose=0, return_dict=True)["loss"]
+    np.testing.assert_allclose(float(done.stdout.split()[-1]), loss, rtol=1e-4)
+
+
+@on_tensorflow
+def test_export(trained, tmp_path):
+    model, table, _ = trained
+    path = keras_mm.export(model, tmp_path / "model", rows=table, verbose=False)
+    exported = keras_mm.load_exported(path)
+    frame, predicted = exported(table), model.predict(table, verbose=0)
+    np.testing.assert_allclose(frame["price"], predicted["price"][:, 0], rtol=1e-5)
+    for name in ("category", "both"):
+        got = np.array(frame[f"{name}_probabilities"].tolist())
+        np.testing.assert_allclose(got, predicted[name], atol=1e-5)
+        assert frame[name].tolist() == to_frame(predicted, model.schema)[name].tolist()
+    text = (tmp_path / "model" / "SERVING.md").read_text()
+    for output in exported.outputs():
+        assert f"| `{output}` |" in text
+    # The proof looks at every target.
+    layer = model.get_layer("price_standardized")
+    bias = layer.bias + 1.0
+    before = layer.get_weights()
+    layer.bias.assign(bias)
+    with pytest.raises(RuntimeError, match="Received: price, exported="):
+        keras_mm.serving.verify(path, model)
+    layer.set_weights(before)
+
+
+def test_a_missing_label_trains_the_others_alone():
+    table = make_rows()
+    model = make_model(table, optimizer=keras.optimizers.SGD(0.05))
+    heads = {"category": ["category"], "price": ["price_standardized"]}
+    inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
+    # Of row 0 the category is missing, of row 1 the price.
+    for row, hidden, known in ((0, "category", "price"), (1, "price", "category")):
+        rows = [row, row]
+        before = {name: weights_of(model, *heads[name]) for name in heads}
+        shared = weights_of(model, "hidden", "good_encoder")
+        model.train_on_batch(
+            {name: value[rows] for name, value in inputs.items()},
+            {name: value[rows] for name, value in labels.items()},
+        )
+        for now, then in zip(weights_of(model, *heads[hidden]), before[hidden]):
+            np.testing.assert_array_equal(now, then)
+        for now, then in zip(weights_of(model, *heads[known]), before[known]):
+            assert (now != then).any() and np.isfinite(now).all()
+        changed = zip(weights_of(model, "hidden", "good_encoder"), shared)
+        assert sum((now != then).any() for now, then in changed) > 2
+
+
+def test_a_step_is_that_of_stock_losses_of_the_known_rows():
+    """Stock losses with any label where one is missing, of weight 0."""
+    table = make_rows()
+    weights = {"category": np.float64(0.5)}
+    model = make_model(
+        table, loss_weights=weights, optimizer=keras.optimizers.SGD(0.05)
+    )
+    again = keras.models.clone_model(model)
+    again.set_weights(model.get_weights())
+    weights["price"] = 1.0 / float(np.nanvar(table.price.to_numpy("float64")))
+    stock = keras.Model(again.inputs, again.outputs)
+    stock.compile(
+        keras.optimizers.SGD(0.05),
+        # In the order of the names.
+        loss=[losses.SparseCategoricalCrossentropy(), losses.MeanSquaredError()],
+        loss_weights=[0.5, weights["price"]],
+    )
+    inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
+    known = [labels["category"] >= 0, ~np.isnan(labels["price"][:, 0])]
+    filled = [np.maximum(labels["category"], 0), np.nan_to_num(labels["price"])]
+    counts = [(part * 24 / part.sum()).astype("float32") for part in known]
+    stock.train_on_batch([inputs["good"], inputs["bad"]], filled, counts)
+    start = model.get_weights()
+    model.train_on_batch(inputs, labels)
+    for got, expected, before in zip(model.get_weights(), stock.get_weights(), start):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+        assert (got != before).any()
+
+
+@on_tensorflow
+def test_compiled_by_xla():
+    table = make_rows()
+    found = []
+    for compiled in (False, True):
+        model = make_model(table)
+        model.jit_compile = compiled
+        inputs = tensors_of(table, model.schema)
+        model.train_on_batch(inputs, labels_of(table, model.schema))
+        found.append(model.get_weights())
+    for plain, compiled in zip(*found):
+        np.testing.assert_allclose(plain, compiled, rtol=1e-3, atol=1e-5)
+
+
+def test_sample_weights_and_late_labels():
+    """A weight of 0 hides a row as a missing label does."""
+    table = make_rows(8)
+    model = make_model(table)
+    inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
+    weights = np.ones(8, "float32")
+    weights[3] = 0.0
+    found = model.evaluate(inputs, labels, verbose=0, return_dict=True)
+    weighted = model.evaluate(
+        inputs, labels, sample_weight=weights, verbose=0, return_dict=True
+    )
+    labels["category"][3] = -1
+    labels["price"][3, 0] = np.nan
+    again = model.test_on_batch(inputs, labels, return_dict=True)
+    # Known are 5 categories, then 4: Keras divides by the rows, not by weights.
+    np.testing.assert_allclose(
+        weighted["category_loss"], again["category_loss"] * 4 / 5, rtol=1e-4
+    )
+    assert found["category_loss"] != weighted["category_loss"]
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda y: y["price"], "come as a dict.*Received: y of type ndarray"),
+    (lambda y: {"price": y["price"]}, r"Received: y of keys \['price'\]"),
+    (lambda y: {**y, "more": y["price"]}, "Received: y of keys .*more"),
+    (lambda y: {**y, "price": y["price"][:-1]}, "same number of rows.*'price': 23"),
+    (lambda y: {**y, "price": y["price"] * np.inf}, "infinite.*Received: price="),
+    (lambda y: {**y, "category": y["category"] + 1}, "Received: category from"),
+    (lambda y: {**y, "category": np.eye(3)[y["category"]]}, "class indices, -1"),
+    (lambda y: {**y, "category": ["x"] * 24}, "Received: category of dtype"),
+    (lambda y: {**y, "both": y["both"][:, :1]}, "Received: both of shape"),
+    (lambda y: {**y, "both": y["both"] * [1, np.nan]}, "some are NaN in rows 0, 1, 3"),
+    (lambda y: {**y, "price": y["price"] * np.nan, "both": y["both"] * np.nan},
+     "Every target is missing in rows 0, 4, 7 .3 in all"),
+])  # fmt: skip
+def test_labels_that_do_not_fit(change, message, trained):
+    model, table, _ = trained
+    inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
+    with pytest.raises(ValueError, match=message):
+        model.fit(inputs, change(labels), verbose=0)
+
+
+def test_rows_without_any_label_are_refused(trained):
+    model, table, _ = trained
+    table = table.copy()
+    table.loc[5, list(TARGETS)] = None
+    for function in (model.fit, model.evaluate, lambda rows, **_: score(model, rows)):
+        with pytest.raises(ValueError, match="Every target is missing in row 5 "):
+            function(table, verbose=0)
+    with pytest.raises(ValueError, match="no column 'price'"):
+        model.fit(table.drop(columns="price"), verbose=0)
+
+
+def test_what_works_with_one_target_says_so(trained):
+    model, table, _ = trained
+    schema = model.schema
+    curves = keras_mm.evaluation.ModalityCurves(table)
+    curves.set_model(model)
+    inputs, labels = tensors_of(table, schema), labels_of(table, schema)
+    for function in (
+        lambda: modality_report(schema, table, model=model),
+        lambda: modality_report(schema, table),
+        lambda: compare(schema, table),
+        lambda: fit_cached(model, table),
+        lambda: model.fit(table, class_weight="balanced"),
+        lambda: model.fit(inputs, labels, class_weight={0: 2.0}),
+        lambda: curves.on_train_begin(),
+        lambda: keras_mm.evaluation.plot_confusion(model, table),
+        lambda: keras_mm.evaluation.plot_predictions(model, table),
+    ):
+        with pytest.raises(
+            ValueError, match=r"with one target.*build_multitask.*Received: targets="
+        ):
+            function()
+    with pytest.raises(ValueError, match="Gradient blending weighs"):
+        blending = keras_mm.training.GradientBlending(table, table)
+        blending.set_model(model)
+        blending.on_train_begin()
+
+
+def test_builders_refuse(trained):
+    schema = trained[0].schema
+    one = keras_mm.Schema(schema.inputs, {"price": keras_mm.Number()})
+    unknown = keras_mm.Schema(
+        schema.inputs, {"price": keras_mm.Number(), "kind": keras_mm.ClassLabel()}
+    )
+    build = keras_mm.build_multitask
+    for function, message in (
+        (lambda: keras_mm.build_classifier(schema), "build_multitask.*Received: targe"),
+        (lambda: keras_mm.build_regressor(schema), "build_multitask.*Received: target"),
+        (lambda: build(one), "build_classifier or .*Received: targets="),
+        (lambda: build(unknown), "classes of target 'kind' are not known"),
+        (lambda: build(schema.inputs), "must be a keras_mm.Schema.*Received: dict"),
+        (lambda: build(schema, fusion="hybrid"), "fusion='gated'.*Received: fusion="),
+        (lambda: build(schema, fusion="stacking"), "fusion='gated'.*Received: fusion"),
+        (lambda: build(schema, loss_weights={"x": 1}), "no target.*Received: loss_w"),
+        (lambda: build(schema, loss_weights={"price": -1}), "finite.*Received: loss"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            function()
+
+
+def test_one_modality_and_any_layer_of_ones_own():
+    """A fusion of the user's, and a single column, which is not fused."""
+    table = make_rows(8)
+    schema = keras_mm.Schema(
+        {"good": keras_mm.Vector(3)}, {n: TARGETS[n]() for n in ("category", "price")}
+    ).adapt(table)
+    model = keras_mm.build_multitask(schema, seed=0)
+    assert isinstance(model.get_layer("fusion"), keras_mm.fusion.Concat)
+    own = make_model(table, fusion=lambda tokens, masks: ops.mean(tokens[0], axis=1))
+    for found in (model, own):
+        assert set(found.predict(table, verbose=0)) == {"category", "price"}
