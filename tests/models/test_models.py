@@ -2,9 +2,6 @@
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 import warnings
 import zipfile
 
@@ -150,6 +147,27 @@ def test_every_weight_is_trained():
     model.fit(rows, epochs=3, verbose=0)
     for old, variable in zip(before, model.trainable_weights):
         assert not np.array_equal(old, ops.convert_to_numpy(variable)), variable.path
+
+
+@on_tensorflow
+def test_training_is_traced_once(table, monkeypatch):
+    """A second trace would double the time to the first step."""
+    traces = []
+    step = keras_mm.MultimodalModel.train_step
+
+    def train_step(self, data):
+        traces.append(data)
+        return step(self, data)
+
+    monkeypatch.setattr(keras_mm.MultimodalModel, "train_step", train_step)
+    for target in (keras_mm.ClassLabel(), keras_mm.MultiLabel()):
+        rows = table[["price", "category"]]
+        schema = keras_mm.Schema(
+            {"price": keras_mm.Number()}, {"category": target}
+        ).adapt(rows)
+        traces.clear()
+        keras_mm.build_classifier(schema).fit(rows, verbose=0, batch_size=7, epochs=2)
+        assert len(traces) == 1
 
 
 def test_it_learns():
@@ -645,36 +663,6 @@ def test_keras_file(fusion, table, tmp_path):
         again.evaluate(table, verbose=0), model.evaluate(table, verbose=0), rtol=1e-5
     )
     again.fit(table, verbose=0)
-
-
-@on_tensorflow
-def test_a_fresh_process_needs_only_the_import(table, tmp_path):
-    layer = keras.Sequential([layers.RandomFlip("horizontal")])
-    schema = small_schema(table)
-    schema.inputs["image"].augmentation = layer
-    encoders = {
-        **small_encoders(),
-        "image": keras_mm.encoders.ResidualCNN((32,), units=4),
-    }
-    encoders["text"] = keras_mm.encoders.LSTM(2, embedding_dim=2, bidirectional=True)
-    model = small_model(
-        schema, encoders=encoders, fusion=FUSIONS["gated"](), label_smoothing=0.1
-    )
-    model.fit(table, verbose=0)
-    model.save(tmp_path / "m.keras")
-    table.to_parquet(tmp_path / "t.parquet")
-    code = (
-        "import keras_mm, keras, numpy\n"
-        f"model = keras.models.load_model({str(tmp_path / 'm.keras')!r})\n"
-        f"got = model.predict({str(tmp_path / 't.parquet')!r}, verbose=0)\n"
-        f"numpy.save({str(tmp_path / 'got.npy')!r}, got)\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env=os.environ, timeout=120
-    )
-    np.testing.assert_allclose(
-        np.load(tmp_path / "got.npy"), predict(model, table), atol=1e-5
-    )
 
 
 def rewritten(source, target, change):

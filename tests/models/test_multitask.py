@@ -1,9 +1,5 @@
 """Several targets: what is missing counts nothing, and all else as ever."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -15,7 +11,6 @@ from keras_mm.training import fit_cached
 
 from ..helpers import dense_table, tensors_of
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGETS = {
     "category": keras_mm.ClassLabel,
     "price": keras_mm.Number,
@@ -146,28 +141,6 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
     found = again.evaluate(table, verbose=0, return_dict=True)
     for name, value in model.evaluate(table, verbose=0, return_dict=True).items():
         np.testing.assert_allclose(found[name], value, rtol=1e-4)
-
-
-@on_tensorflow
-def test_a_fresh_process_reads_it(trained, tmp_path):
-    model, table, _ = trained
-    model.save(tmp_path / "model.keras")
-    table.to_pickle(tmp_path / "table.pickle")
-    code = (
-        "import keras, keras_mm, pandas, sys; folder = sys.argv[1]\n"
-        "model = keras.models.load_model(folder + '/model.keras')\n"
-        "table = pandas.read_pickle(folder + '/table.pickle')\n"
-        "print(model.evaluate(table, verbose=0, return_dict=True)['loss'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": ROOT},
-        capture_output=True,
-        text=True,
-    )
-    assert not done.returncode, done.stderr[-2000:]
-    loss = model.evaluate(table, verbose=0, return_dict=True)["loss"]
-    np.testing.assert_allclose(float(done.stdout.split()[-1]), loss, rtol=1e-4)
 
 
 @on_tensorflow

@@ -30,12 +30,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TRAIN = """
 import sys
 import numpy as np, pandas as pd
-import keras_mm
+import keras, keras_mm
 table = pd.read_pickle(sys.argv[1])
 rows = pd.read_pickle(sys.argv[2])
 schema = keras_mm.Schema(
     inputs={
-        "image": keras_mm.Image((16, 16), augmentation=None),
+        "image": keras_mm.Image(
+            (16, 16), augmentation=keras.Sequential([keras.layers.RandomFlip()])
+        ),
         "text": keras_mm.Text(sequence_length=6),
         "price": keras_mm.Number(),
         "shop": keras_mm.Category(),
@@ -45,12 +47,13 @@ schema = keras_mm.Schema(
 model = keras_mm.build_classifier(
     schema,
     encoders={
-        "image": keras_mm.encoders.CNN(4),
+        "image": keras_mm.encoders.ResidualCNN((8,), units=4),
         "text": keras_mm.encoders.LSTM(4, 4),
         "price": keras_mm.encoders.Dense(4),
         "shop": keras_mm.encoders.Embedding(4),
     },
     fusion=keras_mm.fusion.Gated(6),
+    label_smoothing=0.1,
     seed=0,
 )
 model.fit(table, epochs=1, verbose=0)
