@@ -35,6 +35,19 @@ def _seed():
 
 
 @pytest.fixture
+def eagerly():
+    """Steps are run as they are: tracing them takes longer than a few of them."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def table():
     """24 rows, three of them with missing cells."""
     return make_table()

@@ -842,6 +842,7 @@ def test_exact_parameter_count(name, count):
 
 
 @pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.usefixtures("eagerly")
 @fusions
 def test_every_weight_is_trained(name, count):
     """A fusion whose factors never move has been published more than once."""
@@ -1031,6 +1032,7 @@ def test_keras_layer_harness(layer):
         )
 
 
+@pytest.mark.usefixtures("eagerly")
 @fusions
 def test_saved_file_gives_the_same(name, tmp_path):
     tokens, masks = example()

@@ -53,6 +53,7 @@ def predict(model, table, **kwargs):
 @pytest.mark.parametrize(
     "fusion, missing_token", [("hybrid", False), ("gated", True), ("attention", False)]
 )
+@pytest.mark.usefixtures("eagerly")
 def test_every_subset_of_modalities(fusion, missing_token):
     """Finite predictions, that sum to 1; an absent cell touches its row alone."""
     table = make_table(16, missing=False)
@@ -252,6 +253,7 @@ ARRAY_ENCODERS = {
 }
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_dict_of_inputs_takes_arrays():
     model = keras_mm.build_classifier(
         inputs_of_arrays(), num_classes=3, encoders=ARRAY_ENCODERS, seed=0
@@ -338,6 +340,7 @@ def test_no_rows_and_wrong_number_of_arrays():
 # --- targets -------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_binary(table):
     table["category"] = ["yes", "no"] * 12
     model = small_model(small_schema(table))
@@ -388,6 +391,7 @@ def test_regression_is_in_the_targets_own_unit():
         model.fit(table.dropna(), class_weight="balanced", verbose=0)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_class_with_one_row_and_a_constant_column(table):
     table.loc[23, "category"] = "rare"
     table["weight"] = 1.0
@@ -397,6 +401,7 @@ def test_a_class_with_one_row_and_a_constant_column(table):
     ).all()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_class_weight_is_a_sample_weight(table):
     schema = small_schema(table)
     weights = {"apple": 2.0, "cloud": 0.5}
@@ -496,6 +501,7 @@ def test_bad_pictures(table):
 # --- builders' errors ----------------------------------------------------------
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_imputation_and_rates_of_each_branch(table, tmp_path):
     model = small_model(
         small_schema(table), imputation=True, learning_rates={"image": 0.0}
