@@ -120,6 +120,8 @@ def test_every_weight_is_trained(name):
     model.compile(
         keras.optimizers.Adam(3e-3), model.loss, jit_compile=jit_compile or "auto"
     )
+    # Else TensorFlow traces the step twice.
+    model.optimizer.build(model.trainable_variables)
     inputs = inputs_of(name, model)
     labels = np.arange(ROWS) % 2
     before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
