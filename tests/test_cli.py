@@ -34,6 +34,7 @@ def work(tmp_path_factory):
     return folder
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_train_says_what_it_decided(work, capsys):
     main(
         ["train", str(work / "table.csv"), "--target", "price", "--epochs", "1"]
@@ -44,6 +45,7 @@ def test_train_says_what_it_decided(work, capsys):
     assert "mean_absolute_error" in out
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_several_targets(work, capsys):
     table = pd.read_csv(work / "table.csv")
     table.loc[::4, "category"] = None
@@ -68,6 +70,7 @@ def test_several_targets(work, capsys):
     assert "build_multitask" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_evaluate_and_predict(work, capsys):
     model = str(work / "out" / "model.keras")
     table = str(work / "table.csv")
@@ -80,6 +83,7 @@ def test_evaluate_and_predict(work, capsys):
     assert set(frame.category) <= {"apple", "basil", "cloud"}
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_export_inspect_and_predict_alike(work, capsys):
     model, folder = str(work / "out" / "model.keras"), str(work / "served")
     assert main(["export", model, folder]) == 0
@@ -114,6 +118,7 @@ def test_files_that_are_not_there(arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_bad_rows_are_an_error_with_their_numbers(work, capsys):
     table = pd.read_csv(work / "table.csv")
     table.loc[3, "image"] = "gone.png"

@@ -129,7 +129,10 @@ def fit_linear_model(model, x, y, validation_data, **settings):
     classes = isinstance(target, ClassLabel)
     kind = StratifiedKFold if classes and np.bincount(truth).max() > 1 else KFold
     folds = kind(layer.folds, shuffle=True, random_state=model.seed or 0)
-    start, compiled = model.get_weights(), model.get_compile_config()
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    state = [*model.weights, *model.optimizer.variables]
+    start = [ops.convert_to_numpy(variable) for variable in state]
     features = np.zeros((len(truth), layer.kernel.shape[0], layer.units))
     for train, held in folds.split(np.zeros(len(truth)), truth if classes else None):
         model._train(
@@ -147,9 +150,10 @@ def fit_linear_model(model, x, y, validation_data, **settings):
                 ops.convert_to_tensor(present),
             )
         )
-        # As it was: the next fold must not know these rows.
-        model.set_weights(start)
-        model.compile_from_config(compiled)
+        # As it was: the next fold must not know these rows. Compiled anew, the
+        # steps would be traced again.
+        for variable, value in zip(state, start):
+            variable.assign(value)
     kernel, bias = _linear_model(features.reshape(len(truth), -1), truth, target)
     layer.kernel.assign(kernel.reshape(layer.kernel.shape))
     layer.bias.assign(bias)

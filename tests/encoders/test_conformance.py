@@ -62,7 +62,14 @@ def encode(name, model, rows=slice(None), encoder=None, training=False):
     return [ops.convert_to_numpy(ops.cast(value, "float32")) for value in outputs]
 
 
-def encoder_of(name, model, sequences):
+@functools.cache
+def longer_of(name):
+    return build(name, CASES[name][3])
+
+
+@functools.cache
+def encoder_of(name, sequences, longer=False):
+    model = longer_of(name) if longer else model_of(name)
     return CASES[name][0]().build({name: model.schema.inputs[name]}, "e", sequences)
 
 
@@ -70,7 +77,7 @@ def encoder_of(name, model, sequences):
 @pytest.mark.parametrize("name", CASES)
 def test_tokens_and_mask(name, sequences):
     model = model_of(name)
-    encoder = encoder_of(name, model, sequences)
+    encoder = encoder_of(name, sequences)
     tokens, mask = encode(name, model, encoder=encoder)
     symbolic, symbolic_mask = encoder.outputs
     assert keras.backend.standardize_dtype(symbolic_mask.dtype) == "bool"
@@ -96,8 +103,8 @@ def test_tokens_and_mask(name, sequences):
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name]) == 4])
 def test_more_padding_changes_nothing(name, sequences):
-    model, longer = model_of(name), build(name, CASES[name][3])
-    encoders = [encoder_of(name, each, sequences) for each in (model, longer)]
+    model, longer = model_of(name), longer_of(name)
+    encoders = [encoder_of(name, sequences), encoder_of(name, sequences, True)]
     encoders[1].set_weights(encoders[0].get_weights())
     tokens, mask = encode(name, model, encoder=encoders[0])
     padded, padded_mask = encode(name, longer, encoder=encoders[1])
@@ -111,21 +118,29 @@ def test_more_padding_changes_nothing(name, sequences):
     )
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", CASES)
 def test_every_weight_is_trained(name):
-    """A compiled step moves each weight, and makes none NaN."""
-    # jax always compiles, torch is slow at it.
-    jit_compile = ON_TENSORFLOW and name not in _LIKE_ANOTHER
+    # jax compiles the step.
+    check_step(name, "auto")
+
+
+@pytest.mark.large
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="jax always compiles, torch is slow")
+@pytest.mark.parametrize("name", CASES)
+def test_every_weight_is_trained_under_xla(name):
+    check_step(name, True)
+
+
+def check_step(name, jit_compile):
+    """A step moves each weight, and makes none NaN."""
     model = build(name)
-    model.compile(
-        keras.optimizers.Adam(3e-3), model.loss, jit_compile=jit_compile or "auto"
-    )
+    model.compile(keras.optimizers.Adam(3e-3), model.loss, jit_compile=jit_compile)
     # Else TensorFlow traces the step twice.
     model.optimizer.build(model.trainable_variables)
     inputs = inputs_of(name, model)
-    labels = np.arange(ROWS) % 2
     before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
-    model.train_on_batch(inputs, labels)
+    model.train_on_batch(inputs, np.arange(ROWS) % 2)
     for weight, old in zip(model.trainable_weights, before):
         if weight.path.endswith("key/bias"):
             # A softmax does not see what is added to all its entries.
@@ -152,6 +167,7 @@ def test_half_precision(name):
     assert np.abs(rounded - tokens).max() < 0.03 * scale
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("name", CASES)
 def test_keras_file(name, tmp_path):
     model = model_of(name)
@@ -179,6 +195,7 @@ _LIKE_ANOTHER = (
 )
 
 
+@pytest.mark.large
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="exports are written by TensorFlow")
 @pytest.mark.parametrize("part", [0, 1])
 def test_many_of_them_in_one_export(part, tmp_path):

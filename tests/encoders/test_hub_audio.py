@@ -156,6 +156,7 @@ def test_moonshine_is_what_keras_hub_says_of_each_sound_alone(tmp_path, do_norma
 
 
 @pytest.mark.parametrize("make", [whisper, moonshine])
+@pytest.mark.usefixtures("eagerly")
 def test_fit_file_and_export(tmp_path, make):
     make(tmp_path / "hub")
     _, model = build(tmp_path / "hub", trainable=make is moonshine)

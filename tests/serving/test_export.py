@@ -47,7 +47,7 @@ schema = keras_mm.Schema(
 model = keras_mm.build_classifier(
     schema,
     encoders={
-        "image": keras_mm.encoders.ResidualCNN((8,), units=4),
+        "image": keras_mm.encoders.CNN(4),
         "text": keras_mm.encoders.LSTM(4, 4),
         "price": keras_mm.encoders.Dense(4),
         "shop": keras_mm.encoders.Embedding(4),
@@ -214,23 +214,30 @@ def test_bad_picture_costs_its_own_row_only(exported):
     )
 
 
-def test_report_and_versions(exported, tmp_path):
-    model, path, _ = exported
+@pytest.fixture(scope="module")
+def small():
+    """A model that is exported in no time."""
+    table = make_table(24, missing=False)
+    schema = small_schema(table, price=keras_mm.Number())
+    return small_model(schema, encoders={"price": keras_mm.encoders.Dense(3)})
+
+
+def test_report_and_versions(exported, small, tmp_path):
+    _, path, _ = exported
     with open(os.path.join(path, "verification.json")) as file:
         report = json.load(file)
     assert report["rows"] >= 32
     assert report["largest_difference"] < 1e-5
     (tmp_path / "7").mkdir()
     shutil.copytree(path, tmp_path / "8")
-    newest = keras_mm.export(model, tmp_path, verbose=False)
+    newest = keras_mm.export(small, tmp_path, verbose=False)
     assert os.path.basename(newest) == "9"
     assert keras_mm.load_exported(tmp_path).path == newest
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".export")]
 
 
-def test_wrong_export_is_refused_and_leaves_nothing(exported, tmp_path, monkeypatch):
+def test_wrong_export_is_refused_and_leaves_nothing(small, tmp_path, monkeypatch):
     """The proof must be able to fail: weights change after they were written."""
-    model, _, _ = exported
     from keras_mm.serving import export as function
 
     module = sys.modules[function.__module__]
@@ -243,7 +250,7 @@ def test_wrong_export_is_refused_and_leaves_nothing(exported, tmp_path, monkeypa
 
     monkeypatch.setattr(module, "write_saved_model", write_and_change)
     with pytest.raises(RuntimeError, match="does not answer as the model"):
-        keras_mm.export(model, tmp_path / "wrong", verbose=False)
+        keras_mm.export(small, tmp_path / "wrong", verbose=False)
     assert os.listdir(tmp_path / "wrong") == []
 
 

@@ -56,6 +56,7 @@ def test_as_plain_fit(fusion):
     )
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_kept_on_disk_under_what_it_depends_on(tmp_path, monkeypatch):
     table = make_table(12)
 
