@@ -54,16 +54,24 @@ def ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
     model, names = Parts(models[whole], modalities), list(modalities)
     target = models[whole].schema.target
     arrays = model.encode(tensors)
+    present = presence(tensors, modalities)
+    logits = counts = 0.0
     for subset in all_subsets(names)[1:]:
         answer = model.predict(model.withhold(arrays, _others(names, subset)))
         found.put("subset", subset, rows=rows, values=answer)
+        # What a model says of nothing does not count; of an empty row it must.
+        seen = present[:, [name in subset for name in names]].any(axis=1)
+        seen = (seen | ~present.any(axis=1))[:, None]
+        logits = logits + np.where(seen, to_logits(target, answer), 0.0)
+        counts = counts + seen
+    answer = from_logits(target, logits / counts)
+    found.put("ensemble", rows=rows, values=answer)
     for name in names:
         for turn in range(_PERMUTATIONS):
             order = random.permutation(len(rows))
             swapped = {**arrays, **take(arrays, order, model.keys[name])}
             answer = model.predict(swapped)
             found.put("permuted", (name, turn), rows=rows, values=answer)
-    present = presence(tensors, modalities)
     for rate in missing_rates(len(names)):
         gone = remove_cells(present, rate, random)
         answer = without_cells(model, arrays, gone)

@@ -27,6 +27,8 @@ class ModalityReport:
             `drop` is what that costs the model of all modalities.
         subsets: DataFrame, one row a subset: the model of all modalities with
             the others withheld; `"nothing"`: the baseline.
+        ensemble: Series: the mean of the logits that the model gives for each of
+            these subsets, and its `gain` on the model that sees all at once.
         shapley: DataFrame: exact Shapley `value` over these subsets; they sum to
             the score of all less the baseline.
         interactions: Series: the `score` of the model on the rows that were
@@ -104,6 +106,9 @@ class ModalityReport:
             ],
             "subset",
         )
+        mean = score("ensemble")
+        gain = shown(mean - scores[whole], "gain", "gain_low", "gain_high")
+        self.ensemble = pd.Series({**shown(mean), **gain})
         self.shapley = frame(
             [
                 {"modality": name, **shown(values, "value")}
@@ -216,6 +221,7 @@ class ModalityReport:
         yield "Left out: the gain is what having it adds", self.left_out
         yield "Permuted", self.permuted
         yield "Subsets: the others withheld", self.subsets
+        yield "Ensemble: the mean over these subsets", self.ensemble.to_frame("").T
         yield "Shapley values", self.shapley
         if self.interactions is not None:
             yield "Interaction (EMAP)", self.interactions.to_frame("").T

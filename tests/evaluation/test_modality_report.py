@@ -59,6 +59,8 @@ def test_exclusive_or(exclusive):
     np.testing.assert_allclose(report.permuted["drop"], 0.5, atol=0.15)
     assert report.subsets.index.tolist() == ["nothing", "a", "b", "a + b"]
     np.testing.assert_allclose(report.subsets.score, [0.5, 0.5, 0.5, 1.0])
+    # Two of three say nothing, and do not outvote the third.
+    assert report.ensemble.score == 1 and report.ensemble.gain == 0
     # Half of the cells is all that can go; then nothing is left to compare.
     np.testing.assert_allclose(report.missing.rate, [0, 0.1, 0.2, 0.3, 0.4, 0.5])
     np.testing.assert_allclose(report.missing.removed, report.missing.rate)
@@ -102,6 +104,9 @@ def test_regressor_of_three():
     assert report.metric == "r2" and report.baseline == pytest.approx(0, abs=1e-6)
     assert report.full.score == pytest.approx(1, abs=1e-5)
     assert report.interactions.gap == pytest.approx(0, abs=1e-5)
+    # Each of them is in four of seven subsets, and else at its mean.
+    assert report.ensemble.score == pytest.approx(1 - (3 / 7) ** 2, abs=1e-5)
+    assert report.ensemble.gain == pytest.approx(-((3 / 7) ** 2), abs=1e-5)
     total = report.subsets.score["a + b + c"] - report.baseline
     assert report.subsets.score["nothing"] == report.baseline
     assert report.shapley.value.sum() == pytest.approx(total)
