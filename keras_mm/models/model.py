@@ -243,14 +243,18 @@ class MultimodalModel(keras.Model):
     def _make_variables(self, x, y=None):
         """Makes what optimizer and metrics count with, before the first step.
 
-        TensorFlow traces a step that makes variables twice.
+        TensorFlow traces a step that makes variables twice. (Among several
+        devices they must be made in the step.)
         """
         if keras.backend.backend() != "tensorflow" or self.run_eagerly:
+            return
+        if self._distribute_strategy is not None:
             return
         if self.optimizer and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         y = one_target(x, y)
-        if y is not None:
+        sizes = [n for o in keras.tree.flatten(self.output) for n in o.shape[1:]]
+        if y is not None and None not in sizes:
             outputs = keras.tree.map_structure(
                 lambda output: ops.zeros((1, *output.shape[1:])), self.output
             )
