@@ -141,6 +141,8 @@ def test_examples_are_found():
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_examples_run(name, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
+    # No example is about the default one, which takes long to trace.
+    monkeypatch.setattr(keras_mm.Image, "default_encoder", keras_mm.encoders.CNN(4))
     value = DOCUMENTED[name]
     names = {**vars(inspect.getmodule(value)), **_names(name in TABULAR)}
     examples = doctest.DocTestParser().get_doctest(

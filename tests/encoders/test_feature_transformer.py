@@ -129,6 +129,7 @@ def test_gradients_reach_every_weight(group):
             assert np.any(gradient != 0), weight.path
 
 
+@pytest.mark.large
 def test_in_a_model(tmp_path):
     table = make_table()
     inputs = {name: keras_mm.Number() for name in ("price", "weight")}

@@ -112,6 +112,7 @@ def test_pictures_as_the_backbone_says(family, tmp_path):
         assert mask.any(1).tolist() == [True, False, True]
 
 
+@pytest.mark.large
 def test_a_pair_of_byte_pairs_and_pictures_goes_to_a_file(tmp_path):
     backbones.clip(tmp_path / "clip")
     table = pd.DataFrame(

@@ -333,6 +333,7 @@ def make_rows(rows=24):
     return table
 
 
+@pytest.mark.large
 def test_from_table_to_served_model(tmp_path):
     """All new inputs in one model: training, file, export."""
     if keras.backend.backend() != "tensorflow":

@@ -399,6 +399,7 @@ def test_streamed_rows_are_those_of_memory(features, monkeypatch):
         np.testing.assert_allclose(x["sound"][0, :2, 0], [0, 0.5])
 
 
+@pytest.mark.large
 def test_from_table_to_export(tmp_path):
     table = sounds()
     schema = keras_mm.infer_schema(table, "pitch", verbose=False)

@@ -326,6 +326,7 @@ def test_datasets_from_memory_and_row_by_row(monkeypatch):
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.large
 def test_model_saves_and_exports(tmp_path):
     random = np.random.default_rng(0)
     graph = keras_mm.Graph(6, 2, edge_features=1)

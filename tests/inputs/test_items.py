@@ -240,6 +240,7 @@ def test_a_table_that_is_too_large_for_memory(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exports")
+@pytest.mark.large
 def test_exported(tmp_path):
     table = make_table()
     model = make_model(table)

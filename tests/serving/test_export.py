@@ -105,7 +105,13 @@ def raw_of(rows, schema):
     }
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "tensorflow",
+        *(pytest.param(b, marks=pytest.mark.large) for b in ("jax", "torch")),
+    ],
+)
 def test_same_answers_in_fresh_processes(backend, tmp_path):
     """Model, its file, and its export on the C library: one set of numbers."""
     if importlib.util.find_spec(backend) is None:
