@@ -57,6 +57,7 @@ def fit_cached(
     Raises:
         ValueError: if no encoder is frozen.
     """
+    # Refuses several targets before anything is encoded.
     answer = model.schema.target
     frozen = [
         layer
