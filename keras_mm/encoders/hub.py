@@ -114,7 +114,8 @@ class Hub(Encoder):
             special = inputs[0].special_tokens
             tokens, mask = self._encode_text(tensor, special, sequences)
         elif inputs[0].kind == "sequence":
-            backbone = self._load()
+            precision = hub_audio.precision(_keras_hub(), self.preset)
+            backbone = self._load(**precision)
             backbone.trainable = self.trainable
             tokens, mask = hub_audio.encode(_keras_hub(), self.preset, backbone, tensor)
         else:
@@ -159,10 +160,10 @@ class Hub(Encoder):
         backbone.trainable = self.trainable
         return backbone
 
-    def _load(self):
+    def _load(self, **kwargs):
         load = _keras_hub().models.Backbone.from_preset
         if self.trainable:
-            return load(self.preset)
+            return load(self.preset, **kwargs)
         # A frozen backbone drops nothing out, in training neither.
         config = load(self.preset, load_weights=False).get_config()
         rates = {
@@ -170,7 +171,7 @@ class Hub(Encoder):
             for name, value in config.items()
             if isinstance(value, float) and ("drop" in name or "depth_rate" in name)
         }
-        return load(self.preset, **rates)
+        return load(self.preset, **rates, **kwargs)
 
     def _encode_text(self, ids, special, sequences):
         backbone = self._backbone("text", sequences)

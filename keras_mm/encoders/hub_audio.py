@@ -44,6 +44,16 @@ def prepare(hub, preset, value):
     return Audio(value.duration, converter.sampling_rate, "waveform", num_channels=1)
 
 
+def precision(hub, preset):
+    """Arguments of `from_preset`: Moonshine does not run in half precision.
+
+    Its attention gives float32 whatever the policy, and KerasHub adds the two.
+    """
+    if isinstance(_converter(hub, preset), hub.layers.MoonshineAudioConverter):
+        return {"dtype": "float32"}
+    return {}
+
+
 def encode(hub, preset, backbone, samples):
     """Samples `(batch, samples, 1)`, NaN behind the end -> tokens and mask.
 
@@ -119,9 +129,10 @@ def _moonshine(converter, backbone, samples):
         output_shape=x.shape[1:],
         bias_axes="c",
         trainable=backbone.trainable,
+        dtype="float32",
         name="group_norm",
     )
-    x = affine(_standardised(ops.cast(x, "float32"), mask, norm.epsilon))
+    x = affine(_standardised(x, mask, norm.epsilon))
     affine.set_weights(
         [ops.convert_to_numpy(norm.gamma), ops.convert_to_numpy(norm.beta)]
     )
@@ -135,7 +146,8 @@ def _moonshine(converter, backbone, samples):
     looks = ops.logical_or(mask, np.arange(x.shape[1])[np.newaxis] == 0)
     for block in backbone.encoder_blocks:
         x = block(x, rotary, attention_mask=looks)
-    return backbone.encoder_final_layer_norm(x), mask
+    x = backbone.encoder_final_layer_norm(x)
+    return ops.cast(x, keras.config.dtype_policy().compute_dtype), mask
 
 
 def _standardised(x, mask, epsilon):

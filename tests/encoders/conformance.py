@@ -6,7 +6,12 @@ that many raw cells of a table, all different, and, where rows are padded, the
 same input with more room.
 """
 
+import functools
+import pathlib
+import tempfile
+
 import numpy as np
+import pytest
 
 import keras_mm
 from keras_mm import encoders
@@ -42,6 +47,12 @@ def text(sequence_length=5, tokens=None):
 def texts(rows):
     random = np.random.default_rng(0)
     return [" ".join(random.permutation(WORDS)[: 2 + row % 3]) for row in range(rows)]
+
+
+def plain_words(rows):
+    """Of words that a piece of the tiny BERT stands for, each."""
+    words = ["red", "green", "bird"]
+    return [" ".join(words[: 1 + row % 3] + words[: row // 3]) for row in range(rows)]
 
 
 def several_texts(num_texts=3):
@@ -110,6 +121,25 @@ def numbers(rows):
 
 def categories(rows):
     return [WORDS[row % len(WORDS)] for row in range(rows)]
+
+
+# Kept until the process ends: encoders read them when they are built.
+PRESETS = tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def preset(name):
+    """Folder of a tiny backbone of KerasHub with random weights."""
+    pytest.importorskip("keras_hub")
+    from . import hub_backbones
+
+    folder = str(pathlib.Path(PRESETS.name) / name)
+    getattr(hub_backbones, name)(folder)
+    return folder
+
+
+def hub(name):
+    return encoders.Hub(preset(name), trainable=True)
 
 
 CASES = {
@@ -264,4 +294,29 @@ CASES = {
         keras_mm.Category,
         categories,
     ),
+    "image_application": (
+        lambda: encoders.Application("VGG16", weights=None, trainable=True),
+        lambda: keras_mm.Image((32, 32), augmentation=None),
+        pictures,
+    ),
+    "image_hub_resnet": (lambda: hub("resnet"), image, pictures),
+    "image_hub_vit": (lambda: hub("vit"), image, pictures),
+    "text_hub_bert": (
+        lambda: hub("bert"),
+        lambda: text(7),
+        plain_words,
+        lambda: text(9),
+    ),
+    "text_hub_roberta": (
+        lambda: hub("roberta"),
+        lambda: text(30),
+        texts,
+        lambda: text(34),
+    ),
+    "audio_hub_whisper": (
+        lambda: hub("whisper"),
+        audio,
+        sounds,
+    ),
+    "audio_hub_moonshine": (lambda: hub("moonshine"), audio, sounds),
 }

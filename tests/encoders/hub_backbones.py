@@ -1,6 +1,7 @@
 """Backbones of KerasHub, tiny and with random weights, in local folders."""
 
 import keras_hub
+import numpy as np
 
 from ..byte_pair_vocabulary import learn
 
@@ -119,3 +120,82 @@ def dinov2(folder):
     )
     converter.save_to_preset(folder)
     return backbone
+
+
+def resnet(folder):
+    backbone = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[3],
+        stackwise_num_filters=[64],
+        stackwise_num_blocks=[1],
+        stackwise_num_strides=[1],
+        block_type="basic_block",
+        image_shape=(None, None, 3),
+    )
+    converter = keras_hub.layers.ResNetImageConverter(
+        image_size=(16, 16), scale=[1 / 128, 1 / 64, 1 / 32], offset=[-1.0, 0.5, 0.0]
+    )
+    backbone.save_to_preset(folder)
+    converter.save_to_preset(folder)
+    return backbone
+
+
+def vit(folder):
+    backbone = keras_hub.models.ViTBackbone(
+        image_shape=(16, 16, 3),
+        patch_size=(8, 8),
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        mlp_dim=16,
+    )
+    backbone.save_to_preset(folder)
+    keras_hub.layers.ViTImageConverter(image_size=(16, 16)).save_to_preset(folder)
+    return backbone
+
+
+def whisper(folder):
+    backbone = keras_hub.models.WhisperBackbone(
+        vocabulary_size=10,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        num_mels=20,
+        max_encoder_sequence_length=100,
+        max_decoder_sequence_length=4,
+    )
+    converter = keras_hub.layers.WhisperAudioConverter(num_mels=20, max_audio_length=1)
+    return _saved(folder, backbone, converter)
+
+
+def moonshine(folder, do_normalize=False):
+    backbone = keras_hub.models.MoonshineBackbone(
+        vocabulary_size=10,
+        filter_dim=8,
+        encoder_num_layers=1,
+        decoder_num_layers=1,
+        hidden_dim=8,
+        intermediate_dim=16,
+        encoder_num_heads=2,
+        decoder_num_heads=2,
+        dropout=0.1,
+    )
+    # Not the numbers that leave things as they are.
+    random = np.random.default_rng(0)
+    for weight in (backbone.group_norm.gamma, backbone.group_norm.beta):
+        weight.assign(random.normal(1.0, 0.3, weight.shape))
+    converter = keras_hub.layers.MoonshineAudioConverter(do_normalize=do_normalize)
+    return _saved(folder, backbone, converter)
+
+
+def _saved(folder, backbone, converter):
+    # Random weights near 0 would hide what padding does.
+    random = np.random.default_rng(1)
+    for weight in backbone.trainable_weights:
+        if weight.path.endswith("kernel"):
+            scale = 1 / np.sqrt(np.prod(weight.shape[:-1]))
+            weight.assign(random.normal(0.0, scale, weight.shape))
+    backbone.save_to_preset(folder)
+    converter.save_to_preset(folder)
+    return backbone, converter

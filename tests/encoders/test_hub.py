@@ -14,39 +14,7 @@ from ..helpers import encode_picture, random_pixels, tensors_of
 
 keras_hub = pytest.importorskip("keras_hub")
 
-from .hub_backbones import PIECES, TEXTS, bert  # noqa: E402
-
-
-def resnet(folder):
-    backbone = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[64],
-        input_conv_kernel_sizes=[3],
-        stackwise_num_filters=[64],
-        stackwise_num_blocks=[1],
-        stackwise_num_strides=[1],
-        block_type="basic_block",
-        image_shape=(None, None, 3),
-    )
-    converter = keras_hub.layers.ResNetImageConverter(
-        image_size=(16, 16), scale=[1 / 128, 1 / 64, 1 / 32], offset=[-1.0, 0.5, 0.0]
-    )
-    backbone.save_to_preset(folder)
-    converter.save_to_preset(folder)
-    return backbone
-
-
-def vit(folder):
-    backbone = keras_hub.models.ViTBackbone(
-        image_shape=(16, 16, 3),
-        patch_size=(8, 8),
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=8,
-        mlp_dim=16,
-    )
-    backbone.save_to_preset(folder)
-    keras_hub.layers.ViTImageConverter(image_size=(16, 16)).save_to_preset(folder)
-    return backbone
+from .hub_backbones import PIECES, TEXTS, bert, resnet, vit  # noqa: E402
 
 
 def table_of():

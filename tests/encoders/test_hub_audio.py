@@ -10,57 +10,12 @@ import keras_mm
 
 from ..helpers import tensors_of
 
-keras_hub = pytest.importorskip("keras_hub")
+pytest.importorskip("keras_hub")
+
+from .hub_backbones import moonshine, whisper  # noqa: E402
 
 RATE = 16000
 LENGTHS = [4800, 1600, None, 3301, 9000, 200]
-
-
-def whisper(folder):
-    backbone = keras_hub.models.WhisperBackbone(
-        vocabulary_size=10,
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=16,
-        num_mels=20,
-        max_encoder_sequence_length=100,
-        max_decoder_sequence_length=4,
-    )
-    converter = keras_hub.layers.WhisperAudioConverter(num_mels=20, max_audio_length=1)
-    return _saved(folder, backbone, converter)
-
-
-def moonshine(folder, do_normalize=False):
-    backbone = keras_hub.models.MoonshineBackbone(
-        vocabulary_size=10,
-        filter_dim=8,
-        encoder_num_layers=1,
-        decoder_num_layers=1,
-        hidden_dim=8,
-        intermediate_dim=16,
-        encoder_num_heads=2,
-        decoder_num_heads=2,
-        dropout=0.1,
-    )
-    # Not the numbers that leave things as they are.
-    random = np.random.default_rng(0)
-    for weight in (backbone.group_norm.gamma, backbone.group_norm.beta):
-        weight.assign(random.normal(1.0, 0.3, weight.shape))
-    converter = keras_hub.layers.MoonshineAudioConverter(do_normalize=do_normalize)
-    return _saved(folder, backbone, converter)
-
-
-def _saved(folder, backbone, converter):
-    # Random weights near 0 would hide what padding does.
-    random = np.random.default_rng(1)
-    for weight in backbone.trainable_weights:
-        if weight.path.endswith("kernel"):
-            scale = 1 / np.sqrt(np.prod(weight.shape[:-1]))
-            weight.assign(random.normal(0.0, scale, weight.shape))
-    backbone.save_to_preset(folder)
-    converter.save_to_preset(folder)
-    return backbone, converter
 
 
 def make_sounds():
