@@ -32,6 +32,7 @@ from .models import (
     build_classifier,
     build_multitask,
     build_regressor,
+    build_retriever,
 )
 from .serving import export, load_exported
 from .version import __version__

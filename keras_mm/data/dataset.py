@@ -24,6 +24,7 @@ def to_dataset(
     bad="error",
     with_target=True,
     class_weight=None,
+    labels=None,
 ):
     """Turns a table into a `tf.data.Dataset` that a model can be fit on.
 
@@ -47,6 +48,8 @@ def to_dataset(
             which a missing class is -1, and all else that is missing NaN.
         class_weight: None, `"balanced"`, or a dict from class name or index
             to weight; gives each row's weight as a third entry.
+        labels: array of a table's rows that is given instead of the schema's
+            target, or None.
 
     Returns:
         Dataset of `(inputs,)`, `(inputs, target)` or `(inputs, target,
@@ -69,7 +72,7 @@ def to_dataset(
         return _from_rows(table, schema, batch_size, shuffle, seed, with_target)
     table = to_table(table)
     raw = to_raw(table, schema, base_dir, bad)
-    target = weight = None
+    target, weight = labels, None
     if with_target:
         target = encode_targets(table, schema)
         if class_weight is not None:

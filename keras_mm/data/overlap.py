@@ -1,6 +1,5 @@
-import hashlib
-
 from .columns import require_columns
+from .content import digest
 from .to_table import to_table
 
 
@@ -26,20 +25,5 @@ def overlap(first, second, column):
     first, second = to_table(first), to_table(second)
     require_columns(first.columns, [column])
     require_columns(second.columns, [column])
-    seen = {_digest(cell) for cell in first[column]} - {None}
-    return sum(_digest(cell) in seen for cell in second[column])
-
-
-def _digest(cell):
-    from ..inputs.cells import is_missing
-
-    if is_missing(cell):
-        return None
-    if str(getattr(cell, "dtype", "")) == "object":
-        # The bytes of such an array are addresses.
-        cell = cell.tolist()
-    if hasattr(cell, "tobytes"):
-        cell = cell.tobytes()
-    elif not isinstance(cell, (bytes, bytearray)):
-        cell = str(cell).encode("utf-8")
-    return hashlib.blake2b(cell, digest_size=16).digest()
+    seen = {digest(cell) for cell in first[column]} - {None}
+    return sum(digest(cell) in seen for cell in second[column])

@@ -59,7 +59,7 @@ FUSIONS = {
 }
 
 
-def get(fusion):
+def get(fusion, name="fusion"):
     """A name of the table above, or a layer of the user's, as a layer."""
     if isinstance(fusion, str):
         if fusion not in FUSIONS:
@@ -67,7 +67,7 @@ def get(fusion):
                 f"`fusion` must be one of {sorted(FUSIONS)}, or a layer that "
                 f"takes tokens and masks. Received: fusion={fusion!r}"
             )
-        return FUSIONS[fusion](name="fusion")
+        return FUSIONS[fusion](name=name)
     if not callable(fusion) or isinstance(fusion, type):
         raise ValueError(
             "`fusion` must be a name or a layer object, such as "
@@ -75,5 +75,5 @@ def get(fusion):
         )
     if isinstance(fusion, Fusion) and not fusion.built:
         # The model's parts are found by name.
-        return type(fusion).from_config({**fusion.get_config(), "name": "fusion"})
+        return type(fusion).from_config({**fusion.get_config(), "name": name})
     return fusion

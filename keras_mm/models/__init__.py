@@ -5,3 +5,4 @@ from .classifier import build_classifier
 from .model import MultimodalModel
 from .multitask import build_multitask
 from .regressor import build_regressor
+from .retriever import Retriever, build_retriever

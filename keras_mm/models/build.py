@@ -32,20 +32,8 @@ def build_model(
     """
     if seed is not None:
         keras.utils.set_random_seed(seed)
-    encoders = dict(encoders or {})
-    modalities = schema.modalities(own=encoders)
-    unknown = set(encoders) - set(modalities) - set(schema.inputs)
-    if unknown:
-        raise ValueError(
-            f"`encoders` names what is no modality. Modalities are "
-            f"{list(modalities)}. Received: encoders={sorted(encoders)}"
-        )
-    learning_rates = dict(learning_rates or {})
-    if set(learning_rates) - set(modalities):
-        raise ValueError(
-            "`learning_rates` names what is no modality. Modalities are "
-            f"{list(modalities)}. Received: learning_rates={learning_rates}"
-        )
+    modalities, chosen = choose_encoders(schema, encoders)
+    check_learning_rates(learning_rates, modalities)
     if imputation and missing_token:
         raise ValueError(
             "An absent modality is either predicted or has one learned token. "
@@ -56,12 +44,6 @@ def build_model(
             "There is no other modality to predict an absent one from. "
             f"Received: imputation=True, modalities={list(modalities)}"
         )
-    chosen = {
-        name: encoder_room.get(
-            encoders.get(name), [schema.inputs[column] for column in columns]
-        )
-        for name, columns in modalities.items()
-    }
     several = schema.has_several_targets
     heads = {
         name: Head(target, name, label_smoothing, masked=several)
@@ -83,25 +65,12 @@ def build_model(
         head = heads[schema.target_name]
         # Its experts have the heads.
         fusion = fusion.with_head(head.units, head.activation, hidden_units, dropout)
-    schema = schema.with_inputs(
-        {
-            column: chosen[name].prepare(schema.inputs[column])
-            for name, columns in modalities.items()
-            for column in columns
-        }
-    )
+    schema = prepare(schema, modalities, chosen)
 
     inputs = {name: value.keras_input(name) for name, value in schema.inputs.items()}
-    tokens, masks = [], []
-    for name, columns in modalities.items():
-        encoder = chosen[name].build(
-            {column: schema.inputs[column] for column in columns},
-            name=f"{name}_encoder",
-            sequences=getattr(fusion, "uses_tokens", True),
-        )
-        token, mask = encoder([inputs[column] for column in columns])
-        tokens.append(token)
-        masks.append(mask)
+    sequences = getattr(fusion, "uses_tokens", True)
+    encoded = encode(inputs, schema, modalities, chosen, sequences)
+    tokens, masks = map(list, zip(*encoded.values()))
     if modality_dropout and len(masks) > 1:
         masks = fusion_room.ModalityDropout(
             modality_dropout, seed=seed, name="modality_dropout"
@@ -145,6 +114,75 @@ def build_model(
         compiled = {"loss": head.loss, "metrics": head.metrics}
     model = MultimodalModel(list(inputs.values()), predictions, name="multimodal_model")
     model.schema, model.seed = schema, seed
+    set_tuning(model, chosen, learning_rates)
+    model.compile(
+        optimizer=optimizer or keras.optimizers.Adam(2e-3),
+        **compiled,
+    )
+    return model
+
+
+def choose_encoders(schema, encoders):
+    """What shares an encoder, and each one's `Encoder`.
+
+    Args:
+        schema: adapted `Schema`.
+        encoders: dict from modality or column to name or `Encoder`, or None.
+
+    Returns:
+        dict from modality to column names, dict from modality to `Encoder`.
+    """
+    encoders = dict(encoders or {})
+    modalities = schema.modalities(own=encoders)
+    unknown = set(encoders) - set(modalities) - set(schema.inputs)
+    if unknown:
+        raise ValueError(
+            f"`encoders` names what is no modality. Modalities are "
+            f"{list(modalities)}. Received: encoders={sorted(encoders)}"
+        )
+    return modalities, {
+        name: encoder_room.get(
+            encoders.get(name), [schema.inputs[column] for column in columns]
+        )
+        for name, columns in modalities.items()
+    }
+
+
+def check_learning_rates(learning_rates, modalities):
+    """Raises a `ValueError` if they name what is no modality."""
+    if set(learning_rates or {}) - set(modalities):
+        raise ValueError(
+            "`learning_rates` names what is no modality. Modalities are "
+            f"{list(modalities)}. Received: learning_rates={learning_rates}"
+        )
+
+
+def prepare(schema, modalities, chosen):
+    """The schema with its inputs in the forms that the encoders read."""
+    return schema.with_inputs(
+        {
+            column: chosen[name].prepare(schema.inputs[column])
+            for name, columns in modalities.items()
+            for column in columns
+        }
+    )
+
+
+def encode(inputs, schema, modalities, chosen, sequences):
+    """Wires each modality's encoder; dict from modality to `(tokens, mask)`."""
+    encoded = {}
+    for name, columns in modalities.items():
+        encoder = chosen[name].build(
+            {column: schema.inputs[column] for column in columns},
+            name=f"{name}_encoder",
+            sequences=sequences,
+        )
+        encoded[name] = encoder([inputs[column] for column in columns])
+    return encoded
+
+
+def set_tuning(model, chosen, learning_rates):
+    """Tells the model how its encoders are trained, before it is compiled."""
     named = {f"{name}_encoder": encoder for name, encoder in chosen.items()}
     model.learning_rates = {
         name: encoder.learning_rate
@@ -152,16 +190,11 @@ def build_model(
         if encoder.learning_rate is not None
     }
     model.learning_rates |= {
-        f"{name}_encoder": rate for name, rate in learning_rates.items()
+        f"{name}_encoder": rate for name, rate in (learning_rates or {}).items()
     }
     model.lora_ranks = {
         name: encoder.lora_rank for name, encoder in named.items() if encoder.lora_rank
     }
-    model.compile(
-        optimizer=optimizer or keras.optimizers.Adam(2e-3),
-        **compiled,
-    )
-    return model
 
 
 def textbook_model(schema):

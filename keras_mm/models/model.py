@@ -252,6 +252,8 @@ class MultimodalModel(keras.Model):
             return
         if self.optimizer and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+        if self.loss is None:
+            return
         y = one_target(x, y)
         sizes = [n for o in keras.tree.flatten(self.output) for n in o.shape[1:]]
         if y is not None and None not in sizes:

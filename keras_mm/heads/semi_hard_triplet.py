@@ -1,0 +1,61 @@
+import keras
+from keras import ops
+
+from .contrastive import parts
+
+_FAR = 1e9
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class SemiHardTriplet(keras.losses.Loss):
+    """A match must be nearer than a semi-hard negative, by a margin.
+
+    `max(0, margin - s_p + s_n)`, where `s_p` is the similarity to the least
+    similar match, and `s_n` the highest similarity among those that do not match
+    and are less similar than that. If all others are more similar, it is the lowest
+    of theirs: the nearest ones, from which training may collapse, are never taken.
+
+    Examples:
+
+    >>> loss = keras_mm.heads.SemiHardTriplet(margin=0.2)
+    >>> round(float(loss([[1, 0, 0]], [[0.5, 0.4, 0.9]])), 4)
+    0.1
+
+    Args:
+        margin: float, in units of the similarity.
+
+    Call arguments:
+        y_true: `(queries, items)`: 1 matches, 0 does not, -1 is left out.
+        y_pred: similarities, of the same shape.
+
+    Reference:
+        Schroff et al. 2015, "FaceNet: A Unified Embedding for Face Recognition and
+        Clustering"; the least similar match as in Hermans et al. 2017, "In Defense
+        of the Triplet Loss for Person Re-Identification".
+    """
+
+    def __init__(
+        self,
+        margin=0.2,
+        reduction="sum_over_batch_size",
+        name="semi_hard_triplet",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.margin = margin
+
+    def call(self, y_true, y_pred):
+        """One loss a query, 0 for one without a match or without any other."""
+        similarity, matches, others = parts(y_true, y_pred)
+        match = ops.min(ops.where(matches, similarity, _FAR), axis=1, keepdims=True)
+        lower = ops.logical_and(others, similarity < match)
+        semi_hard = ops.max(ops.where(lower, similarity, -_FAR), axis=1)
+        lowest = ops.min(ops.where(others, similarity, _FAR), axis=1)
+        negative = ops.where(ops.any(lower, axis=1), semi_hard, lowest)
+        loss = ops.relu(self.margin - ops.squeeze(match, 1) + negative)
+        counts = ops.logical_and(ops.any(matches, axis=1), ops.any(others, axis=1))
+        return ops.where(counts, loss, 0.0)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "margin": self.margin}

@@ -1,0 +1,134 @@
+import math
+
+import keras
+from keras import ops
+
+# CLIP's: a temperature of .01 at the least.
+_LARGEST = math.log(100.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Similarity(keras.layers.Layer):
+    """Compares unit vectors: cosines, divided by a temperature.
+
+    In the model it gives its vectors as they are, and holds what the loss
+    compares them by: the temperature, the shift of the sigmoid loss, and, if asked
+    for, the vectors of past batches to compare with, besides those of the batch.
+
+    Examples:
+
+    >>> similarity = keras_mm.heads.Similarity(temperature=0.1)
+    >>> images, texts = similarity([images, texts])
+    >>> logits = similarity.logits(images, texts)
+
+    Args:
+        temperature: float, at the start. It is learned, but for 1, which leaves
+            cosines as they are.
+        bias: float, at the start, or None for no shift.
+        memory: int, how many past rows are kept. Their vectors are of former
+            weights, which change slowly.
+
+    Call arguments:
+        vectors: list of tensors `(batch, units)`, of length 1, or 0 where there is
+            nothing.
+
+    Returns:
+        The same list.
+
+    Reference:
+        Temperature: Radford et al. 2021, "Learning Transferable Visual Models From
+        Natural Language Supervision"; shift: Zhai et al. 2023, "Sigmoid Loss for
+        Language Image Pre-Training"; past rows: Wang et al. 2020, "Cross-Batch
+        Memory for Embedding Learning".
+    """
+
+    def __init__(self, temperature=0.07, bias=None, memory=0, **kwargs):
+        super().__init__(**kwargs)
+        if not 0.01 <= temperature <= 1 or memory < 0:
+            raise ValueError(
+                "`temperature` must lie between 0.01 and 1, `memory` must not be "
+                f"negative. Received: temperature={temperature}, memory={memory}"
+            )
+        self.temperature = temperature
+        self.initial_bias = bias
+        self.memory = memory
+
+    def build(self, vectors_shape):
+        """Creates the temperature's logarithm, the shift, and the memory."""
+        constant = keras.initializers.Constant
+        self.log_scale = self.add_weight(
+            name="log_scale",
+            shape=(),
+            initializer=constant(-math.log(self.temperature)),
+            trainable=self.temperature < 1,
+            dtype="float32",
+        )
+        if self.initial_bias is not None:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(),
+                initializer=constant(self.initial_bias),
+                dtype="float32",
+            )
+        if self.memory:
+            self.past = [
+                self.add_weight(
+                    name=f"past_{index}",
+                    shape=(self.memory, shape[-1]),
+                    initializer="zeros",
+                    trainable=False,
+                    dtype="float32",
+                )
+                for index, shape in enumerate(vectors_shape)
+            ]
+            # One number for each of the vectors, and one of the row's group.
+            self.past_ids = self.add_weight(
+                name="past_ids",
+                shape=(self.memory, len(vectors_shape) + 1),
+                initializer=constant(-1),
+                trainable=False,
+                dtype="int32",
+            )
+
+    def call(self, vectors):
+        """The vectors."""
+        return list(vectors)
+
+    def logits(self, one, other):
+        """Scaled cosines of all pairs.
+
+        Args:
+            one: unit vectors `(n, units)`.
+            other: unit vectors `(m, units)`.
+
+        Returns:
+            float32 tensor `(n, m)`.
+        """
+        one, other = ops.cast(one, "float32"), ops.cast(other, "float32")
+        scale = ops.exp(ops.minimum(ops.convert_to_tensor(self.log_scale), _LARGEST))
+        found = scale * ops.matmul(one, ops.transpose(other))
+        return found if self.initial_bias is None else found + self.bias
+
+    def remember(self, vectors, ids):
+        """Puts a batch into the memory, in place of the oldest rows.
+
+        Args:
+            vectors: list of tensors `(batch, units)`.
+            ids: int tensor `(batch, len(vectors) + 1)`.
+        """
+        for past, new in zip([*self.past, self.past_ids], [*vectors, ids]):
+            new = ops.cast(ops.stop_gradient(new), past.dtype)
+            past.assign(ops.concatenate([new, past], axis=0)[: self.memory])
+
+    def compute_output_shape(self, vectors_shape):
+        """The same shapes."""
+        return list(vectors_shape)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "temperature": self.temperature,
+            "bias": self.initial_bias,
+            "memory": self.memory,
+        }
