@@ -8,4 +8,7 @@ from .modality_report import modality_report
 from .pictures import plot_confusion, plot_history, plot_predictions
 from .report import ModalityReport
 from .report_pictures import plot_comparison
+from .retrieval_curves import RetrievalCurves
+from .retrieval_scores import retrieval_scores
 from .score import predict_without, score
+from .score_retrieval import score_retrieval

@@ -1,0 +1,101 @@
+import numpy as np
+
+from ..data import to_table
+from ..data.columns import require_columns
+from ..data.content import content_ids
+from .retrieval_scores import retrieval_scores
+from .tensors import table_tensors
+
+
+def score_retrieval(model, table, at=(1, 5, 10), base_dir=None, bad="error"):
+    """How well each tower of a retriever finds the others' items.
+
+    What is the same in several rows is one item and one query. An item is right
+    for a query if some row has both, or if they are of one group
+    (`build_retriever(group=...)`).
+
+    Examples:
+
+    >>> scores = keras_mm.evaluation.score_retrieval(retriever, test, at=[1])
+    >>> list(scores.index)
+    ['image to text', 'text to image']
+
+    Args:
+        model: a `Retriever`.
+        table: rows with all columns of the towers, and the group's column if the
+            model has one, in any form that `keras_mm.data.to_table` reads.
+        at: list of ints, the k of recall at k.
+        base_dir: folder that relative file paths start from.
+        bad: `"error"` or `"missing"`, as in `model.fit`.
+
+    Returns:
+        DataFrame, one row a direction; columns as `retrieval_scores` gives them,
+        and `random`, the first recall that chance would have.
+    """
+    return RetrievalRows(model, table, base_dir, bad).score(model, at)
+
+
+class RetrievalRows:
+    """A table's items for each tower, as tensors, and which belong together.
+
+    Args:
+        model: a `Retriever`.
+        table: as in `score_retrieval`.
+        base_dir: as in `score_retrieval`.
+        bad: as in `score_retrieval`.
+    """
+
+    def __init__(self, model, table, base_dir=None, bad="error"):
+        from scipy import sparse
+
+        table = to_table(table)
+        groups = [] if model.group is None else [model.group]
+        require_columns(table.columns, [*model.schema.inputs, *groups])
+        rows = np.arange(len(table))
+        # Rows of one number belong together.
+        own = content_ids(table, groups) if groups else rows
+        own = np.where(own < 0, len(table) + rows, own)
+        self._tensors, contents, members = {}, {}, {}
+        for name, columns in model.towers.items():
+            ids = content_ids(table, columns)
+            known = np.flatnonzero(ids >= 0)
+            found, first, place = np.unique(
+                ids[known], return_index=True, return_inverse=True
+            )
+            part = table.iloc[known[first]].reset_index(drop=True)
+            schema = model.tower(name).schema
+            self._tensors[name] = table_tensors(part, schema, base_dir, bad)
+            ones = np.ones(len(known), bool)
+            shape = (len(found), 2 * len(table))
+            members[name] = sparse.csr_array((ones, (place, own[known])), shape)
+            contents[name] = sparse.csr_array((ones, (place, rows[known])), shape)
+        self._relevant = {}
+        for one, other in model.pairs:
+            for query, item in ((one, other), (other, one)):
+                same_row = contents[query] @ contents[item].T
+                same_group = members[query] @ members[item].T
+                self._relevant[query, item] = same_row + same_group
+
+    def score(self, model, at):
+        """The table that `score_retrieval` gives."""
+        import pandas as pd
+
+        vectors = {
+            name: model.tower(name).predict(tensors, verbose=0)
+            for name, tensors in self._tensors.items()
+        }
+        scores = {}
+        for (query, item), relevant in self._relevant.items():
+            found = retrieval_scores(vectors[query], vectors[item], relevant, at)
+            found["random"] = _chance(relevant, at[0])
+            scores[f"{query} to {item}"] = found
+        return pd.DataFrame(scores).T
+
+
+def _chance(relevant, k):
+    """Share of the queries that k items drawn at random answer."""
+    from scipy.stats import hypergeom
+
+    counts = np.diff(relevant.astype(bool).tocsr().indptr)
+    counts, items = counts[counts > 0], relevant.shape[1]
+    return float(np.mean(hypergeom.sf(0, items, counts, min(k, items))))
