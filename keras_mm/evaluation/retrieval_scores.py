@@ -63,18 +63,18 @@ def retrieval_scores(queries, items, relevant=None, at=(1, 5, 10), chunk_size=10
     ranks, precisions = [], []
     for start in range(0, len(queries), chunk_size):
         rows = slice(start, start + chunk_size)
-        right = relevant[rows].toarray()
-        asked = right.any(axis=1)
-        if asked.any():
-            similarity = queries[rows][asked] @ items.T
-            ranks.append(_first_ranks(similarity, right[asked]))
-            precisions.append(_average_precisions(similarity, right[asked]))
+        right = relevant[rows].tolil().rows
+        for values, known in zip(queries[rows] @ items.T, right):
+            if known:
+                places = _places(values, known)
+                ranks.append(places[0])
+                precisions.append(np.mean(np.arange(1, len(known) + 1) / places))
     if not ranks:
         raise ValueError(
             "No query has a relevant item. Received: relevant with "
             f"{relevant.nnz} entries for {len(queries)} queries"
         )
-    ranks, precisions = np.concatenate(ranks), np.concatenate(precisions)
+    ranks = np.array(ranks)
     return {
         **{f"recall_at_{k}": float(np.mean(ranks <= k)) for k in at},
         "median_rank": float(np.median(ranks)),
@@ -85,16 +85,17 @@ def retrieval_scores(queries, items, relevant=None, at=(1, 5, 10), chunk_size=10
     }
 
 
-def _first_ranks(similarity, right):
-    """Rank of the nearest relevant item, from 1."""
-    best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
-    return 1 + np.sum(~right & (similarity >= best), axis=1)
+def _places(similarity, right):
+    """Ranks of the relevant items, from 1, in order.
 
-
-def _average_precisions(similarity, right):
-    """Mean of the precision at the rank of each relevant item."""
-    # By similarity, and among equal ones the wrong first.
-    order = np.lexsort((right, -similarity), axis=1)
-    hits = np.take_along_axis(right, order, axis=1)
-    precision = np.cumsum(hits, axis=1) / np.arange(1, right.shape[1] + 1)
-    return np.sum(precision * hits, axis=1) / np.sum(hits, axis=1)
+    Args:
+        similarity: array `(items,)`.
+        right: list of the relevant items' indices.
+    """
+    rights = np.sort(similarity[right])
+    at_least = len(similarity) - np.searchsorted(np.sort(similarity), rights)
+    right_at_least = len(rights) - np.searchsorted(rights, rights)
+    # Before the n-th relevant one there are n - 1, and all wrong ones that are at
+    # least as similar.
+    wrong = (at_least - right_at_least)[::-1]
+    return wrong + np.arange(1, len(rights) + 1)
