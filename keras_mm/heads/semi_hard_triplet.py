@@ -4,6 +4,8 @@ from keras import ops
 from .contrastive import parts
 
 _FAR = 1e9
+# Equal vectors' similarities differ by rounding.
+_ROUNDING = 1e-6
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -48,7 +50,7 @@ class SemiHardTriplet(keras.losses.Loss):
         """One loss a query, 0 for one without a match or without any other."""
         similarity, matches, others = parts(y_true, y_pred)
         match = ops.min(ops.where(matches, similarity, _FAR), axis=1, keepdims=True)
-        lower = ops.logical_and(others, similarity < match)
+        lower = ops.logical_and(others, similarity < match - _ROUNDING)
         semi_hard = ops.max(ops.where(lower, similarity, -_FAR), axis=1)
         lowest = ops.min(ops.where(others, similarity, _FAR), axis=1)
         negative = ops.where(ops.any(lower, axis=1), semi_hard, lowest)

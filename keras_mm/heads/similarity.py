@@ -117,7 +117,8 @@ class Similarity(keras.layers.Layer):
             ids: int tensor `(batch, len(vectors) + 1)`.
         """
         for past, new in zip([*self.past, self.past_ids], [*vectors, ids]):
-            new = ops.cast(ops.stop_gradient(new), past.dtype)
+            new = ops.stop_gradient(ops.convert_to_tensor(new))
+            new = ops.cast(new, past.dtype)
             past.assign(ops.concatenate([new, past], axis=0)[: self.memory])
 
     def compute_output_shape(self, vectors_shape):

@@ -522,10 +522,15 @@ def _embedding(tokens, masks, units, name):
     x, *shown = inputs
     if len(x.shape) == 3:
         x = masked_mean(x, shown[0])
-    x = layers.Dense(units, name="projection")(x)
+    # Not 0, for what an encoder makes nothing of not to be taken for absent.
+    bias = keras.initializers.RandomNormal(stddev=0.01)
+    x = layers.Dense(units, bias_initializer=bias, name="projection")(x)
     there = ops.any(ops.concatenate(shown, axis=1), axis=1, keepdims=True)
     x = x * ops.cast(there, x.dtype)
-    x = layers.UnitNormalization(dtype="float32", name="unit_vector")(x)
+    # Keras's UnitNormalization has NaN as gradient at 0 on torch.
+    x = ops.cast(x, "float32")
+    squares = ops.sum(ops.square(x), axis=1, keepdims=True)
+    x = x * ops.rsqrt(ops.maximum(squares, 1e-24))
     return keras.Model(inputs, x, name=name)([tokens, *masks])
 
 

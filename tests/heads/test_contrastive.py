@@ -31,7 +31,7 @@ def triplet(labels, similarity, margin=0.2):
     matches, others = similarity[labels == 1], similarity[labels == 0]
     if not len(matches) or not len(others):
         return 0.0
-    lower = others[others < matches.min()]
+    lower = others[others < matches.min() - 1e-6]
     negative = lower.max() if len(lower) else others.min()
     return max(0.0, margin - matches.min() + negative)
 
