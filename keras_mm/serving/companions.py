@@ -223,7 +223,9 @@ def _serving(name, schema, signatures):
         )
         for column, value in schema.inputs.items()
     ]
-    outputs = [_table_row(f"`{output}`", text) for output, text in _outputs(schema)]
+    outputs = [
+        _table_row(f"`{output}`", text) for output, text in _outputs(schema, signatures)
+    ]
     return _SERVING.format(
         name=name,
         max_batch_size=MAX_BATCH_SIZE,
@@ -239,8 +241,11 @@ def _table_row(*cells):
     return f"| {' | '.join(cells)} |"
 
 
-def _outputs(schema):
+def _outputs(schema, signatures):
     """`(name, description)` of each output of `serving_default`."""
+    for output in signatures["serving_default"]["outputs"]:
+        if not schema.targets and output.endswith("_embedding"):
+            yield output, "a vector of length 1, or all 0 where there is nothing"
     for name, target in schema.targets.items():
         yield from _outputs_of(name, target)
     for column, value in schema.inputs.items():

@@ -7,6 +7,7 @@ import tempfile
 import keras
 
 from ..data import Schema
+from ..models import Retriever
 from .companions import write_companions
 from .libtensorflow import read_signatures
 from .signatures import signatures
@@ -32,7 +33,8 @@ def export(model, path, rows=None, verbose=True):
     numbers, names; `""` and NaN are missing) and gives class names and
     probabilities by name; `serving_tensors` takes what the model takes;
     `embed` and `embed_<modality>` give vectors; `explain` gives the fusion's
-    weights where it has some.
+    weights where it has some. Of a retriever `serving_default` gives
+    `<tower>_embedding` for each tower, and `embed_<tower>` one of them.
 
     A model of the JAX or torch backend is exported by a second process that
     runs Keras on TensorFlow.
@@ -60,7 +62,7 @@ def export(model, path, rows=None, verbose=True):
             "Only a model that was made by a builder can be exported: the schema "
             f"says what the raw inputs are. Received: model={model!r}"
         )
-    if not model.schema.targets:
+    if not model.schema.targets and not isinstance(model, Retriever):
         raise ValueError(
             "An autoencoder has no target to answer with. Export a classifier or "
             "a regressor that has its encoder. "

@@ -5,6 +5,7 @@ from keras import ops
 
 from ..fusion.fusion import masked_mean
 from ..inputs import ClassLabel, MultiLabel
+from ..models import Retriever
 
 
 def signatures(model):
@@ -65,6 +66,10 @@ def _parts(model):
     What is computed on top is not wired into the parts: a model that was loaded
     from a file has names that new operations could take again.
     """
+    if isinstance(model, Retriever):
+        for name in model.towers:
+            yield f"embed_{name}", model.tower(name), lambda out: {"embedding": out}
+        return
     layers = {layer.name: layer for layer in model.layers}
     fusion = layers["fusion"]
     kind = getattr(fusion, "weights_kind", None)
@@ -153,7 +158,9 @@ def _preprocessing(schema, specs):
 
 
 def _answer(output, schema):
-    """Predictions -> named outputs."""
+    """Predictions -> named outputs; without a target, a retriever's vectors."""
+    if not schema.targets:
+        return {f"{name}_embedding": vectors for name, vectors in output.items()}
     if not schema.has_several_targets:
         output = {schema.target_name: output}
     found = {}

@@ -66,7 +66,8 @@ def verify(path, model, rows=None):
     answer = exported.run("serving_default", raw)
     got, differences = {}, {}
     for name, values in expected.items():
-        got[name] = answer.get(f"{name}_probabilities", answer[name])
+        keys = f"{name}_probabilities", f"{name}_embedding", name
+        got[name] = next(answer[key] for key in keys if key in answer)
         difference = np.abs(got[name].reshape(values.shape) - values)
         # Probabilities are at most 1; numbers have units of their own.
         differences[name] = difference / np.maximum(1.0, np.abs(values))
@@ -101,9 +102,10 @@ def verify(path, model, rows=None):
 
 
 def _by_name(predictions, schema):
-    """Predictions as a dict from target name to array."""
-    several = schema.has_several_targets
-    return predictions if several else {schema.target_name: predictions}
+    """Predictions as a dict from the name of a target, or a tower, to array."""
+    if isinstance(predictions, dict):
+        return predictions
+    return {schema.target_name: predictions}
 
 
 def verification_rows(schema, seed=0):
