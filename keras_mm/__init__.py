@@ -34,5 +34,5 @@ from .models import (
     build_regressor,
     build_retriever,
 )
-from .serving import export, load_exported
+from .serving import SearchIndex, export, load_exported
 from .version import __version__

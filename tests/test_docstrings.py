@@ -107,6 +107,7 @@ def _names(tabular=False):
         "keras": keras,
         "keras_mm": keras_mm,
         "numpy": np,
+        "np": np,
         "pandas": pandas,
         "table": table,
         "train": train,
@@ -130,6 +131,11 @@ def _names(tabular=False):
     }
 
 
+def _retriever():
+    encoders = {name: small_encoders()[name] for name in ("image", "text")}
+    return keras_mm.build_retriever(_schema(), encoders=encoders, units=4)
+
+
 DOCUMENTED = _documented()
 
 
@@ -145,6 +151,8 @@ def test_examples_run(name, folder, monkeypatch, capsys):
     monkeypatch.setattr(keras_mm.Image, "default_encoder", keras_mm.encoders.CNN(4))
     value = DOCUMENTED[name]
     names = {**vars(inspect.getmodule(value)), **_names(name in TABULAR)}
+    if "retriever" in inspect.getdoc(value):
+        names["retriever"] = _retriever()
     examples = doctest.DocTestParser().get_doctest(
         inspect.getdoc(value), names, name, None, None
     )

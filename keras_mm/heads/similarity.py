@@ -18,8 +18,9 @@ class Similarity(keras.layers.Layer):
     Examples:
 
     >>> similarity = keras_mm.heads.Similarity(temperature=0.1)
-    >>> images, texts = similarity([images, texts])
-    >>> logits = similarity.logits(images, texts)
+    >>> one, other = similarity([np.eye(3), np.eye(3)[:2]])
+    >>> tuple(similarity.logits(one, other).shape)
+    (3, 2)
 
     Args:
         temperature: float, at the start. It is learned, but for 1, which leaves

@@ -120,7 +120,7 @@ class Retriever(MultimodalModel):
         Examples:
 
         >>> found = retriever.classify(
-        ...     table, ["a bird", "a fish"], template="a picture of {}")
+        ...     test, ["bird", "fish"], template="a picture of a {}")
         >>> found.shape
         (6, 2)
 

@@ -5,4 +5,5 @@ from .companions import serving_commands
 from .export import export
 from .exported import ExportedModel, load_exported
 from .runtime import run_in_libtensorflow
+from .search_index import SearchIndex
 from .verify import verify

@@ -16,11 +16,15 @@ from .verify import example_rows, verification_rows, verify
 _IN_TENSORFLOW = """
 import sys, keras, keras_mm
 from keras_mm.serving.export import write_saved_model
-write_saved_model(keras.models.load_model(sys.argv[1]), sys.argv[2])
+from keras_mm.serving.search_index import SearchIndex
+file, path, saved, k = sys.argv[1:]
+model = keras.models.load_model(file)
+index = SearchIndex.load(saved, model) if saved else None
+write_saved_model(model, path, index, int(k))
 """
 
 
-def export(model, path, rows=None, verbose=True):
+def export(model, path, rows=None, verbose=True, index=None, k=10):
     """Writes a model as a SavedModel that TF Serving answers from, and proves it.
 
     The model goes to `path/<version>`, the next free version number. It is
@@ -34,7 +38,9 @@ def export(model, path, rows=None, verbose=True):
     probabilities by name; `serving_tensors` takes what the model takes;
     `embed` and `embed_<modality>` give vectors; `explain` gives the fusion's
     weights where it has some. Of a retriever `serving_default` gives
-    `<tower>_embedding` for each tower, and `embed_<tower>` one of them.
+    `<tower>_embedding` for each tower, and `embed_<tower>` one of them; with an
+    index, `search` gives the `ids` and `scores` of the rows nearest to the sum of
+    whatever a query has.
 
     A model of the JAX or torch backend is exported by a second process that
     runs Keras on TensorFlow.
@@ -50,6 +56,8 @@ def export(model, path, rows=None, verbose=True):
         path: folder of the model; its name is the model's name in the server.
         rows: a table to compare on, besides generated rows; or None.
         verbose: bool, whether to print what was verified.
+        index: `SearchIndex` of a retriever, which is served with it; or None.
+        k: int, how many rows `search` gives.
 
     Returns:
         string, the path of the version.
@@ -61,6 +69,12 @@ def export(model, path, rows=None, verbose=True):
         raise ValueError(
             "Only a model that was made by a builder can be exported: the schema "
             f"says what the raw inputs are. Received: model={model!r}"
+        )
+    if index is not None and (index.model is not model or not len(index) or k < 1):
+        raise ValueError(
+            "The index must be one of this very model, and hold rows: "
+            "keras_mm.SearchIndex(model, tower). "
+            f"Received: index of {len(index)} rows, k={k}"
         )
     if not model.schema.targets and not isinstance(model, Retriever):
         raise ValueError(
@@ -74,10 +88,10 @@ def export(model, path, rows=None, verbose=True):
     temporary = tempfile.mkdtemp(prefix=".export-", dir=path)
     try:
         if keras.backend.backend() == "tensorflow":
-            write_saved_model(model, temporary)
+            write_saved_model(model, temporary, index, k)
         else:
-            _write_in_tensorflow(model, temporary)
-        report = verify(temporary, model, rows)
+            _write_in_tensorflow(model, temporary, index, k)
+        report = verify(temporary, model, rows, index)
         name = os.path.basename(os.path.abspath(path))
         final = os.path.join(path, str(next_version(path)))
         if model.schema.is_adapted:
@@ -101,7 +115,7 @@ def export(model, path, rows=None, verbose=True):
     return final
 
 
-def write_saved_model(model, path):
+def write_saved_model(model, path, index=None, k=10):
     """Writes the SavedModel of a model that runs on TensorFlow."""
     import tensorflow as tf
 
@@ -116,7 +130,7 @@ def write_saved_model(model, path):
         name: tf.function(
             function, input_signature=[specs], autograph=False
         ).get_concrete_function()
-        for name, (function, specs) in signatures(model).items()
+        for name, (function, specs) in signatures(model, index, k).items()
     }
     # Saved through `keras.export.ExportArchive` each function is traced twice.
     module = tf.Module()
@@ -143,14 +157,18 @@ def next_version(path):
     return max(versions, default=0) + 1
 
 
-def _write_in_tensorflow(model, path):
-    """Saves the model, and lets a process on TensorFlow export it."""
+def _write_in_tensorflow(model, path, index, k):
+    """Saves the model and the index, and lets a process on TensorFlow export them."""
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "model.keras")
         model.save(file)
+        saved = ""
+        if index is not None:
+            saved = os.path.join(folder, "index.parquet")
+            index.save(saved)
         root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
         process = subprocess.run(
-            [sys.executable, "-c", _IN_TENSORFLOW, file, path],
+            [sys.executable, "-c", _IN_TENSORFLOW, file, path, saved, str(k)],
             env={
                 **os.environ,
                 "KERAS_BACKEND": "tensorflow",

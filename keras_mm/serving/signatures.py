@@ -8,12 +8,14 @@ from ..inputs import ClassLabel, MultiLabel
 from ..models import Retriever
 
 
-def signatures(model):
+def signatures(model, index=None, k=10):
     """dict from signature name to `(function, dict of TensorSpec)`.
 
     Args:
         model: a `MultimodalModel` on the TensorFlow backend. Signatures that
             take raw values are there only if its schema is adapted.
+        index: `SearchIndex` of the model, for the signature `search`, or None.
+        k: int, how many rows `search` gives.
     """
     import tensorflow as tf
 
@@ -43,12 +45,41 @@ def signatures(model):
 
     found["serving_default"] = (serve, raw_specs)
 
+    if index is not None:
+        nearest = _nearest(index, k)
+
+        def search(raw):
+            tensors, _ = preprocess(raw)
+            return nearest(model(_listed(model, tensors), training=False))
+
+        found["search"] = (search, raw_specs)
+
     # Parts of the model, for embeddings and explanations.
     for name, part, outputs_of in _parts(model):
         columns = [tensor.name for tensor in part.inputs]
         specs = {column: raw_specs[column] for column in columns}
         found[name] = (_part_function(part, preprocess, outputs_of), specs)
     return found
+
+
+def _nearest(index, k):
+    """The function from all towers' vectors to the nearest rows of an index."""
+    import tensorflow as tf
+
+    vectors = tf.constant(index.vectors)
+    names = tf.constant(index.rows["id"].tolist())
+    k = min(k, len(index))
+
+    def nearest(embeddings):
+        query = tf.math.l2_normalize(tf.add_n(list(embeddings.values())), axis=1)
+        found = tf.math.top_k(tf.matmul(query, vectors, transpose_b=True), k)
+        asked = tf.reduce_any(query != 0, axis=1, keepdims=True)
+        return {
+            "ids": tf.where(asked, tf.gather(names, found.indices), ""),
+            "scores": found.values,
+        }
+
+    return nearest
 
 
 def _part_function(part, preprocess, outputs_of):

@@ -5,12 +5,13 @@ import os
 import numpy as np
 
 from .exported import ExportedModel
+from .search_index import unit
 
 TOLERANCE = 1e-5
 _MOST_SUBSETS = 16
 
 
-def verify(path, model, rows=None):
+def verify(path, model, rows=None, index=None):
     """Compares an exported model with the model that it was made of.
 
     Every signature is run. `serving_default` must give the model's own
@@ -28,6 +29,7 @@ def verify(path, model, rows=None):
         path: folder of the version.
         model: the model.
         rows: a table to compare on, besides; or None.
+        index: the `SearchIndex` that was exported with the model, or None.
 
     Returns:
         dict with `rows`, `largest_difference` and `signatures`.
@@ -82,6 +84,16 @@ def verify(path, model, rows=None):
         if signature == "serving_tensors":
             feed = _random_tensors(model)
         exported.run(signature, feed)
+    if index is not None:
+        query = unit(sum(expected.values()))
+        scores = exported.run("search", raw)["scores"]
+        best = -np.sort(-query @ index.vectors.T, axis=1)[:, : scores.shape[1]]
+        wrong = float(np.nan_to_num(np.abs(scores - best), nan=np.inf).max())
+        if not wrong < TOLERANCE:
+            raise RuntimeError(
+                "The exported search does not find what the index finds. "
+                f"Received: scores that differ by {wrong:.2g}"
+            )
     if not largest < TOLERANCE:
         row = int(np.argmax(difference.reshape(count, -1).max(axis=1)))
         raise RuntimeError(
