@@ -110,6 +110,7 @@ def test_moonshine_is_what_keras_hub_says_of_each_sound_alone(tmp_path, do_norma
     assert mask[5].sum() == 1
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("make", [whisper, moonshine])
 @pytest.mark.usefixtures("eagerly")
 def test_fit_file_and_export(tmp_path, make):
