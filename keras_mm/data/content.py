@@ -16,6 +16,12 @@ def digest(cell):
     if str(getattr(cell, "dtype", "")) == "object":
         # The bytes of such an array are addresses.
         cell = cell.tolist()
+    if isinstance(cell, (list, tuple)):
+        parts = [digest(part) or b"" for part in cell]
+        cell = b"".join(parts) + bytes(len(parts))
+    elif not hasattr(cell, "tobytes") and hasattr(cell, "__array__"):
+        # Printed, a tensor is cut short.
+        cell = np.asarray(cell)
     if hasattr(cell, "tobytes"):
         cell = cell.tobytes()
     elif not isinstance(cell, (bytes, bytearray)):

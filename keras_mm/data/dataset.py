@@ -91,6 +91,12 @@ def encode_targets(table, schema):
 
     With several targets labels may be missing, but not all of a row.
     """
+    if not schema.targets:
+        raise ValueError(
+            "The model has no target to compare with. A retriever is scored by "
+            "keras_mm.evaluation.score_retrieval. "
+            f"Received: schema with the inputs {list(schema.inputs)}"
+        )
     require_columns(table.columns, schema.targets)
     several = schema.has_several_targets
     labels = {

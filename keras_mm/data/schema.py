@@ -41,7 +41,7 @@ class Schema:
                 f"A schema needs at least one input column. Received: inputs={inputs}"
             )
         for name, value in self.inputs.items():
-            _check_name(name)
+            check_name(name)
             if isinstance(value, type) or not isinstance(value, Input):
                 raise ValueError(
                     "An input must be an object such as keras_mm.Image(), "
@@ -49,7 +49,7 @@ class Schema:
                     f" Received: inputs[{name!r}]={value!r}"
                 )
         for name, value in self.targets.items():
-            _check_name(name)
+            check_name(name)
             if not isinstance(value, (ClassLabel, MultiLabel, Number)):
                 raise ValueError(
                     "A target must be a keras_mm.ClassLabel(), "
@@ -192,7 +192,7 @@ class Schema:
         )
 
 
-def _check_name(name):
+def check_name(name):
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
             "A column's name becomes a name in the exported model, which "

@@ -22,6 +22,12 @@ def to_frame(predictions, schema):
     """
     import pandas as pd
 
+    if not schema.targets:
+        raise ValueError(
+            "The model has no target to show. A retriever's vectors are what its "
+            "`embed` gives. "
+            f"Received: schema with the inputs {list(schema.inputs)}"
+        )
     if not schema.has_several_targets:
         predictions = {schema.target_name: predictions}
     parts = [_of_target(predictions[n], n, t) for n, t in schema.targets.items()]

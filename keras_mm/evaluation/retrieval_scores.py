@@ -49,6 +49,8 @@ def retrieval_scores(queries, items, relevant=None, at=(1, 5, 10), chunk_size=10
             "`queries` and `items` must be matrices of equally long vectors. "
             f"Received: queries of shape {queries.shape}, items of shape {items.shape}"
         )
+    if not len(at) or min(at) < 1:
+        raise ValueError(f"`at` must hold positive ints. Received: at={at}")
     if relevant.shape != shape:
         raise ValueError(
             f"`relevant` must have a row a query and a column an item, {shape}. "

@@ -3,6 +3,7 @@ import numpy as np
 from ..data import to_table
 from ..data.columns import require_columns
 from ..data.content import content_ids
+from ..models import Retriever
 from .retrieval_scores import retrieval_scores
 from .tensors import table_tensors
 
@@ -48,6 +49,11 @@ class RetrievalRows:
     def __init__(self, model, table, base_dir=None, bad="error"):
         from scipy import sparse
 
+        if not isinstance(model, Retriever):
+            raise ValueError(
+                "This scores what build_retriever builds; other models have "
+                f"keras_mm.evaluation.score. Received: {type(model).__name__}"
+            )
         table = to_table(table)
         groups = [] if model.group is None else [model.group]
         require_columns(table.columns, [*model.schema.inputs, *groups])
@@ -63,6 +69,11 @@ class RetrievalRows:
                 ids[known], return_index=True, return_inverse=True
             )
             part = table.iloc[known[first]].reset_index(drop=True)
+            if not len(part):
+                raise ValueError(
+                    f"No row has anything for the tower {name!r}. "
+                    f"Received: columns {columns}"
+                )
             schema = model.tower(name).schema
             self._tensors[name] = table_tensors(part, schema, base_dir, bad)
             ones = np.ones(len(known), bool)
@@ -85,7 +96,17 @@ class RetrievalRows:
             for name, tensors in self._tensors.items()
         }
         scores = {}
+        # What could not be read is no item.
+        there = {name: values.any(axis=1) for name, values in vectors.items()}
+        vectors = {name: values[there[name]] for name, values in vectors.items()}
         for (query, item), relevant in self._relevant.items():
+            relevant = relevant[there[query]][:, there[item]]
+            if not relevant.nnz:
+                raise ValueError(
+                    f"No row has both {query!r} and {item!r}: there is nothing to "
+                    "score. Build the retriever with anchor=, or score other rows. "
+                    f"Received: {len(vectors[query])} and {len(vectors[item])} items"
+                )
             found = retrieval_scores(vectors[query], vectors[item], relevant, at)
             found["random"] = _chance(relevant, at[0])
             scores[f"{query} to {item}"] = found

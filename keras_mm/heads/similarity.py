@@ -62,6 +62,7 @@ class Similarity(keras.layers.Layer):
             shape=(),
             initializer=constant(-math.log(self.temperature)),
             trainable=self.temperature < 1,
+            constraint=_capped,
             dtype="float32",
         )
         if self.initial_bias is not None:
@@ -106,9 +107,14 @@ class Similarity(keras.layers.Layer):
             float32 tensor `(n, m)`.
         """
         one, other = ops.cast(one, "float32"), ops.cast(other, "float32")
-        scale = ops.exp(ops.minimum(ops.convert_to_tensor(self.log_scale), _LARGEST))
-        found = scale * ops.matmul(one, ops.transpose(other))
+        found = ops.exp(self.log_scale) * ops.matmul(one, ops.transpose(other))
         return found if self.initial_bias is None else found + self.bias
+
+    def forget(self):
+        """Empties the memory."""
+        for past in self.past:
+            past.assign(ops.zeros_like(past))
+        self.past_ids.assign(ops.full_like(self.past_ids, -1))
 
     def remember(self, vectors, ids):
         """Puts a batch into the memory, in place of the oldest rows.
@@ -134,3 +140,7 @@ class Similarity(keras.layers.Layer):
             "bias": self.initial_bias,
             "memory": self.memory,
         }
+
+
+def _capped(log_scale):
+    return ops.minimum(log_scale, _LARGEST)

@@ -9,6 +9,7 @@ from .. import fusion as fusion_room
 from ..data import Schema, to_dataset, to_table
 from ..data.columns import is_dataset, require_columns
 from ..data.content import content_ids
+from ..data.schema import check_name
 from ..encoders.encoder import masked_mean
 from ..fusion.late_fusion import LateFusion
 from ..heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
@@ -30,6 +31,8 @@ _LOSSES = {
     "triplet": (SemiHardTriplet, 1.0, None),
 }
 
+_SIMILARITY = "scaled_similarity"
+
 # Models of single towers, which share their layers with the retriever. As its
 # attribute they would be saved with it a second time.
 _TOWERS = weakref.WeakKeyDictionary()
@@ -50,6 +53,11 @@ class Retriever(MultimodalModel):
     group = None
     retrieval_loss = None
 
+    @property
+    def similarity(self):
+        """The `Similarity` layer, which has the temperature."""
+        return self.get_layer(_SIMILARITY)
+
     def tower(self, name):
         """The part that embeds one tower's columns, as a model of its own.
 
@@ -69,8 +77,7 @@ class Retriever(MultimodalModel):
         found = _TOWERS.setdefault(self, {})
         if name not in found:
             tensors = [t for t in self.inputs if t.name in self.towers[name]]
-            vectors = self.get_layer("similarity").input
-            output = vectors[list(self.towers).index(name)]
+            output = self.similarity.input[list(self.towers).index(name)]
             found[name] = MultimodalModel(tensors, output, name=f"{name}_tower")
             found[name].schema = Schema(
                 {tensor.name: self.schema.inputs[tensor.name] for tensor in tensors}
@@ -159,7 +166,10 @@ class Retriever(MultimodalModel):
             )
         if not len(classes):
             raise ValueError(f"There are no classes. Received: classes={classes!r}")
-        text, tower = self._text_and_other(text, tower)
+        if len(set(classes)) < len(classes):
+            raise ValueError(f"A class is there twice. Received: classes={classes!r}")
+        if tower is None or text is not None or examples is None or mixture < 1:
+            text, tower = self._text_and_other(text, tower)
         weights = np.zeros(len(classes))
         means = 0.0
         if examples is not None:
@@ -167,11 +177,12 @@ class Retriever(MultimodalModel):
             weights = weights * mixture
         named = 0.0
         if (weights < 1).any():
+            text, tower = self._text_and_other(text, tower)
             named = self._named(classes, template, text, kwargs)
         weights = weights[:, np.newaxis]
         points = _normalised(weights * means + (1 - weights) * named)
         vectors = self.embed(table, tower, **kwargs)
-        logits = self.get_layer("similarity").logits(vectors, points)
+        logits = self.similarity.logits(vectors, points)
         return ops.convert_to_numpy(ops.softmax(logits, axis=1))
 
     def _text_and_other(self, text, tower):
@@ -212,7 +223,7 @@ class Retriever(MultimodalModel):
         texts, numbers = [], []
         for number, name in enumerate(classes):
             said = classes[name] if isinstance(classes, dict) else name
-            for words in [said] if isinstance(said, str) else said:
+            for words in said if isinstance(said, (list, tuple)) else [said]:
                 texts += [t.replace("{}", str(words)) for t in templates]
                 numbers += [number] * len(templates)
         (column,) = self.towers[text]
@@ -261,10 +272,16 @@ class Retriever(MultimodalModel):
                 "Pairs have no weights of rows. Received: sample_weight of type "
                 f"{type(sample_weight).__name__}"
             )
-        similarity = self.get_layer("similarity")
+        similarity = self.similarity
         names = list(self.towers)
         ids = self._ids(y, ops.shape(y_pred[names[0]])[0])
         remembers = bool(training and similarity.memory)
+        if remembers and y is None:
+            raise ValueError(
+                "A memory must know which rows it has seen already, or they would "
+                "be taken for others. Train on a table, on arrays, or on a dataset "
+                f"with numbers of rows as target. Received: memory={similarity.memory}"
+            )
         losses = []
         for first, second in self.pairs:
             for query, item in ((first, second), (second, first)):
@@ -302,11 +319,17 @@ class Retriever(MultimodalModel):
         if y is None:
             return ops.full((rows, width), -1, dtype="int32")
         y = ops.cast(ops.convert_to_tensor(y), "int32")
-        y = ops.reshape(y, (rows, -1))
+        y = ops.expand_dims(y, 1) if len(y.shape) == 1 else y
+        if len(y.shape) != 2 or y.shape[1] not in (1, width):
+            raise ValueError(
+                "The numbers of equal rows are (batch,) groups, or (batch, "
+                f"{width}): one for each tower, and the group's. "
+                f"Received: y of shape {tuple(y.shape)}"
+            )
         if y.shape[1] == width:
             return y
         unknown = ops.full((rows, width - 1), -1, dtype="int32")
-        return ops.concatenate([unknown, y[:, :1]], axis=1)
+        return ops.concatenate([unknown, y], axis=1)
 
     def _train(self, x, y, validation_data, **kwargs):
         if kwargs["class_weight"] is not None:
@@ -320,15 +343,55 @@ class Retriever(MultimodalModel):
                 "together by build_retriever(group='<column>'). "
                 f"Received: y of type {type(y).__name__}"
             )
-        if y is None and isinstance(x, (dict, list, tuple)) and not self._is_table(x):
-            self._check(x)
-            y = self._labels(self._by_name(x))
+        if self.similarity.memory:
+            # Another table's numbers mean other rows.
+            self.similarity.forget()
+        x, y = self._with_labels(x, y)
+        if isinstance(validation_data, dict) or (
+            isinstance(validation_data, (list, tuple)) and len(validation_data) == 2
+        ):
+            held_out = validation_data
+            pair = held_out if isinstance(held_out, (list, tuple)) else (held_out, None)
+            if not self._is_table(pair[0]):
+                validation_data = self._with_labels(*pair)
         return super()._train(x, y, validation_data, **kwargs)
 
-    def _by_name(self, x):
-        if isinstance(x, dict):
-            return {tensor.name: x[tensor.name] for tensor in self.inputs}
-        return {tensor.name: value for tensor, value in zip(self.inputs, x)}
+    def evaluate(
+        self, x=None, y=None, batch_size=None, *, base_dir=None, bad="error", **kwargs
+    ):
+        """The loss; it depends on the batch size, as more rows are harder to tell.
+
+        See `keras_mm.evaluation.score_retrieval` for what does not.
+
+        Args:
+            x: a table, or what Keras takes.
+            y: numbers of equal rows, see `compute_loss`; tables and arrays need none.
+            batch_size: int, 32 if not given.
+            base_dir: as in `fit`.
+            bad: as in `fit`.
+            **kwargs: as in Keras.
+
+        Returns:
+            float, or a dict with `return_dict=True`.
+        """
+        x, y = self._with_labels(x, y)
+        return super().evaluate(x, y, batch_size, base_dir=base_dir, bad=bad, **kwargs)
+
+    def _with_labels(self, x, y):
+        """Arrays with the numbers of their equal rows; `y` may be their groups'."""
+        if not isinstance(x, (dict, list, tuple)) or self._is_table(x):
+            return x, y
+        self._check(x)
+        groups = None if y is None else ops.convert_to_numpy(y)
+        if groups is not None and groups.ndim > 1 and groups.shape[1] > 1:
+            return x, groups
+        values = x.values() if isinstance(x, dict) else x
+        names = x.keys() if isinstance(x, dict) else [t.name for t in self.inputs]
+        cells = {n: ops.convert_to_numpy(v) for n, v in zip(names, values)}
+        labels = self._labels(cells)
+        if groups is not None:
+            labels[:, -1] = groups.reshape(-1)
+        return x, labels
 
     def _labels(self, table):
         """Numbers of what the rows hold; see `compute_loss`."""
@@ -342,6 +405,12 @@ class Retriever(MultimodalModel):
     def _dataset(self, table, batch_size, base_dir, bad, with_target=True, **kwargs):
         labels = None
         kwargs.pop("class_weight", None)
+        if with_target and self.group is not None and is_dataset(table):
+            raise ValueError(
+                "Of a dataset that is read row by row nobody knows the groups. Give a "
+                "table, or a dataset of (inputs, numbers of groups). "
+                f"Received: group={self.group!r}, dataset of {table.element_spec}"
+            )
         if with_target and not is_dataset(table):
             table = to_table(table)
             if self.group is not None:
@@ -440,7 +509,7 @@ def build_retriever(
         modality_dropout: float, share of the modalities of such a tower that is
             hidden from it in training.
         temperature: float, at the start; None: the loss's own. It is learned,
-            except with the triplet loss, which has none.
+            unless it is 1, as with the triplet loss.
         memory: int, how many past rows each batch is compared with besides its
             own. Many negatives need little memory this way.
         optimizer: Keras optimizer or its name.
@@ -501,7 +570,10 @@ def build_retriever(
         else:
             (tokens,) = tokens
         vectors.append(_embedding(tokens, masks, units, f"{name}_embedding"))
-    similarity = Similarity(temperature, bias, memory, name="similarity")
+    # In half precision a vector's length would be 1 but nearly.
+    similarity = Similarity(
+        temperature, bias, memory, dtype="float32", name=_SIMILARITY
+    )
     outputs = dict(zip(members, similarity(vectors)))
     model = Retriever(list(inputs.values()), outputs, name="retriever")
     model.schema, model.seed = schema, seed
@@ -592,6 +664,7 @@ def _members(towers, modalities):
         of_column = {c: name for name, columns in modalities.items() for c in columns}
         for tower, columns in towers.items():
             columns = [columns] if isinstance(columns, str) else list(columns)
+            check_name(tower)
             require_columns(of_column, columns)
             parts = list(dict.fromkeys(of_column[column] for column in columns))
             whole = {column for part in parts for column in modalities[part]}

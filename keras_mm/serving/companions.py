@@ -81,6 +81,13 @@ not have it.
 
 `"signature_name"` beside `"instances"` chooses another one than
 `serving_default`: {signatures}.
+{search}"""
+
+
+_SEARCH = """
+`search` takes the same inputs, some of which may be missing, and gives the `ids` of
+the nearest rows, the best first, and their `scores`, cosines. An empty query has
+empty ids.
 """
 
 
@@ -232,6 +239,7 @@ def _serving(name, schema, signatures):
         inputs="\n".join(inputs),
         outputs="\n".join(outputs),
         signatures=", ".join(f"`{key}`" for key in signatures),
+        search=_SEARCH if "search" in signatures else "",
     )
 
 

@@ -76,6 +76,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
             "keras_mm.SearchIndex(model, tower). "
             f"Received: index of {len(index)} rows, k={k}"
         )
+    if index is not None:
+        index.check()
     if not model.schema.targets and not isinstance(model, Retriever):
         raise ValueError(
             "An autoencoder has no target to answer with. Export a classifier or "

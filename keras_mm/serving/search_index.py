@@ -40,6 +40,7 @@ class SearchIndex:
         import pandas as pd
 
         self.model, self.tower = model, tower
+        self._fingerprint = _fingerprint(model)
         units = model.tower(tower).output_shape[-1]
         self.vectors = np.zeros((0, units), "float32")
         # The rows' ids, as strings, and the columns that were kept.
@@ -69,6 +70,7 @@ class SearchIndex:
         """
         import pandas as pd
 
+        self.check()
         table, columns = to_table(table), list(columns)
         require_columns(table.columns, [id, *columns])
         taken = {"id", "query", "rank", "score", "vector"}
@@ -108,6 +110,15 @@ class SearchIndex:
         self.rows = pd.concat([self.rows, new], ignore_index=True) if len(self) else new
         self.vectors = np.concatenate([self.vectors, vectors[there]])
         return int(np.count_nonzero(there))
+
+    def check(self):
+        """Raises a `ValueError` if the model was trained further since it began."""
+        if self._fingerprint != _fingerprint(self.model):
+            raise ValueError(
+                "The model was trained further after it had made the index's vectors, "
+                "which mean nothing to it any more. Make a new index. "
+                f"Received: index of {len(self)} rows"
+            )
 
     def remove(self, ids):
         """Takes rows out.
@@ -151,7 +162,6 @@ class SearchIndex:
         """
         import pandas as pd
 
-        queries = to_table(queries)
         vectors = self.embed_queries(queries, towers, base_dir, bad)
         allowed = np.flatnonzero(self._allowed(where or {}))
         if k < 1:
@@ -177,7 +187,8 @@ class SearchIndex:
 
     def embed_queries(self, queries, towers=None, base_dir=None, bad="error"):
         """Vectors of queries, as `search` compares them: `(rows, units)`."""
-        known = self.model.towers
+        queries, known = to_table(queries), self.model.towers
+        towers = [towers] if isinstance(towers, str) else towers
         if towers is None:
             towers = [t for t in known if set(known[t]) <= set(queries.columns)]
         if not towers:
@@ -209,13 +220,14 @@ class SearchIndex:
         import pyarrow as pa
         from pyarrow import parquet
 
+        self.check()
         flat = pa.array(self.vectors.ravel(), pa.float32())
         units = self.vectors.shape[1]
         table = pa.Table.from_pandas(self.rows, preserve_index=False)
         table = table.append_column(
             "vector", pa.FixedSizeListArray.from_arrays(flat, units)
         )
-        own = {"tower": self.tower, "fingerprint": _fingerprint(self.model)}
+        own = {"tower": self.tower, "fingerprint": self._fingerprint}
         table = table.replace_schema_metadata(
             {**(table.schema.metadata or {}), b"keras_mm": json.dumps(own).encode()}
         )
@@ -248,7 +260,7 @@ class SearchIndex:
             )
         index = cls(model, own["tower"])
         vectors = table["vector"].combine_chunks().flatten().to_numpy()
-        index.vectors = vectors.reshape(len(table), -1).astype("float32")
+        index.vectors = vectors.reshape(len(table), index.vectors.shape[1])
         index.rows = table.drop_columns(["vector"]).to_pandas()
         return index
 

@@ -10,6 +10,7 @@ import pytest
 import keras_mm
 from keras_mm import data
 from keras_mm.data import dataset as module
+from keras_mm.data.content import content_ids
 
 from ..helpers import (
     encode_picture,
@@ -297,3 +298,17 @@ def test_class_weights_reach_the_batches(table):
     dataset = data.to_dataset(table, schema, class_weight={"basil": 5})
     _, target, weight = collect(dataset)
     assert (weight == np.where(target == 1, 5, 1)).all()
+
+
+def test_equal_content_has_equal_numbers():
+    """Whatever holds it: what is printed short differs all the same."""
+    import tensorflow as tf
+
+    pixels = np.zeros((3, 40, 40), "float32")
+    pixels[1, 20, 20] = 1
+    cells = {"a": list(pixels), "b": list(tf.constant(pixels)), "c": pixels.tolist()}
+    for name in cells:
+        assert content_ids(cells, [name]).tolist() == [0, 1, 0]
+    cells = {"x": ["ab", None, "ab", ["a", "b"], ["ab"]], "y": [1, None, 2, 1, 1]}
+    assert content_ids(cells, ["x"]).tolist() == [0, -1, 0, 1, 2]
+    assert content_ids(cells, ["x", "y"]).tolist() == [0, -1, 1, 2, 3]

@@ -153,6 +153,18 @@ def test_curves_are_in_the_logs():
     assert history["val_recall_at_1"][-1] == pytest.approx(last["recall_at_1"].mean())
 
 
+def test_what_cannot_be_read_is_no_item():
+    table = make_table(12, missing=False)
+    model = retriever_of(table)
+    expected = keras_mm.evaluation.score_retrieval(model, table.drop(index=[3, 5]))
+    table["image"] = table["image"].astype(object)
+    table.at[3, "image"], table.at[5, "image"] = b"no picture", None
+    found = keras_mm.evaluation.score_retrieval(model, table, bad="missing")
+    row = "image to text"
+    assert found.loc[row, "queries"] == expected.loc[row, "queries"] == 10
+    assert found.loc["text to image", "items"] == 10
+
+
 def test_errors():
     ones = np.ones((3, 2))
     with pytest.raises(ValueError, match="equally long"):
@@ -161,5 +173,16 @@ def test_errors():
         retrieval_scores(ones, ones, np.ones((2, 3), bool))
     with pytest.raises(ValueError, match="finite"):
         retrieval_scores(ones, ones * np.nan)
+    with pytest.raises(ValueError, match="positive ints"):
+        retrieval_scores(ones, ones, at=[])
+    table = make_table(6)
+    model = retriever_of(table)
+    with pytest.raises(ValueError, match="anything for the tower 'text'"):
+        keras_mm.evaluation.score_retrieval(model, table.assign(text=None))
+    with pytest.raises(ValueError, match="what build_retriever builds"):
+        keras_mm.evaluation.score_retrieval(model.tower("text"), table)
+    apart = pd.concat([table.assign(text=None), table.assign(image=None)])
+    with pytest.raises(ValueError, match="nothing to score"):
+        keras_mm.evaluation.score_retrieval(model, apart.reset_index(drop=True))
     with pytest.raises(ValueError, match="No query"):
         retrieval_scores(ones, ones, np.zeros((3, 3), bool))

@@ -114,10 +114,22 @@ def test_logits_and_memory():
     np.testing.assert_allclose(past, np.stack([2 * one[0], 2 * one[1], one[0]]))
     ids = ops.convert_to_numpy(similarity.past_ids)
     assert ids.tolist() == [[7, 8, 9], [10, 11, 12], [1, 2, 3]]
-    # No temperature gets lower than .01.
-    similarity.log_scale.assign(9.0)
-    got = ops.convert_to_numpy(similarity.logits(one, other))
-    np.testing.assert_allclose(got, 100 * one @ other.T - 1, rtol=1e-4)
+    similarity.forget()
+    assert not ops.convert_to_numpy(similarity.past[1]).any()
+    assert (ops.convert_to_numpy(similarity.past_ids) == -1).all()
+
+
+def test_no_temperature_gets_lower_than_a_hundredth():
+    """And it gets higher again."""
+    similarity = Similarity(temperature=0.0101)
+    similarity([np.eye(2), np.eye(2)])
+    scale = similarity.log_scale
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build([scale])
+    optimizer.apply([ops.convert_to_tensor(-1.0)])
+    assert float(scale) == pytest.approx(np.log(100))
+    optimizer.apply([ops.convert_to_tensor(1.0)])
+    assert float(scale) == pytest.approx(np.log(100) - 1)
 
 
 def test_errors():

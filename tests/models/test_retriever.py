@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from keras import ops
 
 import keras_mm
@@ -116,6 +117,67 @@ def test_loss_by_hand(loss, anchor):
     np.testing.assert_allclose(float(got), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_compiled_loss_is_the_same(jit_compile):
+    """Groups, equal cells in the second tower, and what is in no group."""
+    if jit_compile and keras.backend.backend() == "torch":
+        pytest.skip("torch takes a minute to compile")
+    table = make_table(12, missing=False)
+    table.loc[5, "text"] = table.loc[4, "text"]
+    table["set"] = ["a", "b", None, "a"] * 3
+    model = build(table, ("image", "text"), group="set", loss="sigmoid")
+    tensors = tensors_of(table, model.schema)
+    listed = [ops.convert_to_tensor(tensors[name]) for name in ("image", "text")]
+    labels = model._labels(table)
+    assert len(set(labels[:, 2])) == 3 and labels[4, 1] == labels[5, 1]
+    expected = float(model.compute_loss(None, labels, model(listed), training=False))
+    model.compile("adam", jit_compile=jit_compile)
+    assert model.evaluate(table, verbose=0) == pytest.approx(expected, rel=1e-4)
+    nothing = np.full_like(labels, -1)
+    other = float(model.compute_loss(None, nothing, model(listed), training=False))
+    assert abs(other - expected) > 0.01 * expected
+    # Arrays know what is equal, and are told the groups.
+    told = model.evaluate(tensors, labels[:, 2], verbose=0)
+    assert told == pytest.approx(expected, rel=1e-4)
+    nothing = labels.copy()
+    nothing[:, 2] = -1
+    other = float(model.compute_loss(None, nothing, model(listed), training=False))
+    assert model.evaluate(tensors, verbose=0) == pytest.approx(other, rel=1e-4)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_second_fit_forgets_other_rows():
+    table = make_table(12)
+    model = build(table, ("image", "text"), memory=6)
+    weights = model.get_weights()
+    losses = []
+    for past in (table[6:], table[:6]):
+        model.fit(past, epochs=1, verbose=0)
+        model.set_weights(weights[:-3] + model.get_weights()[-3:])
+        model.compile(keras.optimizers.Adam(1e-3))
+        history = model.fit(table[:6], epochs=1, verbose=0, shuffle=False)
+        losses += history.history["loss"]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    with pytest.raises(ValueError, match="memory must know"):
+        rows = keras_mm.data.to_dataset(table, model.schema)
+        model.fit(rows, verbose=0)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_half_precision():
+    table = make_table(12)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = build(table, ("image", "text"))
+        model.fit(table, epochs=1, verbose=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    vectors = model.predict(table, verbose=0)["text"]
+    assert vectors.dtype == "float32"
+    np.testing.assert_array_equal(vectors, model.embed(table, "text"))
+    np.testing.assert_allclose(np.linalg.norm(vectors[3:], axis=1), 1, atol=1e-5)
+
+
 def test_past_rows_are_compared_with():
     table = make_table(8, missing=False)
     model = build(table, ("image", "text"), memory=6)
@@ -168,7 +230,7 @@ def test_every_weight_is_trained(loss):
     before = {id(w): ops.convert_to_numpy(w) for w in model.trainable_weights}
     model.fit(table, epochs=2, verbose=0)
     learned = {"contrastive": 1, "sigmoid": 2, "triplet": 0}[loss]
-    assert len(model.get_layer("similarity").trainable_weights) == learned
+    assert len(model.similarity.trainable_weights) == learned
     for weight in model.trainable_weights:
         new = ops.convert_to_numpy(weight)
         assert np.isfinite(new).all(), weight.path
@@ -339,5 +401,15 @@ def test_errors():
         model.classify(table, ["red"], tower="image", examples=table, label="category")
     with pytest.raises(ValueError, match="go together"):
         model.classify(table, ["red"], tower="image", examples=table)
+    with pytest.raises(ValueError, match="there twice"):
+        model.classify(table, ["red", "red"], tower="image")
+    rows = table[["image", "text", "price"]].dropna()
+    rows = tf.data.Dataset.from_tensor_slices({n: rows[n].tolist() for n in rows})
+    with pytest.raises(ValueError, match="nobody knows the groups"):
+        model.fit(rows, verbose=0)
+    with pytest.raises(ValueError, match="no target"):
+        keras_mm.evaluation.score(model, table)
+    with pytest.raises(ValueError, match="no target to show"):
+        keras_mm.evaluation.to_frame({}, model.schema)
     with pytest.raises(ValueError, match="There are no classes"):
         model.classify(table, [], tower="image")

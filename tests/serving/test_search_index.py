@@ -108,7 +108,16 @@ def test_file(retriever, rows, tmp_path):
     # Any reader of Parquet has the vectors.
     plain = pd.read_parquet(tmp_path / "index.parquet")
     np.testing.assert_array_equal(np.stack(plain["vector"]), index.vectors)
+    keras_mm.SearchIndex(model, "text").save(tmp_path / "empty.parquet")
+    assert not len(keras_mm.SearchIndex.load(tmp_path / "empty.parquet", model))
     model.fit(rows, epochs=1, verbose=0)
+    for use in (
+        lambda: again.save(tmp_path / "other.parquet"),
+        lambda: again.add(rows, id="id"),
+        lambda: keras_mm.export(model, tmp_path / "export", index=again),
+    ):
+        with pytest.raises(ValueError, match="trained further"):
+            use()
     with pytest.raises(ValueError, match="another model"):
         keras_mm.SearchIndex.load(tmp_path / "index.parquet", model)
 
