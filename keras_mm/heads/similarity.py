@@ -113,8 +113,8 @@ class Similarity(keras.layers.Layer):
     def forget(self):
         """Empties the memory."""
         for past in self.past:
-            past.assign(ops.zeros_like(past))
-        self.past_ids.assign(ops.full_like(self.past_ids, -1))
+            past.assign(ops.zeros(past.shape, past.dtype))
+        self.past_ids.assign(ops.full(self.past_ids.shape, -1, "int32"))
 
     def remember(self, vectors, ids):
         """Puts a batch into the memory, in place of the oldest rows.
