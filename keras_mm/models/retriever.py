@@ -180,7 +180,7 @@ class Retriever(MultimodalModel):
             text, tower = self._text_and_other(text, tower)
             named = self._named(classes, template, text, kwargs)
         weights = weights[:, np.newaxis]
-        points = _normalised(weights * means + (1 - weights) * named)
+        points = unit(weights * means + (1 - weights) * named)
         vectors = self.embed(table, tower, **kwargs)
         logits = self.similarity.logits(vectors, points)
         return ops.convert_to_numpy(ops.softmax(logits, axis=1))
@@ -231,7 +231,7 @@ class Retriever(MultimodalModel):
         vectors = self.embed(table, text, kwargs.get("batch_size"))
         sums = np.zeros((len(classes), vectors.shape[1]), "float32")
         np.add.at(sums, numbers, vectors)
-        return _normalised(sums)
+        return unit(sums)
 
     def _prototypes(self, examples, label, classes, tower, kwargs):
         """Unit means of the examples, and which classes have any."""
@@ -247,7 +247,7 @@ class Retriever(MultimodalModel):
         vectors = self.embed(examples.drop(columns=label), tower, **kwargs)
         sums = np.zeros((len(names), vectors.shape[1]), "float32")
         np.add.at(sums, [names[name] for name in examples[label]], vectors)
-        return _normalised(sums), np.any(sums != 0, axis=1).astype(float)
+        return unit(sums), np.any(sums != 0, axis=1).astype(float)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -664,7 +664,8 @@ def _members(towers, modalities):
         of_column = {c: name for name, columns in modalities.items() for c in columns}
         for tower, columns in towers.items():
             columns = [columns] if isinstance(columns, str) else list(columns)
-            check_name(tower)
+            if tower not in modalities:
+                check_name(tower)
             require_columns(of_column, columns)
             parts = list(dict.fromkeys(of_column[column] for column in columns))
             whole = {column for part in parts for column in modalities[part]}
@@ -701,6 +702,7 @@ def _there(vectors):
     return ops.any(ops.not_equal(vectors, 0), axis=1)
 
 
-def _normalised(vectors):
+def unit(vectors):
+    """Vectors of length 1; those of 0 stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.maximum(lengths, 1e-12)).astype("float32")

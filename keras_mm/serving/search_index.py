@@ -8,6 +8,7 @@ from ..data import to_table
 from ..data.columns import require_columns
 from ..errors import rows_text
 from ..evaluation.fingerprint import fingerprint
+from ..models.retriever import unit
 
 _CHUNK = 256
 
@@ -17,7 +18,8 @@ class SearchIndex:
 
     It compares a query with every vector: exact, and quick enough for some hundred
     thousand of them. `keras_mm.export(model, path, index=index)` puts it into the
-    served model.
+    served model. Training the model further makes its vectors useless: `add`, `save`
+    and `export` refuse them then, `search` does not look.
 
     Examples:
 
@@ -263,12 +265,6 @@ class SearchIndex:
         index.vectors = vectors.reshape(len(table), index.vectors.shape[1])
         index.rows = table.drop_columns(["vector"]).to_pandas()
         return index
-
-
-def unit(vectors):
-    """Vectors of length 1; those of 0 stay."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-12)).astype("float32")
 
 
 def _fingerprint(model):

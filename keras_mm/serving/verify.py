@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
+from ..models.retriever import unit
 from .exported import ExportedModel
-from .search_index import unit
 
 TOLERANCE = 1e-5
 _MOST_SUBSETS = 16
@@ -68,7 +68,7 @@ def verify(path, model, rows=None, index=None):
     answer = exported.run("serving_default", raw)
     got, differences = {}, {}
     for name, values in expected.items():
-        keys = f"{name}_probabilities", f"{name}_embedding", name
+        keys = f"{name}_probabilities", name, f"{name}_embedding"
         got[name] = next(answer[key] for key in keys if key in answer)
         difference = np.abs(got[name].reshape(values.shape) - values)
         # Probabilities are at most 1; numbers have units of their own.

@@ -313,16 +313,23 @@ def test_file_keeps_everything(tmp_path):
     np.testing.assert_allclose(
         again.evaluate(table, verbose=0), model.evaluate(table, verbose=0), rtol=1e-5
     )
-    again.fit(table, epochs=1, verbose=0)
+    history = again.fit(table, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
 
 
 @pytest.mark.usefixtures("eagerly")
 def test_arrays_and_datasets():
-    """Tensors, rows of a dataset, and a hand-made group train alike."""
+    """Tensors, by name or listed, and batches of them are the table's rows."""
     table = make_table(12)
     model = build(table, ("image", "text"))
     tensors = tensors_of(table, model.schema)
-    model.fit(tensors, epochs=1, verbose=0)
+    expected = model.evaluate(table, verbose=0)
+    rows = keras_mm.data.to_dataset(table, model.schema)
+    for given in (tensors, [tensors["image"], tensors["text"]], rows):
+        assert model.evaluate(given, verbose=0) == pytest.approx(expected, rel=1e-5)
+    history = model.fit(tensors, validation_data=tensors, epochs=1, verbose=0).history
+    expected = model.evaluate(table, verbose=0)
+    assert history["val_loss"][0] == pytest.approx(expected, rel=1e-5)
     model.fit(tensors, np.arange(12) // 2, epochs=1, verbose=0)
     model.fit([tensors["image"], tensors["text"]], epochs=1, verbose=0)
     model.fit(keras_mm.data.to_dataset(table, model.schema), epochs=1, verbose=0)
