@@ -28,3 +28,12 @@ def missing_extra(package, extra):
         f'Install it with: python -m pip install "keras_mm[{extra}]". '
         f"Received: import {package}"
     )
+
+
+def without_target(what):
+    """The error for what needs a target, when the schema has none."""
+    return ValueError(
+        "This needs a target, and the schema has none. A retriever is scored by "
+        "keras_mm.evaluation.score_retrieval; its vectors are what its `embed` gives. "
+        f"Received: {what}"
+    )

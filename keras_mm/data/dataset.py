@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import refuse_rows, rows_text
+from ..errors import refuse_rows, rows_text, without_target
 from ..inputs import ClassLabel
 from ..inputs.parallel import map_in_parallel
 from .columns import is_dataset, require_columns
@@ -92,11 +92,7 @@ def encode_targets(table, schema):
     With several targets labels may be missing, but not all of a row.
     """
     if not schema.targets:
-        raise ValueError(
-            "The model has no target to compare with. A retriever is scored by "
-            "keras_mm.evaluation.score_retrieval. "
-            f"Received: schema with the inputs {list(schema.inputs)}"
-        )
+        raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
     require_columns(table.columns, schema.targets)
     several = schema.has_several_targets
     labels = {

@@ -1,5 +1,6 @@
 import numpy as np
 
+from ..errors import without_target
 from ..inputs import ClassLabel, MultiLabel
 
 
@@ -23,11 +24,7 @@ def to_frame(predictions, schema):
     import pandas as pd
 
     if not schema.targets:
-        raise ValueError(
-            "The model has no target to show. A retriever's vectors are what its "
-            "`embed` gives. "
-            f"Received: schema with the inputs {list(schema.inputs)}"
-        )
+        raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
     if not schema.has_several_targets:
         predictions = {schema.target_name: predictions}
     parts = [_of_target(predictions[n], n, t) for n, t in schema.targets.items()]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import without_target
 from ..inputs import ClassLabel, MultiLabel
 
 # Metrics of which less is better.
@@ -36,6 +37,8 @@ def scores_of(target, truth, predicted, weights=None):
 
 def metric_of(target, metric=None):
     """The metric's name, or the target's usual one; refuses unknown names."""
+    if target is None:
+        raise without_target(f"target=None, metric={metric!r}")
     if isinstance(target, ClassLabel):
         known = ["accuracy", "macro_recall", "macro_f1"]
     elif isinstance(target, MultiLabel):

@@ -9,6 +9,7 @@ import numpy as np
 from ..data import to_dataset, to_table
 from ..data.dataset import class_weights, read_files, to_raw
 from ..encoders.pretrained import renew_lora
+from ..errors import without_target
 from ..models import MultimodalModel
 from ..models.late import check_late, late_fusion, weigh_experts
 
@@ -59,6 +60,8 @@ def fit_cached(
     """
     # Refuses several targets before anything is encoded.
     answer = model.schema.target
+    if answer is None:
+        raise without_target(f"model={model.name!r}")
     frozen = [
         layer
         for layer in model.layers

@@ -414,9 +414,17 @@ def test_errors():
     rows = tf.data.Dataset.from_tensor_slices({n: rows[n].tolist() for n in rows})
     with pytest.raises(ValueError, match="nobody knows the groups"):
         model.fit(rows, verbose=0)
-    with pytest.raises(ValueError, match="no target"):
-        keras_mm.evaluation.score(model, table)
-    with pytest.raises(ValueError, match="no target to show"):
-        keras_mm.evaluation.to_frame({}, model.schema)
+    for refuses in (
+        lambda: keras_mm.evaluation.score(model, table),
+        lambda: keras_mm.evaluation.to_frame({}, model.schema),
+        lambda: keras_mm.training.fit_cached(model, table),
+        lambda: model.fit(
+            table.assign(set=1),
+            verbose=0,
+            callbacks=[keras_mm.evaluation.ModalityCurves(table)],
+        ),
+    ):
+        with pytest.raises(ValueError, match="This needs a target"):
+            refuses()
     with pytest.raises(ValueError, match="There are no classes"):
         model.classify(table, [], tower="image")
