@@ -48,6 +48,21 @@ def eagerly():
 
 
 @pytest.fixture
+def compiled():
+    """On torch, a compiler that gives up fails instead of running plainly."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch._dynamo as dynamo
+
+    dynamo.reset()
+    dynamo.utils.counters.clear()
+    with dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        yield
+    assert dynamo.utils.counters["stats"]["unique_graphs"] > 0
+
+
+@pytest.fixture
 def table():
     """24 rows, three of them with missing cells."""
     return make_table()

@@ -2,7 +2,11 @@
 
 from .autoencoder import Autoencoder, build_autoencoder
 from .classifier import build_classifier
+from .hard_negatives import hard_negatives
 from .model import MultimodalModel
 from .multitask import build_multitask
 from .regressor import build_regressor
-from .retriever import Retriever, build_retriever
+from .reranker import build_reranker
+from .reranker_model import Reranker
+from .retriever import build_retriever
+from .retriever_model import Retriever

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from ..models.retriever import unit
+from ..models.unit import unit
 from .exported import ExportedModel
 
 TOLERANCE = 1e-5

@@ -127,6 +127,7 @@ def test_every_weight_is_trained(name):
 
 
 @pytest.mark.large
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.skipif(ON_JAX, reason="jax always compiles")
 @pytest.mark.parametrize("name", CASES)
 def test_every_weight_is_trained_compiled(name):

@@ -171,6 +171,17 @@ def test_every_fusion_compiled_answers_as_before(data):
 )
 @pytest.mark.parametrize("name", ["low_rank", "hybrid"])
 def test_a_compiled_step_is_finite(name):
+    check_compiled_step(name)
+
+
+@pytest.mark.large
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("name", room.FUSIONS)
+def test_every_compiled_step_is_finite(name):
+    check_compiled_step(name)
+
+
+def check_compiled_step(name):
     """Two modalities, a small optimizer: XLA takes its time."""
     random = np.random.default_rng(0)
     x = {key: random.normal(size=(4, 2)).astype("float32") for key in "ab"}

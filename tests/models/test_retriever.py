@@ -111,7 +111,7 @@ def test_loss_by_hand(loss, anchor):
     tensors = tensors_of(table, model.schema)
     ids[:, -1] = -1
     listed = [ops.convert_to_tensor(tensors[name]) for name in towers]
-    labels = model._labels(tensors)
+    labels = model.row_ids(tensors)
     got = model.compute_loss(None, labels, model(listed), training=False)
     expected = penalties + own_loss(model, loss, vectors, ids, pairs)
     np.testing.assert_allclose(float(got), expected, rtol=1e-4)
@@ -128,7 +128,7 @@ def test_a_compiled_loss_is_the_same(jit_compile):
     model = build(table, ("image", "text"), group="set", loss="sigmoid")
     tensors = tensors_of(table, model.schema)
     listed = [ops.convert_to_tensor(tensors[name]) for name in ("image", "text")]
-    labels = model._labels(table)
+    labels = model.row_ids(table)
     assert len(set(labels[:, 2])) == 3 and labels[4, 1] == labels[5, 1]
     expected = float(model.compute_loss(None, labels, model(listed), training=False))
     model.compile("adam", jit_compile=jit_compile)

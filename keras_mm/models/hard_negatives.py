@@ -1,0 +1,95 @@
+import numpy as np
+
+from ..data import to_table
+
+_CHUNK = 256
+
+
+def hard_negatives(
+    retriever, table, query, item, k=10, batch_size=None, *, base_dir=None, bad="error"
+):
+    """Rows whose items a retriever takes for a query's, though they are not.
+
+    What it has not told apart yet is what a second model, such as a `Reranker`,
+    learns most from.
+
+    Examples:
+
+    >>> rows = keras_mm.models.hard_negatives(retriever, train, "text", "image", k=3)
+    >>> rows.shape
+    (30, 3)
+
+    Args:
+        retriever: a `Retriever`.
+        table: rows with the columns of both towers, and the group's if the
+            retriever has one.
+        query: string, the tower of the queries.
+        item: string, the tower of what they are answered with.
+        k: int, how many for each row.
+        batch_size: int, 32 if not given.
+        base_dir: as in `fit`.
+        bad: as in `fit`.
+
+    Returns:
+        int array `(rows, k)` of row numbers, the nearest first, one for each item:
+        of rows that hold the same item the first. Never a row that matches: the row
+        itself, one of its group, or one that holds the same query or item. -1 where
+        there is no other, and all over for a row without a query.
+
+    Raises:
+        ValueError: if one of the towers is not there, or `k` is not positive.
+
+    Reference:
+        Xiong et al. 2021, "Approximate Nearest Neighbor Negative Contrastive
+        Learning for Dense Text Retrieval".
+    """
+    if k < 1:
+        raise ValueError(f"`k` must be positive. Received: k={k}")
+    if query == item:
+        raise ValueError(
+            "The items of a tower are compared with another's queries. "
+            f"Received: query={query!r}, item={item!r}"
+        )
+    table = to_table(table)
+    vectors, items = (
+        retriever.embed(table, tower, batch_size, base_dir=base_dir, bad=bad)
+        for tower in (query, item)
+    )
+    names = list(retriever.towers)
+    ids = retriever.row_ids(table)[:, [names.index(query), names.index(item), -1]]
+    # One row for each item that is there.
+    first = np.unique(ids[:, 1], return_index=True)[1]
+    first = np.sort(first[items[first].any(axis=1)])
+    matches = _matches(ids)[:, ids[first, 1]]
+    found = np.full((len(table), k), -1)
+    for start in range(0, len(table), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(table)))
+        scores = vectors[rows] @ items[first].T
+        scores[matches[rows].toarray()] = -np.inf
+        scores[~vectors[rows].any(axis=1)] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        known = np.take_along_axis(scores, order, axis=1) > -np.inf
+        found[rows, : order.shape[1]] = np.where(known, first[order], -1)
+    return found
+
+
+def _matches(ids):
+    """Which items answer which rows: sparse bool `(rows, items)`.
+
+    Args:
+        ids: int array `(rows, 3)`, numbers of the rows' query, item and group.
+    """
+    from scipy import sparse
+
+    query, item, group = (_members(column) for column in ids.T)
+    matches = item + query @ (query.T @ item) + group @ (group.T @ item)
+    return sparse.csr_array(matches.astype(bool))
+
+
+def _members(numbers):
+    """Which row has which number: sparse `(rows, numbers)`; -1 is none."""
+    from scipy import sparse
+
+    rows = np.flatnonzero(numbers >= 0)
+    shape = (len(numbers), max(numbers.max(initial=-1) + 1, 1))
+    return sparse.csr_array((np.ones(len(rows)), (rows, numbers[rows])), shape)

@@ -1,0 +1,138 @@
+import keras
+
+from .. import fusion as fusion_room
+from ..data import Schema
+from ..fusion.late_fusion import LateFusion
+from ..inputs import ClassLabel
+from .build import build_model, choose_encoders
+from .reranker_model import Reranker
+
+
+def build_reranker(
+    retriever,
+    query,
+    item,
+    encoders=None,
+    fusion="co_attention",
+    hidden_units=64,
+    dropout=0.0,
+    optimizer=None,
+    learning_rates=None,
+    seed=None,
+):
+    """Builds a compiled model that judges what a retriever has found.
+
+    A retriever compares two vectors that were made apart: quick, as the items'
+    are made once, but nothing of the one has seen the other. A reranker looks at
+    both together, token by token, which is slower and finer: let the retriever find
+    fifty, and the reranker sort them.
+
+    Its encoders are its own and start from what the retriever's have learned.
+
+    Examples:
+
+    >>> reranker = keras_mm.build_reranker(retriever, "text", "image")
+    >>> pairs = reranker.pairs(retriever, train)
+    >>> history = reranker.fit(pairs, epochs=1)
+
+    Args:
+        retriever: a trained `Retriever`.
+        query: string, the tower of the queries.
+        item: string, the tower of what is searched.
+        encoders: dict from modality to encoder, those that the retriever was
+            built with. What has the same shape in both starts with the
+            retriever's weights (some encoders pool otherwise where single tokens
+            are wanted).
+        fusion: name or object of an early fusion; "co_attention": cross-attention
+            over both towers' tokens.
+        hidden_units: int, width of a Dense layer behind the fusion, or None.
+        dropout: float, before the last layer.
+        optimizer: Keras optimizer or its name.
+        learning_rates: dict from modality to the learning rate of its encoder.
+        seed: int, for initialisation, dropout and the order of the rows.
+
+    Returns:
+        `Reranker`, a compiled functional `keras.Model`.
+
+    Raises:
+        ValueError: if a tower is not there, the encoders are not the
+            retriever's, or the fusion is a late one.
+
+    Reference:
+        Li et al. 2021, "Align before Fuse: Vision and Language Representation
+        Learning with Momentum Distillation" (image-text matching).
+    """
+    known = list(retriever.towers)
+    if query == item or query not in known or item not in known:
+        raise ValueError(
+            f"`query` and `item` must be two of the towers {known}. "
+            f"Received: query={query!r}, item={item!r}"
+        )
+    layer = fusion_room.get(fusion)
+    if isinstance(layer, LateFusion) or not isinstance(layer, fusion_room.Fusion):
+        raise ValueError(
+            "A match shows only where both are looked at together. Take "
+            "fusion='co_attention', or another early fusion by name or as an "
+            f"object of keras_mm.fusion. Received: fusion={fusion!r}"
+        )
+    columns = [c for tower in (query, item) for c in retriever.towers[tower]]
+    schema = Schema(
+        {name: retriever.schema.inputs[name] for name in columns},
+        {"match": ClassLabel(class_names=["no", "yes"])},
+    )
+    modalities, _ = choose_encoders(schema, encoders)
+    towers = {
+        tower: {
+            name: parts
+            for name, parts in modalities.items()
+            if set(parts) <= set(retriever.towers[tower])
+        }
+        for tower in (query, item)
+    }
+    if sum(map(len, towers.values())) < len(modalities):
+        raise ValueError(
+            "Columns of both towers would share an encoder. Give the encoders that "
+            f"the retriever was built with. Received: encoders={encoders!r}, "
+            f"modalities {modalities}"
+        )
+    built = build_model(
+        schema,
+        encoders,
+        layer,
+        modality_dropout=0.0,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        optimizer=optimizer or keras.optimizers.Adam(1e-3),
+        learning_rates=learning_rates,
+        seed=seed,
+    )
+    model = Reranker(built.inputs, built.output, name="reranker")
+    model.schema, model.seed, model.towers = built.schema, seed, towers
+    model.learning_rates, model.lora_ranks = built.learning_rates, built.lora_ranks
+    for name in modalities:
+        _take_weights(model, retriever, f"{name}_encoder")
+    model.compile(
+        optimizer=optimizer or keras.optimizers.Adam(1e-3),
+        loss=built.loss,
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def _take_weights(model, retriever, name):
+    """Copies an encoder's weights, up to where one is of another shape."""
+    found = [layer.name for layer in retriever.layers]
+    own = model.get_layer(name).weights
+    learned = retriever.get_layer(name).weights if name in found else []
+    for count, (weight, source) in enumerate(zip(own, learned)):
+        if (weight.name, weight.shape) != (source.name, source.shape):
+            break
+        weight.assign(source)
+    else:
+        count = min(len(own), len(learned))
+    if own and not count:
+        raise ValueError(
+            f"The encoder {name!r} is not the one that the retriever has. Give the "
+            "encoders that it was built with: encoders={...}. "
+            f"Received: first weight {own[0].path} of shape {tuple(own[0].shape)}"
+        )

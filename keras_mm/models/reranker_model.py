@@ -1,0 +1,243 @@
+import keras
+import numpy as np
+
+from ..data import Schema, to_dataset, to_table
+from ..data.columns import require_columns
+from .hard_negatives import hard_negatives
+from .model import MultimodalModel
+
+# Pairs whose tokens are held at a time.
+_PAIRS = 2048
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Reranker(MultimodalModel):
+    """Looks at a query and an item together, and says whether they match.
+
+    Made by `build_reranker`. It is a classifier of pairs, whose target is the
+    column `match`: `fit` takes the table that `pairs` makes, `predict` gives the
+    probabilities of "no" and "yes".
+    """
+
+    # The query's tower and the item's: modality -> its columns.
+    towers = {}
+
+    def pairs(
+        self,
+        retriever,
+        table,
+        negatives=3,
+        among=10,
+        batch_size=None,
+        *,
+        base_dir=None,
+        bad="error",
+        seed=0,
+    ):
+        """Rows to learn from: what belongs together, and what seems to.
+
+        Examples:
+
+        >>> pairs = reranker.pairs(retriever, train, negatives=1)
+        >>> list(pairs.columns)
+        ['text', 'image', 'match']
+
+        Args:
+            retriever: the `Retriever` whose mistakes are to be learned from.
+            table: rows with the columns of both towers, and the group's if the
+                retriever has one.
+            negatives: int, how many wrong items come to each row's query, and how
+                many wrong queries to its item.
+            among: int, of how many hard ones these are drawn; see
+                `keras_mm.models.hard_negatives`.
+            batch_size: int, 32 if not given.
+            base_dir: as in `fit`.
+            bad: as in `fit`.
+            seed: int, of the draw.
+
+        Returns:
+            DataFrame with the columns of both towers and `match`: "yes" in one
+            row for each row of the table that has both, and "no" in the rest.
+
+        Reference:
+            Li et al. 2021, "Align before Fuse: Vision and Language Representation
+            Learning with Momentum Distillation", whose negatives are drawn from
+            the batch.
+        """
+        import pandas as pd
+
+        if negatives < 1 or among < negatives:
+            raise ValueError(
+                "`negatives` must be positive, and `among` no less. "
+                f"Received: negatives={negatives}, among={among}"
+            )
+        table = to_table(table)
+        (query, queries), (item, items) = self._columns()
+        known = [
+            table[columns].notna().any(axis=1).to_numpy() for columns in (queries, items)
+        ]
+        rows = np.flatnonzero(known[0] & known[1])
+        if not len(rows):
+            raise ValueError(
+                "No row has both a query and an item. "
+                f"Received: {len(table)} rows, query columns {queries}, item "
+                f"columns {items}"
+            )
+        options = {"batch_size": batch_size, "base_dir": base_dir, "bad": bad}
+        ones, others = [rows], [rows]
+        random = np.random.default_rng(seed)
+        for source, target, wrong in ((query, item, others), (item, query, ones)):
+            hard = hard_negatives(retriever, table, source, target, among, **options)
+            hard = random.permuted(hard[rows], axis=1)
+            # Those that are there first.
+            hard = np.take_along_axis(
+                hard, np.argsort(hard < 0, axis=1, kind="stable"), axis=1
+            )[:, :negatives]
+            place, _ = np.nonzero(hard >= 0)
+            wrong.append(hard[hard >= 0])
+            (ones if wrong is others else others).append(rows[place])
+        one, other = np.concatenate(ones), np.concatenate(others)
+        parts = [
+            table[queries].iloc[one].reset_index(drop=True),
+            table[items].iloc[other].reset_index(drop=True),
+        ]
+        match = np.repeat(["yes", "no"], [len(rows), len(one) - len(rows)])
+        return pd.concat(parts, axis=1).assign(match=match)
+
+    def rerank(
+        self,
+        found,
+        queries,
+        items,
+        id="id",
+        k=None,
+        batch_size=None,
+        *,
+        base_dir=None,
+        bad="error",
+    ):
+        """Puts what a search has found into a better order.
+
+        Each query and each item is encoded once for some thousand pairs; only the
+        fusion runs for every pair.
+
+        Examples:
+
+        >>> found = index.search(queries, k=20)
+        >>> best = reranker.rerank(found, queries, table, id="id", k=5)
+        >>> list(best.columns[:5])
+        ['query', 'rank', 'id', 'score', 'match']
+
+        Args:
+            found: DataFrame as `SearchIndex.search` gives it.
+            queries: the table that was searched for.
+            items: table with the items' columns and their ids.
+            id: string, the column of ids.
+            k: int, how many of each query's rows stay; None: all.
+            batch_size: int, pairs at a time; 32 if not given.
+            base_dir: as in `fit`.
+            bad: as in `fit`.
+
+        Returns:
+            `found` with the column `match`, the probability that the item answers
+            the query; sorted by it, and ranked anew.
+
+        Raises:
+            ValueError: if an id of `found` is not among the items, or is there
+                twice.
+        """
+        import pandas as pd
+
+        queries, items = to_table(queries), to_table(items)
+        (_, query_columns), (_, item_columns) = self._columns()
+        require_columns(queries.columns, query_columns)
+        require_columns(items.columns, [id, *item_columns])
+        ids = items[id].map(str)
+        wanted = found["id"].map(str)
+        wrong = wanted[~wanted.isin(ids) | wanted.isin(ids[ids.duplicated()])]
+        if len(wrong):
+            raise ValueError(
+                f"Each id that was found must be in one row of the items; {len(wrong)} "
+                f"are in none, or in several. Received: {id}={wrong.iloc[0]!r}"
+            )
+        places = pd.Series(np.arange(len(ids)), ids)
+        places = places[~places.index.duplicated()][wanted].to_numpy()
+        rows = found["query"].to_numpy(int)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(queries):
+            raise ValueError(
+                "`queries` must be the table that was searched for. "
+                f"Received: {len(queries)} rows, and found['query'] up to {rows.max()}"
+            )
+        match = np.zeros(len(found), "float32")
+        options = (batch_size or 32, base_dir, bad)
+        for start in range(0, len(found), _PAIRS):
+            part = slice(start, start + _PAIRS)
+            match[part] = self._matches(
+                queries, rows[part], items, places[part], options
+            )
+        found = found.copy()
+        if "match" in found:
+            del found["match"]
+        found.insert(list(found.columns).index("score") + 1, "match", match)
+        found = found.sort_values(
+            ["query", "match"], ascending=[True, False], kind="stable"
+        )
+        found["rank"] = found.groupby("query").cumcount() + 1
+        if k is not None:
+            found = found[found["rank"] <= k]
+        return found.reset_index(drop=True)
+
+    def _matches(self, queries, query_rows, items, item_rows, options):
+        """Probability that each query matches its item: `(pairs,)`."""
+        batch_size = options[0]
+        tokens, masks = [], []
+        sides = ((queries, query_rows), (items, item_rows))
+        for modalities, (table, rows) in zip(self.towers.values(), sides):
+            unique, place = np.unique(rows, return_inverse=True)
+            encoded = self._encoded(modalities, table.iloc[unique], *options)
+            tokens += [(array, place) for array in encoded[::2]]
+            masks += [(array, place) for array in encoded[1::2]]
+        between = keras.tree.flatten(self.get_layer("fusion").input)
+        fuse = keras.Model(between, self.output)
+        found = []
+        for start in range(0, len(query_rows), batch_size):
+            part = slice(start, start + batch_size)
+            values = [array[place[part]] for array, place in tokens + masks]
+            found.append(keras.ops.convert_to_numpy(fuse(values, training=False)))
+        return np.concatenate(found)[:, 1] if found else np.zeros(0)
+
+    def _encoded(self, modalities, table, batch_size, base_dir, bad):
+        """Tokens and mask of each modality in turn, for each row."""
+        columns = [column for part in modalities.values() for column in part]
+        tensors = {t.name: t for t in self.inputs if t.name in columns}
+        parts = []
+        for name, part in modalities.items():
+            encoder = self.get_layer(f"{name}_encoder")
+            parts += encoder([tensors[column] for column in part])
+        model = MultimodalModel(list(tensors.values()), parts)
+        model.schema = Schema({name: self.schema.inputs[name] for name in tensors})
+        table = table.reset_index(drop=True)
+        return model.predict(table, batch_size, base_dir=base_dir, bad=bad, verbose=0)
+
+    def _columns(self):
+        """The query's tower and its columns, the item's and its."""
+        return [
+            (name, [column for part in modalities.values() for column in part])
+            for name, modalities in self.towers.items()
+        ]
+
+    def get_config(self):
+        """The network, the schema, and which columns are what."""
+        return {**super().get_config(), "towers": self.towers}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Creates the model again from `get_config()`."""
+        config = dict(config)
+        towers = config.pop("towers", {})
+        model = super().from_config(config, custom_objects=custom_objects)
+        model.towers = {
+            tower: {name: list(columns) for name, columns in modalities.items()}
+            for tower, modalities in towers.items()
+        }
+        return model

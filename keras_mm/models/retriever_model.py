@@ -1,0 +1,372 @@
+import itertools
+import weakref
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..data import Schema, to_dataset, to_table
+from ..data.columns import is_dataset, require_columns
+from ..data.content import content_ids
+from .model import MultimodalModel
+from .prototypes import classify
+
+# The layer that holds the temperature.
+SIMILARITY = "scaled_similarity"
+
+# Models of single towers, which share their layers with the retriever. As its
+# attribute they would be saved with it a second time.
+_TOWERS = weakref.WeakKeyDictionary()
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Retriever(MultimodalModel):
+    """Towers that put pictures, texts, sounds, ... onto one unit sphere.
+
+    Made by `build_retriever`. It takes tables or tensors and gives a dict of
+    embeddings, `(batch, units)` each, of length 1, all 0 where a row has nothing
+    for a tower. Their inner product is the cosine similarity.
+    """
+
+    # Tower name -> names of its columns.
+    towers = {}
+    anchor = None
+    group = None
+    retrieval_loss = None
+
+    @property
+    def similarity(self):
+        """The `Similarity` layer, which has the temperature."""
+        return self.get_layer(SIMILARITY)
+
+    def tower(self, name):
+        """The part that embeds one tower's columns, as a model of its own.
+
+        It shares its weights with the retriever, and takes tables that have these
+        columns only.
+
+        Args:
+            name: string, a key of `towers`.
+
+        Returns:
+            `MultimodalModel` from the tower's columns to `(batch, units)`.
+        """
+        if name not in self.towers:
+            raise ValueError(
+                f"The towers are {list(self.towers)}. Received: tower={name!r}"
+            )
+        found = _TOWERS.setdefault(self, {})
+        if name not in found:
+            tensors = [t for t in self.inputs if t.name in self.towers[name]]
+            output = self.similarity.input[list(self.towers).index(name)]
+            found[name] = MultimodalModel(tensors, output, name=f"{name}_tower")
+            found[name].schema = Schema(
+                {tensor.name: self.schema.inputs[tensor.name] for tensor in tensors}
+            )
+        return found[name]
+
+    def embed(self, table, tower, batch_size=None, *, base_dir=None, bad="error"):
+        """Embeddings of one tower, in the order of the rows.
+
+        Examples:
+
+        >>> vectors = retriever.embed(table, "image")
+
+        Args:
+            table: a table that has the tower's columns, or their tensors.
+            tower: string, a key of `towers`.
+            batch_size: int, 32 if not given.
+            base_dir: as in `fit`.
+            bad: as in `fit`.
+
+        Returns:
+            float32 array `(rows, units)`; rows of length 1, or 0 where the row has
+            none of the columns.
+        """
+        return self.tower(tower).predict(
+            table, batch_size, base_dir=base_dir, bad=bad, verbose=0
+        )
+
+    def classify(
+        self,
+        table,
+        classes,
+        template="{}",
+        examples=None,
+        label=None,
+        mixture=0.5,
+        tower=None,
+        text=None,
+        **kwargs,
+    ):
+        """Classes of rows that no classifier was trained on.
+
+        A class is the point on the sphere that its name has (zero-shot), or the
+        mean of a few examples (few-shot, prototypes), or a mixture of both; a row
+        belongs to the nearest.
+
+        Examples:
+
+        >>> found = retriever.classify(
+        ...     test, ["bird", "fish"], template="a picture of a {}")
+        >>> found.shape
+        (6, 2)
+
+        Args:
+            table: rows to classify, with the columns of `tower`.
+            classes: list of names; or a dict from name to the text or the list of
+                texts that describe it.
+            template: string with `{}` where the name goes, or a list of such: the
+                class is the mean of what they say.
+            examples: table of rows whose class is known, or None.
+            label: string, the column of `examples` that names the class.
+            mixture: float, share of the examples' mean in a class that has
+                examples: 0 is zero-shot, 1 leaves the names aside.
+            tower: string, the tower that embeds the rows; not needed if there is
+                only one besides the texts'.
+            text: string, the tower that embeds the names; not needed if only one
+                reads a single text.
+            **kwargs: `batch_size`, `base_dir` and `bad`, as in `embed`.
+
+        Returns:
+            float array `(rows, classes)` of probabilities: softmax of the
+            similarities as the loss scales them. A row that has nothing for the
+            tower has equal ones.
+
+        Reference:
+            Radford et al. 2021, "Learning Transferable Visual Models From Natural
+            Language Supervision"; Snell et al. 2017, "Prototypical Networks for
+            Few-shot Learning".
+        """
+        return classify(
+            self,
+            table,
+            classes,
+            template=template,
+            examples=examples,
+            label=label,
+            mixture=mixture,
+            tower=tower,
+            text=text,
+            **kwargs,
+        )
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss of all pairs of towers, both ways, on average.
+
+        Args:
+            x: not used.
+            y: int tensor `(batch, towers + 1)`: rows of the same number in a
+                tower's column hold the same there, rows of the same number in the
+                last one are of one group; or `(batch,)` groups alone; -1 and None
+                say nothing. Such rows match each other.
+            y_pred: dict of embeddings.
+            sample_weight: must be None.
+            training: bool; past batches are compared with in training only.
+
+        Returns:
+            Scalar tensor.
+        """
+        if sample_weight is not None:
+            raise ValueError(
+                "Pairs have no weights of rows. Received: sample_weight of type "
+                f"{type(sample_weight).__name__}"
+            )
+        similarity = self.similarity
+        names = list(self.towers)
+        ids = self._ids(y, ops.shape(y_pred[names[0]])[0])
+        remembers = bool(training and similarity.memory)
+        if remembers and y is None:
+            raise ValueError(
+                "A memory must know which rows it has seen already, or they would "
+                "be taken for others. Train on a table, on arrays, or on a dataset "
+                f"with numbers of rows as target. Received: memory={similarity.memory}"
+            )
+        losses = []
+        for first, second in self.pairs:
+            for query, item in ((first, second), (second, first)):
+                columns = [names.index(query), names.index(item), len(names)]
+                one, other = y_pred[query], y_pred[item]
+                own = ops.take(ids, columns, axis=1)
+                matches = ops.logical_or(
+                    ops.eye(ops.shape(own)[0], dtype="bool"), _share(own, own)
+                )
+                if remembers:
+                    past = similarity.past[names.index(item)]
+                    past_ids = ops.take(similarity.past_ids, columns, axis=1)
+                    other = ops.concatenate([ops.cast(other, past.dtype), past])
+                    matches = ops.concatenate([matches, _share(own, past_ids)], 1)
+                there = ops.logical_and(_there(one)[:, None], _there(other)[None])
+                labels = ops.where(there, ops.cast(matches, "float32"), -1.0)
+                logits = similarity.logits(one, other)
+                counts = ops.cast(ops.any(labels > 0, axis=1), "float32")
+                each = self.retrieval_loss.call(labels, logits) * counts
+                losses.append(ops.divide_no_nan(ops.sum(each), ops.sum(counts)))
+        if remembers:
+            similarity.remember([y_pred[name] for name in names], ids)
+        return sum(losses) / len(losses) + sum(self.losses)
+
+    @property
+    def pairs(self):
+        """Pairs of towers that are compared in training: all, or the anchor's."""
+        if self.anchor is None:
+            return list(itertools.combinations(self.towers, 2))
+        return [(self.anchor, name) for name in self.towers if name != self.anchor]
+
+    def _ids(self, y, rows):
+        """What `compute_loss` is told of equal rows, as a matrix."""
+        width = len(self.towers) + 1
+        if y is None:
+            return ops.full((rows, width), -1, dtype="int32")
+        y = ops.cast(ops.convert_to_tensor(y), "int32")
+        y = ops.expand_dims(y, 1) if len(y.shape) == 1 else y
+        if len(y.shape) != 2 or y.shape[1] not in (1, width):
+            raise ValueError(
+                "The numbers of equal rows are (batch,) groups, or (batch, "
+                f"{width}): one for each tower, and the group's. "
+                f"Received: y of shape {tuple(y.shape)}"
+            )
+        if y.shape[1] == width:
+            return y
+        unknown = ops.full((rows, width - 1), -1, dtype="int32")
+        return ops.concatenate([unknown, y], axis=1)
+
+    def _train(self, x, y, validation_data, **kwargs):
+        if kwargs["class_weight"] is not None:
+            raise ValueError(
+                "A retriever has no classes. "
+                f"Received: class_weight={kwargs['class_weight']!r}"
+            )
+        if y is not None and self._is_table(x):
+            raise ValueError(
+                "A retriever's rows have no target; say which of them belong "
+                "together by build_retriever(group='<column>'). "
+                f"Received: y of type {type(y).__name__}"
+            )
+        if self.similarity.memory:
+            # Another table's numbers mean other rows.
+            self.similarity.forget()
+        x, y = self._with_labels(x, y)
+        if isinstance(validation_data, dict) or (
+            isinstance(validation_data, (list, tuple)) and len(validation_data) == 2
+        ):
+            held_out = validation_data
+            pair = held_out if isinstance(held_out, (list, tuple)) else (held_out, None)
+            if not self._is_table(pair[0]):
+                validation_data = self._with_labels(*pair)
+        return super()._train(x, y, validation_data, **kwargs)
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, *, base_dir=None, bad="error", **kwargs
+    ):
+        """The loss; it depends on the batch size, as more rows are harder to tell.
+
+        See `keras_mm.evaluation.score_retrieval` for what does not.
+
+        Args:
+            x: a table, or what Keras takes.
+            y: numbers of equal rows, see `compute_loss`; tables and arrays need none.
+            batch_size: int, 32 if not given.
+            base_dir: as in `fit`.
+            bad: as in `fit`.
+            **kwargs: as in Keras.
+
+        Returns:
+            float, or a dict with `return_dict=True`.
+        """
+        x, y = self._with_labels(x, y)
+        return super().evaluate(x, y, batch_size, base_dir=base_dir, bad=bad, **kwargs)
+
+    def _with_labels(self, x, y):
+        """Arrays with the numbers of their equal rows; `y` may be their groups'."""
+        if not isinstance(x, (dict, list, tuple)) or self._is_table(x):
+            return x, y
+        self._check(x)
+        groups = None if y is None else ops.convert_to_numpy(y)
+        if groups is not None and groups.ndim > 1 and groups.shape[1] > 1:
+            return x, groups
+        values = x.values() if isinstance(x, dict) else x
+        names = x.keys() if isinstance(x, dict) else [t.name for t in self.inputs]
+        cells = {n: ops.convert_to_numpy(v) for n, v in zip(names, values)}
+        labels = self.row_ids(cells)
+        if groups is not None:
+            labels[:, -1] = groups.reshape(-1)
+        return x, labels
+
+    def row_ids(self, table):
+        """Numbers of what the rows hold; see `compute_loss`."""
+        ids = [content_ids(table, columns) for columns in self.towers.values()]
+        if self.group is not None and self.group in table.keys():
+            ids.append(content_ids(table, [self.group]))
+        else:
+            ids.append(np.full_like(ids[0], -1))
+        return np.stack(ids, axis=1)
+
+    def _dataset(self, table, batch_size, base_dir, bad, with_target=True, **kwargs):
+        labels = None
+        kwargs.pop("class_weight", None)
+        if with_target and self.group is not None and is_dataset(table):
+            raise ValueError(
+                "Of a dataset that is read row by row nobody knows the groups. Give a "
+                "table, or a dataset of (inputs, numbers of groups). "
+                f"Received: group={self.group!r}, dataset of {table.element_spec}"
+            )
+        if with_target and not is_dataset(table):
+            table = to_table(table)
+            if self.group is not None:
+                require_columns(table.columns, [self.group])
+            require_columns(table.columns, self.schema.inputs)
+            labels = self.row_ids(table)
+        return to_dataset(
+            table,
+            self.schema,
+            batch_size=batch_size or 32,
+            seed=self.seed,
+            base_dir=base_dir,
+            bad=bad,
+            with_target=False,
+            labels=labels,
+            **kwargs,
+        )
+
+    def _check(self, x, y=None):
+        # The loss checks the numbers of equal rows.
+        super()._check(x)
+
+    def get_config(self):
+        """The network, the schema, and what belongs to the loss."""
+        return {
+            **super().get_config(),
+            "towers": {name: list(columns) for name, columns in self.towers.items()},
+            "anchor": self.anchor,
+            "group": self.group,
+            "retrieval_loss": keras.saving.serialize_keras_object(self.retrieval_loss),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Creates the model again from `get_config()`."""
+        config = dict(config)
+        own = {name: config.pop(name, None) for name in ("towers", "anchor", "group")}
+        loss = config.pop("retrieval_loss", None)
+        model = super().from_config(config, custom_objects=custom_objects)
+        model.set_retrieval(**own, loss=keras.saving.deserialize_keras_object(loss))
+        return model
+
+    def set_retrieval(self, towers, loss, anchor=None, group=None):
+        """Tells the model which columns are a tower, and how they are compared."""
+        self.towers = dict(towers or {})
+        self.anchor, self.group, self.retrieval_loss = anchor, group, loss
+
+
+def _share(one, other):
+    """Which rows have a number in common: bool `(n, m)`."""
+    one, other = one[:, None], other[None]
+    return ops.any(ops.logical_and(ops.equal(one, other), one >= 0), axis=2)
+
+
+def _there(vectors):
+    """Which rows are not 0."""
+    return ops.any(ops.not_equal(vectors, 0), axis=1)
