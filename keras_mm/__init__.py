@@ -32,6 +32,7 @@ from .models import (
     build_classifier,
     build_multitask,
     build_regressor,
+    build_reranker,
     build_retriever,
 )
 from .serving import SearchIndex, export, load_exported

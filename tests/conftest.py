@@ -57,7 +57,9 @@ def compiled():
 
     dynamo.reset()
     dynamo.utils.counters.clear()
-    with dynamo.config.patch(fail_on_recompile_limit_hit=True):
+    # A function may meet as many shapes as there are layers.
+    limits = {"recompile_limit": 1000, "accumulated_recompile_limit": 1000}
+    with dynamo.config.patch(fail_on_recompile_limit_hit=True, **limits):
         yield
     assert dynamo.utils.counters["stats"]["unique_graphs"] > 0
 

@@ -1,5 +1,7 @@
 """How good a model is, which modality helps, and pictures of it."""
 
+from .cluster import cluster
+from .clusters import Clusters
 from .compare import compare
 from .frame import to_frame
 from .interactions import shapley_values

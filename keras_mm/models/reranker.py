@@ -1,3 +1,5 @@
+import functools
+
 import keras
 
 from .. import fusion as fusion_room
@@ -80,7 +82,7 @@ def build_reranker(
         {name: retriever.schema.inputs[name] for name in columns},
         {"match": ClassLabel(class_names=["no", "yes"])},
     )
-    modalities, _ = choose_encoders(schema, encoders)
+    modalities, chosen = choose_encoders(schema, encoders)
     towers = {
         tower: {
             name: parts
@@ -109,8 +111,10 @@ def build_reranker(
     model = Reranker(built.inputs, built.output, name="reranker")
     model.schema, model.seed, model.towers = built.schema, seed, towers
     model.learning_rates, model.lora_ranks = built.learning_rates, built.lora_ranks
-    for name in modalities:
-        _take_weights(model, retriever, f"{name}_encoder")
+    for name, parts in modalities.items():
+        inputs = {column: model.schema.inputs[column] for column in parts}
+        pooled = functools.partial(chosen[name].build, inputs, name)
+        _take_weights(model, retriever, f"{name}_encoder", pooled)
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         loss=built.loss,
@@ -119,20 +123,29 @@ def build_reranker(
     return model
 
 
-def _take_weights(model, retriever, name):
-    """Copies an encoder's weights, up to where one is of another shape."""
-    found = [layer.name for layer in retriever.layers]
+def _take_weights(model, retriever, name, pooled):
+    """Copies an encoder's weights; of one that pools otherwise, what comes before.
+
+    Args:
+        model: the `Reranker`.
+        retriever: the `Retriever`.
+        name: string, the encoder's name.
+        pooled: function that builds the encoder as it gives one token a row.
+    """
     own = model.get_layer(name).weights
-    learned = retriever.get_layer(name).weights if name in found else []
-    for count, (weight, source) in enumerate(zip(own, learned)):
-        if (weight.name, weight.shape) != (source.name, source.shape):
-            break
-        weight.assign(source)
-    else:
-        count = min(len(own), len(learned))
-    if own and not count:
+    found = {layer.name: layer for layer in retriever.layers}
+    learned = found[name].weights if name in found else []
+    if _shapes(learned) not in (_shapes(own), _shapes(pooled().weights)):
         raise ValueError(
             f"The encoder {name!r} is not the one that the retriever has. Give the "
             "encoders that it was built with: encoders={...}. "
-            f"Received: first weight {own[0].path} of shape {tuple(own[0].shape)}"
+            f"Received: weights {_shapes(own)}, the retriever's {_shapes(learned)}"
         )
+    for weight, source in zip(own, learned):
+        if weight.shape != source.shape:
+            break
+        weight.assign(source)
+
+
+def _shapes(weights):
+    return [tuple(weight.shape) for weight in weights]

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from ..data import Schema, to_dataset, to_table
+from ..data import Schema, to_table
 from ..data.columns import require_columns
 from .hard_negatives import hard_negatives
 from .model import MultimodalModel
@@ -74,7 +74,8 @@ class Reranker(MultimodalModel):
         table = to_table(table)
         (query, queries), (item, items) = self._columns()
         known = [
-            table[columns].notna().any(axis=1).to_numpy() for columns in (queries, items)
+            table[columns].notna().any(axis=1).to_numpy()
+            for columns in (queries, items)
         ]
         rows = np.flatnonzero(known[0] & known[1])
         if not len(rows):

@@ -140,9 +140,7 @@ def build_retriever(
             (tokens,) = tokens
         vectors.append(_embedding(tokens, masks, units, f"{name}_embedding"))
     # In half precision a vector's length would be 1 but nearly.
-    similarity = Similarity(
-        temperature, bias, memory, dtype="float32", name=SIMILARITY
-    )
+    similarity = Similarity(temperature, bias, memory, dtype="float32", name=SIMILARITY)
     outputs = dict(zip(members, similarity(vectors)))
     model = Retriever(list(inputs.values()), outputs, name="retriever")
     model.schema, model.seed = schema, seed

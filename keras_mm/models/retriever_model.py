@@ -233,6 +233,11 @@ class Retriever(MultimodalModel):
         unknown = ops.full((rows, width - 1), -1, dtype="int32")
         return ops.concatenate([unknown, y], axis=1)
 
+    def forget(self):
+        """Empties the memory: another table's numbers mean other rows."""
+        if self.similarity.memory:
+            self.similarity.forget()
+
     def _train(self, x, y, validation_data, **kwargs):
         if kwargs["class_weight"] is not None:
             raise ValueError(
@@ -245,9 +250,7 @@ class Retriever(MultimodalModel):
                 "together by build_retriever(group='<column>'). "
                 f"Received: y of type {type(y).__name__}"
             )
-        if self.similarity.memory:
-            # Another table's numbers mean other rows.
-            self.similarity.forget()
+        self.forget()
         x, y = self._with_labels(x, y)
         if isinstance(validation_data, dict) or (
             isinstance(validation_data, (list, tuple)) and len(validation_data) == 2

@@ -10,7 +10,7 @@ from ..data import to_dataset, to_table
 from ..data.dataset import class_weights, read_files, to_raw
 from ..encoders.pretrained import renew_lora
 from ..errors import without_target
-from ..models import MultimodalModel
+from ..models import MultimodalModel, Retriever
 from ..models.late import check_late, late_fusion, weigh_experts
 
 
@@ -42,7 +42,7 @@ def fit_cached(
     Args:
         model: a compiled model made by a builder. Its encoders of whose weights
             none is trainable are frozen; see `encoders.Hub`.
-        table: rows with the target, in any form that `keras_mm.data.to_table`
+        table: rows with the target, if there is one, in any form that `keras_mm.data.to_table`
             reads; they must fit in memory as tokens.
         validation_data: rows likewise, or None.
         folder: folder to keep the tokens in, or None.
@@ -58,10 +58,15 @@ def fit_cached(
     Raises:
         ValueError: if no encoder is frozen.
     """
+    retrieves = isinstance(model, Retriever)
     # Refuses several targets before anything is encoded.
     answer = model.schema.target
-    if answer is None:
+    if answer is None and not retrieves:
         raise without_target(f"model={model.name!r}")
+    if retrieves and class_weight is not None:
+        raise ValueError(
+            f"A retriever has no classes. Received: class_weight={class_weight!r}"
+        )
     frozen = [
         layer
         for layer in model.layers
@@ -85,13 +90,16 @@ def fit_cached(
         check_late(late, table, validation_data)
     renew_lora(model)
     rest = rest_of(model, frozen)
-    rest.compile(optimizer=model.optimizer, loss=model.loss, metrics=_metrics_of(model))
+    compiled = {} if retrieves else {"loss": model.loss, "metrics": _metrics_of(model)}
+    rest.compile(optimizer=model.optimizer, **compiled)
 
     def tensors_of(rows):
         rows = to_table(rows)
         return _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad)
 
     inputs, target = tensors_of(table)
+    if retrieves:
+        rest.forget()
     if class_weight is not None:
         weights = class_weights(target, answer, class_weight)
         kwargs["sample_weight"] = weights
@@ -117,9 +125,13 @@ def rest_of(model, encoders):
     fed = {id(tensor) for layer in encoders for tensor in _inputs_of(layer)}
     inputs = [tensor for tensor in model.inputs if id(tensor) not in fed]
     inputs += [tensor for tensors in outputs.values() for tensor in tensors]
-    rest = MultimodalModel(inputs, model.outputs[0])
+    kind = Retriever if isinstance(model, Retriever) else MultimodalModel
+    rest = kind(inputs, model.output)
     # Late fusions look at the schema to train their experts.
     rest.schema = model.schema
+    if isinstance(model, Retriever):
+        loss, towers = model.retrieval_loss, model.towers
+        rest.set_retrieval(towers, loss, model.anchor, model.group)
     return rest
 
 
@@ -134,9 +146,11 @@ def _metrics_of(model):
 
 def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
     """Inputs of the rest of the model, in order, and the target."""
-    target = model.schema.target.encode(
-        rows[model.schema.target_name], model.schema.target_name
-    )
+    if isinstance(model, Retriever):
+        target = model.row_ids(rows)
+    else:
+        name = model.schema.target_name
+        target = model.schema.target.encode(rows[name], name)
     read = {tensor.name for layer in frozen for tensor in layer.inputs}
     tokens = {}
     for layer in frozen:

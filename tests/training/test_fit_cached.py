@@ -8,7 +8,9 @@ import pytest
 
 import keras_mm
 
-from ..helpers import make_table, small_model, small_schema
+from ..helpers import make_table, small_encoders, small_model, small_schema
+
+ENCODERS = {name: small_encoders()[name] for name in ("image", "text")}
 
 # The package has a function of the same name.
 module = sys.modules["keras_mm.training.fit_cached"]
@@ -54,6 +56,46 @@ def test_as_plain_fit(fusion):
     np.testing.assert_allclose(
         plain.evaluate(validation, verbose=0)[0], history.history["val_loss"][-1], 1e-4
     )
+
+
+@pytest.mark.parametrize("memory", [0, 16])
+def test_a_retriever_as_by_plain_fit(memory):
+    """Rows that hold the same, missing cells and past rows count as there."""
+    table, validation = make_table(24), make_table(9, seed=1)
+    table.loc[5, "text"] = table.loc[4, "text"]
+    schema = keras_mm.Schema(
+        {
+            "image": keras_mm.Image((16, 16), augmentation=None),
+            "text": keras_mm.Text(sequence_length=4),
+        }
+    ).adapt(table)
+
+    def build():
+        model = keras_mm.build_retriever(
+            schema, encoders=ENCODERS, group="shop", memory=memory, units=4, seed=0
+        )
+        model.get_layer("image_encoder").trainable = False
+        model.compile(keras.optimizers.Adam(1e-2))
+        return model
+
+    plain, cached = build(), build()
+    before = cached.get_weights()
+    options = {"batch_size": 8, "epochs": 2, "verbose": 0, "shuffle": False}
+    plain.fit(table, validation_data=validation, **options)
+    history = keras_mm.training.fit_cached(
+        cached, table, validation_data=validation, **options
+    )
+    for one, two in zip(plain.get_weights(), cached.get_weights()):
+        np.testing.assert_allclose(one, two, atol=2e-5)
+    changed = zip(before, cached.get_weights())
+    assert not all(np.array_equal(one, two) for one, two in changed)
+    np.testing.assert_allclose(
+        plain.evaluate(validation, batch_size=8, verbose=0),
+        history.history["val_loss"][-1],
+        rtol=1e-4,
+    )
+    with pytest.raises(ValueError, match="no classes"):
+        keras_mm.training.fit_cached(cached, table, class_weight="balanced")
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -1,0 +1,159 @@
+import numpy as np
+
+from ..data import to_table
+from ..data.columns import require_columns
+from ..inputs.cells import is_missing, to_text
+from .clusters import Clusters, silhouette
+from .embedder import Embedder
+
+_METHODS = ("kmeans", "agglomerative", "gaussian")
+# The most clusters that are tried if nobody says how many.
+_MOST = 10
+
+
+def cluster(
+    model,
+    table,
+    clusters=None,
+    method="kmeans",
+    labels=None,
+    tower=None,
+    seed=0,
+    batch_size=None,
+    base_dir=None,
+    bad="error",
+):
+    """Groups rows that the model finds alike, without being told what they are.
+
+    Rows are compared by the one vector that the model makes of all their
+    modalities: what its fusion gives, an autoencoder's code, or the sum of a
+    retriever's towers. What is missing in a row is left out of its vector, so it is
+    placed by what is there. Rows that have nothing at all are in no cluster: -1.
+
+    Examples:
+
+    >>> found = keras_mm.evaluation.cluster(model, test, labels="category")
+    >>> found.clusters.shape
+    (6,)
+    >>> list(found.scores)
+    ['silhouette', 'normalized_mutual_information', 'adjusted_rand_index']
+    >>> found.plot(pictures=test["image"]).savefig("clusters.png")
+
+    Vectors are scaled to length 1. The squared distance of two such vectors is
+    2 - 2 cosine: what is near for k-means is what is similar for a retriever, which
+    was trained on cosines. The length that a classifier gives a row tells how sure it
+    is, not what it is. Autoencoders and models of numbers alone need the length for
+    what they give back, so their vectors keep it.
+
+    Late fusions have no fused vector: for them, each modality's mean token is scaled
+    to length 1, and they are put side by side; of the hybrid fusion, its early part
+    is taken.
+
+    Args:
+        model: a model made by a builder.
+        table: rows with the model's columns, in any form that
+            `keras_mm.data.to_table` reads.
+        clusters: int, how many, 2 or more. None: as many as `labels` has classes;
+            without labels, the number from 2 to 10 with the largest mean silhouette
+            (of 2,000 rows drawn at random, if there are more). It is printed.
+        method: `"kmeans"`, the best of ten starts; `"agglomerative"` (Ward), whose
+            memory grows with the square of the rows; or `"gaussian"`, a mixture of
+            Gaussians with diagonal covariances.
+        labels: string, a column that says what the rows are, to compare the clusters
+            with; rows where it is missing are clustered, but not compared. Default:
+            none.
+        tower: string, the one tower of a retriever to take. Default: all of them.
+        seed: int.
+        batch_size: int, 32 if not given.
+        base_dir: folder that relative file paths start from.
+        bad: `"error"` or `"missing"`, as in `model.fit`.
+
+    Returns:
+        `Clusters`.
+
+    Raises:
+        ValueError: if the model has no such vectors, there is no such column, or
+            more clusters are asked for than there are rows.
+
+    Reference:
+        Dhillon and Modha 2001, "Concept Decompositions for Large Sparse Text Data
+        Using Clustering" (k-means by cosine; here the centres keep their length);
+        Rousseeuw 1987, "Silhouettes".
+    """
+    # All that may be wrong is found before the model runs.
+    table = to_table(table)
+    embed = Embedder(model, tower)
+    if method not in _METHODS:
+        raise ValueError(
+            f"`method` must be one of {list(_METHODS)}. Received: method={method!r}"
+        )
+    names = None if labels is None else _names(table, labels)
+    if clusters is None and names is not None:
+        clusters = len(set(names) - {None})
+        print(f"{clusters} clusters, as many as classes in column {labels!r}.")
+    _check_count(clusters, len(table), "the table has")
+
+    vectors, there = embed(table, batch_size, base_dir, bad)
+    shown = vectors[there]
+    found = np.full(len(table), -1)
+    _check_count(clusters, len(shown), "have anything for the model")
+    if clusters is None:
+        found[there] = _best(shown, method, seed)
+    else:
+        found[there] = _partition(shown, clusters, method, seed)
+    return Clusters(vectors, found, names, labels, seed)
+
+
+def _names(table, column):
+    """The label of each row as text; None where it is missing."""
+    require_columns(table.columns, [column])
+    names = [None if is_missing(cell) else to_text(cell) for cell in table[column]]
+    if len(set(names) - {None}) < 2:
+        raise ValueError(
+            "There is nothing to compare clusters with in a column of less than two "
+            "classes. Leave `labels` out and say how many clusters you want. "
+            f"Received: labels={column!r}, classes {sorted(set(names) - {None})}"
+        )
+    return names
+
+
+def _check_count(clusters, rows, what):
+    if clusters is None and rows > 2:
+        return
+    if not isinstance(clusters, (int, np.integer)) or not 2 <= clusters <= rows:
+        raise ValueError(
+            f"`clusters` must be an int from 2 to the number of rows: {rows} {what}. "
+            "Of three rows or more it may be None, to be chosen. "
+            f"Received: clusters={clusters!r}"
+        )
+
+
+def _partition(vectors, count, method, seed):
+    """A cluster's number for each vector; 0 is the largest cluster."""
+    from sklearn.cluster import AgglomerativeClustering, KMeans
+    from sklearn.mixture import GaussianMixture
+
+    if method == "kmeans":
+        model = KMeans(count, n_init=10, random_state=seed)
+    elif method == "agglomerative":
+        model = AgglomerativeClustering(count)
+    else:
+        model = GaussianMixture(count, covariance_type="diag", random_state=seed)
+    found = model.fit_predict(vectors)
+    _, first, place, sizes = np.unique(
+        found, return_index=True, return_inverse=True, return_counts=True
+    )
+    rank = np.argsort(np.lexsort((first, -sizes)))
+    return rank[place]
+
+
+def _best(vectors, method, seed):
+    """The partition with the largest silhouette."""
+    tried = {}
+    for count in range(2, min(_MOST, len(vectors) - 1) + 1):
+        found = _partition(vectors, count, method, seed)
+        tried[count] = silhouette(vectors, found, seed), found
+    best = max(tried, key=lambda count: np.nan_to_num(tried[count][0], nan=-1.0))
+    values = ", ".join(f"{count}: {value:.2f}" for count, (value, _) in tried.items())
+    print(f"{best} clusters, by the largest silhouette ({values}).")
+    return tried[best][1]

@@ -1,0 +1,249 @@
+"""Rerankers: hard negatives, pairs, what is taken over, and the new order."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import keras_mm
+from keras_mm.models import hard_negatives
+
+from ..helpers import make_table, small_encoders
+from .test_retriever import build
+
+ENCODERS = {name: small_encoders()[name] for name in ("image", "text")}
+
+
+@pytest.fixture
+def retriever(table):
+    return build(table)
+
+
+def vectors_table(rows=40, seed=0):
+    """A row's query has its item's three signs, the other way round."""
+    cells = np.random.default_rng(seed).choice([-1.0, 1.0], size=(rows, 3))
+    table = pd.DataFrame({"query": list(cells), "item": list(cells[:, ::-1])})
+    table["id"] = [f"row {row}" for row in range(rows)]
+    return table
+
+
+def vectors_retriever(table, **kwargs):
+    schema = {"query": keras_mm.Vector(3), "item": keras_mm.Vector(3)}
+    encoders = {name: keras_mm.encoders.Dense(8, dropout=0.0) for name in schema}
+    schema = keras_mm.Schema(schema).adapt(table)
+    kwargs.setdefault("units", 4)
+    model = keras_mm.build_retriever(schema, encoders=encoders, seed=0, **kwargs)
+    return model, encoders
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("seed", range(5))
+def test_hard_negatives_by_hand(seed):
+    """Every pair of rows is looked at; missing, equal cells, and groups."""
+    random = np.random.default_rng(seed)
+    table = vectors_table(12, seed)
+    for name in ("query", "item"):
+        table[name] = list(random.normal(size=(12, 3)))
+    for name in ("query", "item"):
+        for one, other in random.integers(0, 12, (3, 2)):
+            table.at[one, name] = table[name][other]
+        table.at[random.integers(12), name] = None
+    table["group"] = random.choice(["a", "b", "c", "d", None], 12)
+    model, _ = vectors_retriever(table, group="group")
+    found = hard_negatives(model, table, "query", "item", k=12)
+    query, item = (model.embed(table, name) for name in ("query", "item"))
+    ids = model.row_ids(table)
+    share = (ids[:, None] == ids[None]) & (ids[:, None] >= 0)
+    belongs = share.any(axis=2) | np.eye(12, dtype=bool)
+    for row in range(12):
+        expected = []
+        for other in np.argsort(-(query[row] @ item.T), kind="stable"):
+            holders = np.flatnonzero(ids[:, 1] == ids[other, 1])
+            if not query[row].any() or not item[other].any():
+                continue
+            if other != holders[0] or belongs[row, holders].any():
+                continue
+            expected.append(other)
+        assert found[row].tolist() == expected + [-1] * (12 - len(expected))
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_pairs_match_or_do_not(table, retriever):
+    table.loc[5, "text"] = table.loc[4, "text"]
+    table.at[8, "image"] = table.loc[7, "image"]
+    reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS)
+    pairs = reranker.pairs(retriever, table, negatives=2)
+    whole = table[["text", "image"]].dropna()
+    assert list(pairs.columns) == ["text", "image", "match"]
+    assert len(whole) == 21 and len(pairs) == 5 * 21
+    wanted = pairs[pairs["match"] == "yes"][["text", "image"]]
+    assert wanted.values.tolist() == whole.values.tolist()
+    right = {
+        (text, image)
+        for text in whole["text"]
+        for image in whole["image"]
+        if any((whole["text"] == text) & (whole["image"] == image))
+    }
+    wrong = pairs[pairs["match"] == "no"]
+    assert not right & set(zip(wrong["text"], wrong["image"]))
+    # Each query has its wrong items, and each item its wrong queries.
+    assert (wrong["text"].iloc[:42].value_counts() >= 2).all()
+    assert set(whole["image"]) <= set(wrong["image"].iloc[42:])
+    again = reranker.pairs(retriever, table, negatives=2)
+    pd.testing.assert_frame_equal(pairs, again)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_learned_weights_are_taken_over_and_left_alone(table, retriever):
+    before = retriever.get_weights()
+    reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS, seed=1)
+    for name in ("text_encoder", "image_encoder"):
+        own, learned = reranker.get_layer(name), retriever.get_layer(name)
+        assert own is not learned
+        assert len(own.weights) and len(own.weights) == len(learned.weights)
+        for one, other in zip(own.get_weights(), learned.get_weights()):
+            np.testing.assert_array_equal(one, other)
+    reranker.fit(reranker.pairs(retriever, table), epochs=1, verbose=0)
+    for one, other in zip(before, retriever.get_weights()):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(
+        reranker.get_layer("image_encoder").get_weights()[0],
+        retriever.get_layer("image_encoder").get_weights()[0],
+    )
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_trunk_is_taken_over_where_the_end_differs():
+    """Single places need another last layer than the flattened picture."""
+    table = make_table(8, missing=False)
+    encoders = {
+        "image": keras_mm.encoders.ResidualCNN(filters=(4, 6), units=5),
+        "text": ENCODERS["text"],
+    }
+    retriever = build(table, ("image", "text"), encoders)
+    reranker = keras_mm.build_reranker(retriever, "text", "image", encoders)
+    own = reranker.get_layer("image_encoder").weights
+    learned = retriever.get_layer("image_encoder").weights
+    shapes = [one.shape == other.shape for one, other in zip(own, learned)]
+    same = shapes.index(False)
+    assert same > 5
+    for one, other in zip(own[:same], learned[:same]):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("fusion", ["co_attention", "transformer", "gated"])
+def test_rerank_gives_what_predict_gives(table, retriever, fusion, tmp_path):
+    table["id"] = [f"row {row}" for row in range(len(table))]
+    reranker = keras_mm.build_reranker(
+        retriever, "text", "image", ENCODERS, fusion=fusion, seed=0
+    )
+    items = table[table["image"].notna()].sample(frac=1, random_state=0)
+    random = np.random.default_rng(0)
+    queries = table[table["text"].notna()].reset_index(drop=True)
+    found = pd.DataFrame(
+        [
+            {"query": query, "rank": rank, "id": name, "score": random.normal()}
+            for query in (3, 0, 7)
+            for rank, name in enumerate(random.permutation(items["id"])[:6], 1)
+        ]
+    )
+    best = reranker.rerank(found, queries, items, batch_size=4)
+    assert list(best.columns) == ["query", "rank", "id", "score", "match"]
+    assert best["query"].tolist() == sorted(found["query"])
+    assert best["rank"].tolist() == [1, 2, 3, 4, 5, 6] * 3
+    assert set(zip(best["query"], best["id"], best["score"])) == set(
+        zip(found["query"], found["id"], found["score"])
+    )
+    pictures = items.set_index("id")["image"]
+    joined = pd.DataFrame(
+        {
+            "text": queries["text"].to_numpy()[best["query"]],
+            "image": pictures[best["id"]].to_numpy(),
+        }
+    )
+    expected = reranker.predict(joined, verbose=0)[:, 1]
+    np.testing.assert_allclose(best["match"], expected, atol=1e-5)
+    assert all(
+        part["match"].is_monotonic_decreasing for _, part in best.groupby("query")
+    )
+
+    reranker.save(tmp_path / "reranker.keras")
+    again = keras.models.load_model(tmp_path / "reranker.keras")
+    two = again.rerank(best, queries, items, k=2)
+    np.testing.assert_allclose(
+        two["match"], best[best["rank"] <= 2]["match"], atol=1e-6
+    )
+    assert two["id"].tolist() == best[best["rank"] <= 2]["id"].tolist()
+
+
+def test_finds_what_the_towers_do_not():
+    """Towers that were never trained find little; the reranker learns it."""
+    table = vectors_table(48)
+    retriever, encoders = vectors_retriever(table)
+    reranker = keras_mm.build_reranker(
+        retriever, "query", "item", encoders, fusion="concat", seed=0
+    )
+    pairs = reranker.pairs(retriever, table, among=7)
+    reranker.fit(pairs, epochs=30, verbose=0)
+    index = keras_mm.SearchIndex(retriever, "item")
+    index.add(table, id="id")
+    found = index.search(table[["query"]], k=48)
+    best = reranker.rerank(found, table, table)
+
+    def right(ranked):
+        signs = np.stack(table["query"])
+        places = ranked["id"].str.removeprefix("row ").astype(int)
+        first = ranked["rank"] == 1
+        same = signs[ranked["query"][first]] == signs[places[first]]
+        return same.all(axis=1).mean()
+
+    assert right(found) < 0.4 and right(best) > 0.9
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="exports are written by TensorFlow"
+)
+def test_export_answers_as_the_model(table, retriever, tmp_path):
+    reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS, seed=0)
+    pairs = reranker.pairs(retriever, table)
+    path = keras_mm.export(reranker, tmp_path / "reranker", rows=pairs, verbose=False)
+    answers = keras_mm.load_exported(path)(pairs)
+    expected = reranker.predict(pairs, verbose=0)
+    got = np.stack(answers["match_probabilities"])
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_errors(table, retriever):
+    def refused(words, call, *args, **kwargs):
+        with pytest.raises(ValueError, match=words):
+            call(*args, **kwargs)
+
+    build_reranker = keras_mm.build_reranker
+    refused("two of the towers", build_reranker, retriever, "text", "text")
+    refused("two of the towers", build_reranker, retriever, "text", "sound")
+    refused(
+        "looked at together",
+        build_reranker,
+        retriever,
+        "text",
+        "image",
+        fusion="hybrid",
+    )
+    other = {**ENCODERS, "text": keras_mm.encoders.NGrams(units=7)}
+    refused("not the one that the", build_reranker, retriever, "text", "image", other)
+    reranker = build_reranker(retriever, "text", "image", ENCODERS)
+    refused("must be positive", reranker.pairs, retriever, table, negatives=0)
+    nothing = table.iloc[:3]
+    refused("both a query and an item", reranker.pairs, retriever, nothing)
+    refused("positive", hard_negatives, retriever, table, "text", "image", k=0)
+    refused("another's queries", hard_negatives, retriever, table, "text", "text")
+    items = table.assign(id=range(len(table)))
+    found = pd.DataFrame({"query": [0], "rank": [1], "id": ["99"], "score": [0.5]})
+    refused("1\n?.*are in none", reranker.rerank, found, table, items)
+    found["id"] = "3"
+    twice = items.assign(id=3)
+    refused("in several", reranker.rerank, found, table, twice)
+    found["query"] = 24
+    refused("table that was searched", reranker.rerank, found, table, items)
