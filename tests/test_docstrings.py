@@ -136,6 +136,13 @@ def _retriever():
     return keras_mm.build_retriever(_schema(), encoders=encoders, units=4)
 
 
+def _reranker(retriever):
+    encoders = {name: small_encoders()[name] for name in ("image", "text")}
+    return keras_mm.build_reranker(
+        retriever, "text", "image", encoders, fusion="concat"
+    )
+
+
 DOCUMENTED = _documented()
 
 
@@ -153,6 +160,8 @@ def test_examples_run(name, folder, monkeypatch, capsys):
     names = {**vars(inspect.getmodule(value)), **_names(name in TABULAR)}
     if "retriever" in inspect.getdoc(value):
         names["retriever"] = _retriever()
+    if "reranker" in inspect.getdoc(value):
+        names["reranker"] = _reranker(names["retriever"])
     examples = doctest.DocTestParser().get_doctest(
         inspect.getdoc(value), names, name, None, None
     )

@@ -17,7 +17,7 @@ def hard_negatives(
 
     >>> rows = keras_mm.models.hard_negatives(retriever, train, "text", "image", k=3)
     >>> rows.shape
-    (30, 3)
+    (18, 3)
 
     Args:
         retriever: a `Retriever`.

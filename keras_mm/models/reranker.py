@@ -33,9 +33,11 @@ def build_reranker(
 
     Examples:
 
-    >>> reranker = keras_mm.build_reranker(retriever, "text", "image")
-    >>> pairs = reranker.pairs(retriever, train)
-    >>> history = reranker.fit(pairs, epochs=1)
+    >>> encoders = {"image": "cnn", "text": "ngrams"}
+    >>> retriever = keras_mm.build_retriever(schema, encoders=encoders)
+    >>> reranker = keras_mm.build_reranker(retriever, "text", "image", encoders)
+
+    Then `reranker.pairs` makes what it is trained on, and `reranker.rerank` sorts.
 
     Args:
         retriever: a trained `Retriever`.

@@ -41,6 +41,7 @@ class Reranker(MultimodalModel):
         >>> pairs = reranker.pairs(retriever, train, negatives=1)
         >>> list(pairs.columns)
         ['text', 'image', 'match']
+        >>> history = reranker.fit(pairs, epochs=1)
 
         Args:
             retriever: the `Retriever` whose mistakes are to be learned from.
@@ -124,9 +125,13 @@ class Reranker(MultimodalModel):
 
         Examples:
 
+        >>> index = keras_mm.SearchIndex(retriever, "image")
+        >>> index.add(table, id="id")
+        30
+        >>> queries = {"text": ["a red bird", "flowers"]}
         >>> found = index.search(queries, k=20)
         >>> best = reranker.rerank(found, queries, table, id="id", k=5)
-        >>> list(best.columns[:5])
+        >>> list(best.columns)
         ['query', 'rank', 'id', 'score', 'match']
 
         Args:

@@ -17,7 +17,6 @@ from .build import (
     set_tuning,
 )
 from .retriever_model import SIMILARITY, Retriever
-from .unit import unit  # noqa
 
 # What each loss starts with: temperature and shift.
 _LOSSES = {
@@ -38,6 +37,7 @@ def build_retriever(
     encoders=None,
     fusion=None,
     modality_dropout=0.3,
+    dropout=0.0,
     temperature=None,
     memory=0,
     optimizer=None,
@@ -77,6 +77,9 @@ def build_retriever(
             as in `build_classifier`; default "gated". Late ones are not possible.
         modality_dropout: float, share of the modalities of such a tower that is
             hidden from it in training.
+        dropout: float, share of the entries of what goes into a tower's last
+            layer that is dropped in training. With frozen encoders and few rows,
+            0.5 helps.
         temperature: float, at the start; None: the loss's own. It is learned,
             unless it is 1, as with the triplet loss.
         memory: int, how many past rows each batch is compared with besides its
@@ -138,7 +141,7 @@ def build_retriever(
             tokens = fused[0] if isinstance(fused, (list, tuple)) else fused
         else:
             (tokens,) = tokens
-        vectors.append(_embedding(tokens, masks, units, f"{name}_embedding"))
+        vectors.append(_embedding(tokens, masks, units, dropout, f"{name}_embedding"))
     # In half precision a vector's length would be 1 but nearly.
     similarity = Similarity(temperature, bias, memory, dtype="float32", name=SIMILARITY)
     outputs = dict(zip(members, similarity(vectors)))
@@ -154,13 +157,15 @@ def build_retriever(
     return model
 
 
-def _embedding(tokens, masks, units, name):
+def _embedding(tokens, masks, units, dropout, name):
     """Tokens, or a fused vector -> a vector of length 1, or 0 for what is absent."""
     inputs = [keras.Input(tokens.shape[1:], dtype=tokens.dtype)]
     inputs += [keras.Input(mask.shape[1:], dtype="bool") for mask in masks]
     x, *shown = inputs
     if len(x.shape) == 3:
         x = masked_mean(x, shown[0])
+    if dropout:
+        x = layers.Dropout(dropout)(x)
     # Not 0, for what an encoder makes nothing of not to be taken for absent.
     bias = keras.initializers.RandomNormal(stddev=0.01)
     x = layers.Dense(units, bias_initializer=bias, name="projection")(x)

@@ -6,4 +6,5 @@ from .export import export
 from .exported import ExportedModel, load_exported
 from .runtime import run_in_libtensorflow
 from .search_index import SearchIndex
+from .vector_file import embed_to_parquet
 from .verify import verify

@@ -19,7 +19,7 @@ from keras_mm.serving.export import write_saved_model
 from keras_mm.serving.search_index import SearchIndex
 file, path, saved, k = sys.argv[1:]
 model = keras.models.load_model(file)
-index = SearchIndex.load(saved, model) if saved else None
+index = SearchIndex.load(saved, model, approximate=False) if saved else None
 write_saved_model(model, path, index, int(k))
 """
 
@@ -56,7 +56,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
         path: folder of the model; its name is the model's name in the server.
         rows: a table to compare on, besides generated rows; or None.
         verbose: bool, whether to print what was verified.
-        index: `SearchIndex` of a retriever, which is served with it; or None.
+        index: `SearchIndex` of a retriever, which is served with it; or None. The
+            served search is exact, even where the index is approximate.
         k: int, how many rows `search` gives.
 
     Returns:

@@ -42,16 +42,16 @@ class ProgressBar(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def counted(description, total, unit):
-    """A bar for `total` steps; gives the function to call after each of them.
+    """A bar for `total` steps; gives the function to call after some of them.
 
     Args:
         description: string in front of the bar.
-        total: int.
+        total: int, or None if nobody knows.
         unit: string, what is counted.
     """
     with _bar(unit) as progress:
         task = progress.add_task(description, total=total, note="")
-        yield lambda note: progress.update(task, advance=1, note=note)
+        yield lambda note, steps=1: progress.update(task, advance=steps, note=note)
 
 
 def _bar(unit):

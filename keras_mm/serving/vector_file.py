@@ -1,0 +1,239 @@
+"""Rows with their vectors: how they are made, and how they lie in a Parquet file."""
+
+import contextlib
+import json
+import os
+import warnings
+
+import numpy as np
+
+from ..data import to_table
+from ..data.columns import require_columns
+from ..errors import rows_text
+from ..evaluation.fingerprint import fingerprint
+from ..training.progress import counted
+
+
+def embed_to_parquet(
+    model, table, tower, path, id, columns=(), rows=10_000, base_dir=None, bad="error"
+):
+    """Embeds rows chunk by chunk into a Parquet file, however many there are.
+
+    Memory holds one chunk, and 8 bytes of each row before it. `SearchIndex.load`
+    reads the file, and so does a vector database: `vector` is a list of float32 of
+    fixed length. Nothing is at `path` before all of it is written.
+
+    Examples:
+
+    >>> count = keras_mm.serving.embed_to_parquet(
+    ...     retriever, table, "image", "birds.parquet", id="id", columns=["author"])
+    >>> index = keras_mm.SearchIndex.load("birds.parquet", retriever)
+
+    DuckDB answers from the file:
+
+    ```python
+    query = retriever.embed({"text": ["a red bird"]}, "text")[0]
+    duckdb.execute(
+        f"select id, array_cosine_similarity(vector::float[{len(query)}], "
+        f"?::float[{len(query)}]) as score "
+        "from 'birds.parquet' order by score desc limit 10",
+        [query.tolist()],
+    ).df()
+    ```
+
+    Args:
+        model: a `Retriever`.
+        table: rows with the tower's columns and that of their ids: a table in any
+            form, or an iterator of DataFrames. A Parquet file is read in chunks, and
+            of it the columns that are needed.
+        tower: string, the tower that embeds them.
+        path: the file to write.
+        id: string, the column of ids, which become strings.
+        columns: names of other columns to keep.
+        rows: int, how many make a chunk, and a row group of the file. Those of an
+            iterator are as it gives them.
+        base_dir: as in `model.fit`.
+        bad: as in `model.fit`.
+
+    Returns:
+        int, how many rows were written. Those that have nothing for the tower are
+        left out, with one warning.
+
+    Raises:
+        ValueError: if an id is missing or is there twice, or the kept columns of
+            two chunks are of different types.
+    """
+    import pandas as pd
+    from pyarrow import parquet
+
+    columns = kept_columns(columns)
+    if rows < 1:
+        raise ValueError(f"`rows` must be positive. Received: rows={rows}")
+    model.tower(tower)
+    chunks, total, types = _chunks(
+        table, [id, *columns, *model.towers[tower]], columns, rows
+    )
+    own = {"tower": tower, "fingerprint": model_fingerprint(model)}
+    seen, nothing, count, writer = np.zeros(0, "uint64"), [], 0, None
+    with contextlib.ExitStack() as stack:
+        advance = stack.enter_context(counted("embed", total, "rows"))
+        for chunk in chunks:
+            try:
+                names = row_names(chunk, id, columns)
+                hashes = pd.util.hash_array(names.to_numpy(object), categorize=False)
+                after = np.searchsorted(seen, hashes, "right")
+                known = after > np.searchsorted(seen, hashes)
+                check_names(names, known, chunk[id])
+                # Sorted parts are merged, which takes no second sorting.
+                seen = np.sort(np.concatenate([seen, np.sort(hashes)]), kind="stable")
+                kept, vectors, empty = embed_rows(
+                    model, chunk, tower, names, columns, base_dir=base_dir, bad=bad
+                )
+                types = types_of(chunk, columns) if types is None else types
+                part = to_arrow(kept, vectors, types, own)
+            except ValueError as error:
+                error.add_note(f"Rows are counted from row {count} of the table.")
+                raise
+            if writer is None:
+                temporary = stack.enter_context(replacing(path))
+                writer = parquet.ParquetWriter(temporary, part.schema)
+                stack.enter_context(writer)
+            writer.write_table(part)
+            nothing.append(empty + count)
+            count += len(chunk)
+            advance("", len(chunk))
+        if writer is None:
+            raise ValueError(
+                "There are no rows to embed. "
+                f"Received: table of type {type(table).__name__}"
+            )
+    nothing = np.concatenate(nothing)
+    warn_of_nothing(nothing, tower, stacklevel=3)
+    return count - len(nothing)
+
+
+def _chunks(table, needed, columns, rows):
+    """DataFrames, how many rows they have, and the kept columns' types if known."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = os.fspath(table) if isinstance(table, (str, os.PathLike)) else ""
+    if path.lower().endswith((".parquet", ".pq")) and os.path.isfile(path):
+        file = parquet.ParquetFile(path)
+        given = file.schema_arrow
+        require_columns(given.names, columns)
+        batches = file.iter_batches(
+            rows, columns=[c for c in given.names if c in needed]
+        )
+        chunks = (to_table(batch.to_pandas()) for batch in batches if len(batch))
+        types = pa.schema([given.field(name) for name in columns])
+        return chunks, file.metadata.num_rows, types
+    if not path and not hasattr(table, "columns") and not isinstance(table, dict):
+        return (to_table(chunk) for chunk in table if len(chunk)), None, None
+    table = to_table(table)
+    require_columns(table.columns, columns)
+    starts = range(0, len(table), rows)
+    chunks = (to_table(table[start : start + rows]) for start in starts)
+    return chunks, len(table), types_of(table, columns)
+
+
+def kept_columns(columns):
+    """The columns to keep, as a list; none has a name that is ours."""
+    taken = {"id", "query", "rank", "score", "vector"}
+    if taken & set(columns):
+        raise ValueError(
+            f"The names {sorted(taken)} are the index's own: rename the column. "
+            f"Received: columns={list(columns)}"
+        )
+    return list(columns)
+
+
+def row_names(table, id, columns):
+    """The ids of rows that have the columns too, as strings."""
+    require_columns(table.columns, [id, *columns])
+    return table[id].map(str)
+
+
+def check_names(names, known, ids):
+    """Raises a `ValueError` for ids that are missing, there twice, or known."""
+    wrong = ids.isna() | names.duplicated() | known
+    if wrong.any():
+        rows = np.flatnonzero(wrong)
+        raise ValueError(
+            "Ids must be there and differ, from those that came before, too: see "
+            f"{rows_text(rows)} ({len(rows)} in all, counted from 0). Remove what "
+            f"is to be replaced first. Received: {ids.name}={ids.iloc[rows[0]]!r}"
+        )
+
+
+def embed_rows(model, table, tower, names, columns, **kwargs):
+    """What is kept of the rows, their vectors, and which rows have nothing."""
+    vectors = model.embed(table, tower, **kwargs)
+    there = vectors.any(axis=1)
+    kept = table[columns].assign(id=names)[["id", *columns]][there]
+    return kept.reset_index(drop=True), vectors[there], np.flatnonzero(~there)
+
+
+def warn_of_nothing(rows, tower, stacklevel):
+    """Says which rows were left out."""
+    if len(rows):
+        warnings.warn(
+            f"{len(rows)} rows have nothing for the tower {tower!r} and are not in "
+            f"the index: {rows_text(rows)}.",
+            stacklevel=stacklevel,
+        )
+
+
+def types_of(table, columns):
+    """The types that kept columns have in the file."""
+    import pyarrow as pa
+
+    return pa.Schema.from_pandas(table[columns], preserve_index=False)
+
+
+def to_arrow(rows, vectors, types, own):
+    """Rows and vectors as they lie in the file.
+
+    Args:
+        rows: DataFrame of `id` and kept columns.
+        vectors: float32 array `(rows, units)`.
+        types: schema of the kept columns.
+        own: dict, what `SearchIndex.load` must know.
+
+    Returns:
+        `pyarrow.Table`.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema([("id", pa.string()), *types])
+    try:
+        table = pa.Table.from_pandas(rows, schema, preserve_index=False)
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"A kept column is not what it was before: {error}. Give each chunk the "
+            "same types, such as table.astype({'<column>': str}). "
+            f"Received: columns={list(rows.columns[1:])}"
+        ) from error
+    flat = pa.array(vectors.ravel(), pa.float32())
+    vectors = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    table = table.append_column("vector", vectors)
+    metadata = {**(table.schema.metadata or {}), b"keras_mm": json.dumps(own).encode()}
+    return table.replace_schema_metadata(metadata)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Gives the name of a file that gets the name `path` if all goes well."""
+    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+def model_fingerprint(model):
+    """Says which weights and which preprocessing vectors come from."""
+    parts = {name: model.tower(name) for name in model.towers}
+    return fingerprint([[part, part.schema] for _, part in sorted(parts.items())])
