@@ -42,6 +42,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 import keras_mm
 from keras_mm.data.content import content_ids
 from keras_mm.data.folds import folds
+from keras_mm.models.unit import unit
 
 SHOWN = ["recall_at_1", "recall_at_5", "recall_at_10", "median_rank"]
 GROUPS = {
@@ -298,36 +299,46 @@ def zero_shot(model, train, test):
     print(f"  groups by a classifier trained on them: {found['accuracy']:.3f}")
 
 
-def stamp_categories(model, train, test):
-    """Accuracy of a fold's categories by their names, examples, and training."""
+def stamp_categories(model, said, train, test):
+    """Accuracy of a fold's categories by their names, examples, and training.
+
+    As `classify` does it, which takes texts alone, and not what a frozen encoder
+    made of them.
+    """
     names, truth = np.array(list(STAMPS)), test["category"].to_numpy()
-    rows, known = test[["image"]], train[["image", "category"]]
+    known = train[["image", "category"]]
     few = known.groupby("category").sample(5, random_state=0, replace=True)
+    pictures = model.embed(test[["image"]], "image")
+
+    def means(rows, tower):
+        vectors = model.embed(rows.reset_index(drop=True), tower)
+        number = pd.Index(names).get_indexer(rows["category"])
+        sums = np.zeros((len(names), vectors.shape[1]), "float32")
+        np.add.at(sums, number, vectors)
+        return unit(sums)
+
+    named, shown = means(said, "text"), means(few, "image")
+    # A category without any example has its name alone.
+    both = unit(named + shown)
+    found = {
+        title: np.mean(names[(pictures @ points.T).argmax(axis=1)] == truth)
+        for title, points in {
+            "names (zero-shot)": named,
+            "5 examples": shown,
+            "names and 5 examples": both,
+        }.items()
+    }
     schema = keras_mm.Schema(
         {"image": model.schema.inputs["image"]}, {"category": keras_mm.ClassLabel()}
     ).adapt(known)
     encoders = {"image": keras_mm.encoders.Dense(128)} if is_vector(schema) else None
     classifier = keras_mm.build_classifier(schema, encoders=encoders, seed=0)
     classifier.fit(known, epochs=20, verbose=0)
-    trained = classifier.predict(rows, verbose=0)
+    trained = classifier.predict(test[["image"]], verbose=0)
     trained = keras_mm.evaluation.to_frame(trained, classifier.schema)
-    found = {
-        "most frequent": np.mean(truth == train["category"].mode()[0]),
-        "names (zero-shot)": model.classify(rows, STAMPS, tower="image"),
-        "names and 5 examples": model.classify(
-            rows, STAMPS, examples=few, label="category", tower="image"
-        ),
-        "5 examples": model.classify(
-            rows, STAMPS, examples=few, label="category", mixture=1.0, tower="image"
-        ),
-        "trained classifier": np.mean(trained["category"].to_numpy() == truth),
-    }
-    return {
-        name: value
-        if np.ndim(value) == 0
-        else np.mean(names[value.argmax(axis=1)] == truth)
-        for name, value in found.items()
-    }
+    found["trained classifier"] = np.mean(trained["category"].to_numpy() == truth)
+    found["most frequent"] = np.mean(truth == train["category"].mode()[0])
+    return found
 
 
 def is_vector(schema):
@@ -341,6 +352,10 @@ def stamps(options):
     raw = table
     if options.pretrained:
         table = pretrained(table, ["image", "text"], options.pixels)
+    said = [(name, f"A {word}.") for name, words in STAMPS.items() for word in words]
+    said = pd.DataFrame(said, columns=["category", "text"])
+    if options.pretrained:
+        said = pretrained(said, ["text"], options.pixels)
     parts, rivals, named = [], [], []
     fold = folds(table, 5, groups="group")
     for number in range(options.folds):
@@ -358,7 +373,7 @@ def stamps(options):
         scores = keras_mm.evaluation.score_retrieval(model, test)
         parts.append(scores[[*SHOWN, "items", "random"]])
         rivals.append(neighbours(raw[fold != number], raw[fold == number])[SHOWN])
-        named.append(stamp_categories(model, train, test))
+        named.append(stamp_categories(model, said, train, test))
         print(f"fold {number + 1}\n{parts[-1].round(3).to_string()}")
         print({name: round(float(value), 3) for name, value in named[-1].items()})
         sys.stdout.flush()

@@ -237,6 +237,21 @@ def test_every_weight_is_trained(loss):
         assert np.abs(new - before[id(weight)]).max() > 0, weight.path
 
 
+def test_dropout_is_for_training_alone():
+    table = make_table(12)
+    plain, dropped = build(table), build(table, dropout=0.5)
+    dropped.set_weights(plain.get_weights())
+    for name, vectors in plain.predict(table, verbose=0).items():
+        np.testing.assert_allclose(dropped.embed(table, name), vectors, atol=1e-6)
+    tensors = tensors_of(table, dropped.schema)
+    tensors = [ops.convert_to_tensor(tensors[name]) for name in dropped.towers]
+    one, other = (dropped(tensors, training=True) for _ in range(2))
+    for name in dropped.towers:
+        lengths = np.linalg.norm(ops.convert_to_numpy(one[name]), axis=1)
+        assert set(lengths.round(4)) <= {0.0, 1.0}
+        assert np.abs(ops.convert_to_numpy(one[name] - other[name])).max() > 0.1
+
+
 def test_it_learns_what_belongs_together():
     """Colours and their names, with prices that say the same."""
     table = make_table(48)
