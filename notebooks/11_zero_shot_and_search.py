@@ -144,8 +144,10 @@ axes.set_xlabel("accuracy on 266 test pictures, nine classes, picture only")
 axes.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
-# Names alone are worth something, a few examples more; with labels for everything, training on them is best, as it should be. On
-# 266 rows, differences of 3 points may be chance.
+# The names alone, without one label, name twice as many pictures rightly as guessing does, and do as well as twenty examples a
+# class. One example a class is hardly better than nothing, and pulls good names down; from five on, names and examples together are
+# the best choice, if only by a point. Training on all 1,143 labels is better by far, as it should be. On 266 rows, differences of 3
+# points may be chance.
 #
 # ## An index
 #
@@ -187,7 +189,9 @@ for line, (title, question) in zip(axes, questions.items()):
 figure.tight_layout()
 
 # %% [markdown]
-# Left the question, then the five nearest with their cosines. The first find of the picture is the picture itself.
+# Left the question, then the five nearest with their cosines. The first find of the picture is the picture itself, the second its
+# sibling in green. "A drink" is a hard question for towers that saw a thousand pairs: a lighter looks like a bottle to them. With the
+# lemon beside it, the glass with the lemon in it is among the five.
 #
 # ## Kept with the model that made it
 #
