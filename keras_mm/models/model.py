@@ -20,6 +20,7 @@ from .late import (
 )
 from .rates import RatesOptimizer
 from .tensors import are_tensors, check_names, check_tensors, one_target
+from .torch_compile import for_each_size
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -58,6 +59,31 @@ class MultimodalModel(keras.Model):
                 groups.append((rate, [v for part in parts for v in part.variables]))
             optimizer = RatesOptimizer(optimizer, groups)
         super().compile(optimizer, *args, **kwargs)
+
+    def make_train_function(self, force=False):
+        """As in Keras."""
+        return self._make("train_function", super().make_train_function, force)
+
+    def make_test_function(self, force=False):
+        """As in Keras."""
+        return self._make("test_function", super().make_test_function, force)
+
+    def make_predict_function(self, force=False):
+        """As in Keras."""
+        return self._make("predict_function", super().make_predict_function, force)
+
+    def _make(self, name, make, force):
+        """Makes a step; see `for_each_size`."""
+        known = getattr(self, name)
+        make(force)
+        made = getattr(self, name)
+        if (
+            made is not known
+            and keras.backend.backend() == "torch"
+            and self.jit_compile
+        ):
+            setattr(self, name, for_each_size(made))
+        return getattr(self, name)
 
     def get_compile_config(self):
         """What `compile` was called with."""
