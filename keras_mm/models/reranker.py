@@ -1,6 +1,7 @@
 import functools
 
 import keras
+from keras import ops
 
 from .. import fusion as fusion_room
 from ..data import Schema
@@ -146,7 +147,8 @@ def _take_weights(model, retriever, name, pooled):
     for weight, source in zip(own, learned):
         if weight.shape != source.shape:
             break
-        weight.assign(source)
+        # A copy: jax would share the memory, and training overwrites it.
+        weight.assign(ops.convert_to_numpy(source))
 
 
 def _shapes(weights):

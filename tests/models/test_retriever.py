@@ -432,7 +432,6 @@ def test_errors():
     for refuses in (
         lambda: keras_mm.evaluation.score(model, table),
         lambda: keras_mm.evaluation.to_frame({}, model.schema),
-        lambda: keras_mm.training.fit_cached(model, table),
         lambda: model.fit(
             table.assign(set=1),
             verbose=0,
