@@ -22,7 +22,7 @@ def vectors_of(rows, seed=0, units=16, centres=40):
     middles = np.random.default_rng(0).normal(size=(centres, units))
     vectors = middles[random.integers(centres, size=rows)]
     vectors = vectors + 0.5 * random.normal(size=(rows, units))
-    return keras_mm.models.retriever.unit(vectors)
+    return keras_mm.models.unit.unit(vectors)
 
 
 @pytest.fixture(autouse=True)
