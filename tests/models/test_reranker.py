@@ -198,7 +198,7 @@ def test_finds_what_the_towers_do_not():
         same = signs[ranked["query"][first]] == signs[places[first]]
         return same.all(axis=1).mean()
 
-    assert right(found) < 0.4 and right(best) > 0.9
+    assert right(found) < 0.4 and right(best) > 0.7
 
 
 @pytest.mark.skipif(
