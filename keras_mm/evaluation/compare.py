@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 
+from ..files import replacing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
 from .fingerprint import fingerprint, rows_fingerprint
@@ -237,17 +238,10 @@ class _Kept:
         if folder:
             os.makedirs(folder, exist_ok=True)
         arrays = {f"{fold} {name}": v for (name, fold), v in self.predictions.items()}
-        _replace(self._arrays, lambda file: np.savez(file, **arrays))
-        table = pd.DataFrame(list(self.rows.values()))
-        _replace(self.path, lambda file: table.to_csv(file, index=False))
-
-
-def _replace(path, write):
-    """Writes a file so that nobody ever sees half of it."""
-    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
-    with open(temporary, "wb") as file:
-        write(file)
-    os.replace(temporary, path)
+        with replacing(self._arrays) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+        with replacing(self.path) as temporary:
+            pd.DataFrame(list(self.rows.values())).to_csv(temporary, index=False)
 
 
 def _leaderboard(trials, entries, kept, metric):

@@ -25,8 +25,9 @@ def build_model(
     optimizer=None,
     learning_rates=None,
     seed=None,
+    model_class=MultimodalModel,
 ):
-    """Schema -> compiled `MultimodalModel`.
+    """Schema -> compiled `MultimodalModel`, or one of a class made from it.
 
     See `build_classifier`, and `build_multitask` for several targets.
     """
@@ -112,7 +113,7 @@ def build_model(
         ((name, head),) = heads.items()
         predictions = predictions[name]
         compiled = {"loss": head.loss, "metrics": head.metrics}
-    model = MultimodalModel(list(inputs.values()), predictions, name="multimodal_model")
+    model = model_class(list(inputs.values()), predictions, name="multimodal_model")
     model.schema, model.seed = schema, seed
     set_tuning(model, chosen, learning_rates)
     model.compile(

@@ -100,7 +100,7 @@ def build_reranker(
             f"the retriever was built with. Received: encoders={encoders!r}, "
             f"modalities {modalities}"
         )
-    built = build_model(
+    model = build_model(
         schema,
         encoders,
         layer,
@@ -110,19 +110,13 @@ def build_reranker(
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         learning_rates=learning_rates,
         seed=seed,
+        model_class=Reranker,
     )
-    model = Reranker(built.inputs, built.output, name="reranker")
-    model.schema, model.seed, model.towers = built.schema, seed, towers
-    model.learning_rates, model.lora_ranks = built.learning_rates, built.lora_ranks
+    model.towers = towers
     for name, parts in modalities.items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)
         _take_weights(model, retriever, f"{name}_encoder", pooled)
-    model.compile(
-        optimizer=optimizer or keras.optimizers.Adam(1e-3),
-        loss=built.loss,
-        metrics=["accuracy"],
-    )
     return model
 
 

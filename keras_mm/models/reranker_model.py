@@ -1,3 +1,5 @@
+import weakref
+
 import keras
 import numpy as np
 
@@ -7,7 +9,11 @@ from .hard_negatives import hard_negatives
 from .model import MultimodalModel
 
 # Pairs whose tokens are held at a time.
-_PAIRS = 2048
+_CHUNK = 2048
+
+# Models of its parts, which share their layers with the reranker. As its attribute
+# they would be saved with it a second time.
+_PARTS = weakref.WeakKeyDictionary()
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -175,9 +181,10 @@ class Reranker(MultimodalModel):
                 f"Received: {len(queries)} rows, and found['query'] up to {rows.max()}"
             )
         match = np.zeros(len(found), "float32")
-        options = (batch_size or 32, base_dir, bad)
-        for start in range(0, len(found), _PAIRS):
-            part = slice(start, start + _PAIRS)
+        options = {"batch_size": batch_size, "base_dir": base_dir, "bad": bad}
+        options["verbose"] = 0
+        for start in range(0, len(found), _CHUNK):
+            part = slice(start, start + _CHUNK)
             match[part] = self._matches(
                 queries, rows[part], items, places[part], options
             )
@@ -195,35 +202,32 @@ class Reranker(MultimodalModel):
 
     def _matches(self, queries, query_rows, items, item_rows, options):
         """Probability that each query matches its item: `(pairs,)`."""
-        batch_size = options[0]
-        tokens, masks = [], []
-        sides = ((queries, query_rows), (items, item_rows))
-        for modalities, (table, rows) in zip(self.towers.values(), sides):
+        *sides, fuse = self._parts()
+        values = []
+        tables = ((queries, query_rows), (items, item_rows))
+        for side, (table, rows) in zip(sides, tables):
             unique, place = np.unique(rows, return_inverse=True)
-            encoded = self._encoded(modalities, table.iloc[unique], *options)
-            tokens += [(array, place) for array in encoded[::2]]
-            masks += [(array, place) for array in encoded[1::2]]
-        between = keras.tree.flatten(self.get_layer("fusion").input)
-        fuse = keras.Model(between, self.output)
-        found = []
-        for start in range(0, len(query_rows), batch_size):
-            part = slice(start, start + batch_size)
-            values = [array[place[part]] for array, place in tokens + masks]
-            found.append(keras.ops.convert_to_numpy(fuse(values, training=False)))
-        return np.concatenate(found)[:, 1] if found else np.zeros(0)
+            table = table.iloc[unique].reset_index(drop=True)
+            values += [array[place] for array in side.predict(table, **options)]
+        batch_size = options["batch_size"] or 32
+        return fuse.predict(values, batch_size, verbose=0)[:, 1]
 
-    def _encoded(self, modalities, table, batch_size, base_dir, bad):
-        """Tokens and mask of each modality in turn, for each row."""
-        columns = [column for part in modalities.values() for column in part]
-        tensors = {t.name: t for t in self.inputs if t.name in columns}
-        parts = []
-        for name, part in modalities.items():
-            encoder = self.get_layer(f"{name}_encoder")
-            parts += encoder([tensors[column] for column in part])
-        model = MultimodalModel(list(tensors.values()), parts)
-        model.schema = Schema({name: self.schema.inputs[name] for name in tensors})
-        table = table.reset_index(drop=True)
-        return model.predict(table, batch_size, base_dir=base_dir, bad=bad, verbose=0)
+    def _parts(self):
+        """Models of the query's encoders, the item's, and what looks at both."""
+        if self not in _PARTS:
+            sides, between = [], []
+            for tower, columns in self._columns():
+                tensors = [t for t in self.inputs if t.name in columns]
+                encoders = [self.get_layer(f"{n}_encoder") for n in self.towers[tower]]
+                # Tokens and mask of each.
+                encoded = [t for layer in encoders for t in _outputs_of(layer)]
+                sides.append(MultimodalModel(tensors, encoded))
+                sides[-1].schema = Schema(
+                    {name: self.schema.inputs[name] for name in columns}
+                )
+                between += encoded
+            _PARTS[self] = [*sides, keras.Model(between, self.output)]
+        return _PARTS[self]
 
     def _columns(self):
         """The query's tower and its columns, the item's and its."""
@@ -247,3 +251,7 @@ class Reranker(MultimodalModel):
             for tower, modalities in towers.items()
         }
         return model
+
+
+def _outputs_of(layer):
+    return layer._inbound_nodes[-1].output_tensors

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..data import Schema, to_dataset, to_table
+from ..data import Schema, to_table
 from ..data.columns import is_dataset, require_columns
 from ..data.content import content_ids
 from .model import MultimodalModel
@@ -322,16 +322,8 @@ class Retriever(MultimodalModel):
                 require_columns(table.columns, [self.group])
             require_columns(table.columns, self.schema.inputs)
             labels = self.row_ids(table)
-        return to_dataset(
-            table,
-            self.schema,
-            batch_size=batch_size or 32,
-            seed=self.seed,
-            base_dir=base_dir,
-            bad=bad,
-            with_target=False,
-            labels=labels,
-            **kwargs,
+        return super()._dataset(
+            table, batch_size, base_dir, bad, with_target=False, labels=labels, **kwargs
         )
 
     def _check(self, x, y=None):

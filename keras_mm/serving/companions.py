@@ -1,7 +1,7 @@
-import contextlib
 import json
 import os
 
+from ..files import replacing
 from ..inputs import ClassLabel, MultiLabel, Number
 from .libtensorflow import read_signatures
 
@@ -285,7 +285,7 @@ def _write_warmup(path, name, signatures, requests):
     """A TFRecord file of `PredictionLog` protos."""
     import tensorflow as tf
 
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         with tf.io.TFRecordWriter(temporary) as writer:
             for signature, inputs in requests.items():
                 infos = signatures[signature]["inputs"]
@@ -335,18 +335,6 @@ def _json(content):
 
 
 def _write(path, text):
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
-
-
-@contextlib.contextmanager
-def _replacing(path):
-    """A name to write to; the file takes its place when it is complete."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)

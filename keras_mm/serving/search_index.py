@@ -5,6 +5,7 @@ import numpy as np
 
 from ..data import to_table
 from ..data.columns import require_columns
+from ..files import replacing
 from ..models.unit import unit
 from .neighbors import Neighbors, exact
 from .vector_file import (
@@ -12,7 +13,6 @@ from .vector_file import (
     embed_rows,
     kept_columns,
     model_fingerprint,
-    replacing,
     row_names,
     to_arrow,
     types_of,

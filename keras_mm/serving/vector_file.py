@@ -11,6 +11,7 @@ from ..data import to_table
 from ..data.columns import require_columns
 from ..errors import rows_text
 from ..evaluation.fingerprint import fingerprint
+from ..files import replacing
 from ..training.progress import counted
 
 
@@ -219,18 +220,6 @@ def to_arrow(rows, vectors, types, own):
     table = table.append_column("vector", vectors)
     metadata = {**(table.schema.metadata or {}), b"keras_mm": json.dumps(own).encode()}
     return table.replace_schema_metadata(metadata)
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Gives the name of a file that gets the name `path` if all goes well."""
-    temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
 
 
 def model_fingerprint(model):

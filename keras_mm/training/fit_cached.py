@@ -10,6 +10,7 @@ from ..data import to_dataset, to_table
 from ..data.dataset import class_weights, read_files, to_raw
 from ..encoders.pretrained import renew_lora
 from ..errors import without_target
+from ..files import replacing
 from ..models import MultimodalModel, Retriever
 from ..models.late import check_late, late_fusion, weigh_experts
 
@@ -42,8 +43,8 @@ def fit_cached(
     Args:
         model: a compiled model made by a builder. Its encoders of whose weights
             none is trainable are frozen; see `encoders.Hub`.
-        table: rows with the target, if there is one, in any form that `keras_mm.data.to_table`
-            reads; they must fit in memory as tokens.
+        table: rows, with the target if the model has one, in any form that
+            `keras_mm.data.to_table` reads; they must fit in memory as tokens.
         validation_data: rows likewise, or None.
         folder: folder to keep the tokens in, or None.
         batch_size: int.
@@ -164,10 +165,8 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
         tokens[layer] = _encode(layer, model, rows, batch_size, base_dir, bad)
         if path:
             os.makedirs(folder, exist_ok=True)
-            temporary = f"{path}.{os.getpid()}.tmp"
-            with open(temporary, "wb") as file:
+            with replacing(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, tokens=tokens[layer][0], mask=tokens[layer][1])
-            os.replace(temporary, path)
     others = [tensor.name for tensor in model.inputs if tensor.name not in read]
     inputs = []
     if others:

@@ -185,7 +185,7 @@ def test_finds_what_the_towers_do_not():
         retriever, "query", "item", encoders, fusion="concat", seed=0
     )
     pairs = reranker.pairs(retriever, table, among=7)
-    reranker.fit(pairs, epochs=30, verbose=0)
+    reranker.fit(pairs, epochs=60, verbose=0)
     index = keras_mm.SearchIndex(retriever, "item")
     index.add(table, id="id")
     found = index.search(table[["query"]], k=48)
@@ -198,7 +198,7 @@ def test_finds_what_the_towers_do_not():
         same = signs[ranked["query"][first]] == signs[places[first]]
         return same.all(axis=1).mean()
 
-    assert right(found) < 0.4 and right(best) > 0.7
+    assert right(found) < 0.4 and right(best) > 0.9
 
 
 @pytest.mark.skipif(
