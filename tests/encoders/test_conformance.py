@@ -43,24 +43,35 @@ def build(name, make_input=None, **kwargs):
 model_of = functools.cache(build)
 
 
-def inputs_of(name, model, rows=slice(None)):
-    tensors = tensors_of(table_of(name), model.schema)[name][rows]
-    return [ops.convert_to_tensor(tensors)]
+@functools.cache
+def tensors_of_case(name, longer):
+    model = longer_of(name) if longer else model_of(name)
+    return tensors_of(table_of(name), model.schema)[name]
 
 
-def encode(name, model, rows=slice(None), encoder=None, training=False):
-    encoder = encoder or model.get_layer(f"{name}_encoder")
+def inputs_of(name, rows=slice(None), longer=False):
+    return [ops.convert_to_tensor(tensors_of_case(name, longer)[rows])]
+
+
+def encode(name, encoder, rows=slice(None), training=False, longer=False):
     half = "16" in encoder.outputs[0].dtype
-    if ON_JAX and not training and not half:
-        import jax
-
-        # One compilation instead of one for each operation. (Of attention in half
-        # precision XLA has none for CPUs.)
-        encoder = jax.jit(encoder)
-        outputs = encoder(inputs_of(name, model, rows))
+    inputs = inputs_of(name, rows, longer)
+    # (Of attention in half precision XLA has none for CPUs.)
+    if ON_JAX and not half:
+        variables = encoder.trainable_variables, encoder.non_trainable_variables
+        values = [[one.value for one in part] for part in variables]
+        outputs, _ = jitted(encoder)(*values, inputs, training=training)
     else:
-        outputs = encoder(inputs_of(name, model, rows), training=training)
+        outputs = encoder(inputs, training=training)
     return [ops.convert_to_numpy(ops.cast(value, "float32")) for value in outputs]
+
+
+@functools.cache
+def jitted(encoder):
+    """On jax: one compilation instead of one for each operation."""
+    import jax
+
+    return jax.jit(encoder.stateless_call, static_argnames="training")
 
 
 @functools.cache
@@ -77,9 +88,8 @@ def encoder_of(name, sequences, longer=False):
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("name", CASES)
 def test_tokens_and_mask(name, sequences):
-    model = model_of(name)
     encoder = encoder_of(name, sequences)
-    tokens, mask = encode(name, model, encoder=encoder)
+    tokens, mask = encode(name, encoder)
     symbolic, symbolic_mask = encoder.outputs
     assert keras.backend.standardize_dtype(symbolic_mask.dtype) == "bool"
     assert tokens.shape == (ROWS, *symbolic.shape[1:])
@@ -91,24 +101,22 @@ def test_tokens_and_mask(name, sequences):
     shown = (tokens * mask[..., None]).reshape(ROWS, -1)[present]
     assert len(np.unique(shown.round(6), axis=0)) > ROWS // 2
     # A row does not depend on the others.
-    for rows in (slice(0, 1), slice(ABSENT, ABSENT + 2)):
-        alone, alone_mask = encode(name, model, rows, encoder)
-        np.testing.assert_allclose(alone, tokens[rows], atol=2e-5)
-        np.testing.assert_array_equal(alone_mask, mask[rows])
-    # Nothing but missing rows, as a batch of the training may be.
-    rows = slice(ABSENT, ABSENT + 1)
-    tokens, mask = encode(name, model, rows, encoder, training=True)
+    rows = [0, ABSENT, 0, 3, ABSENT, 3, 3, ROWS - 1]
+    moved, moved_mask = encode(name, encoder, rows)
+    np.testing.assert_allclose(moved, tokens[rows], atol=2e-5)
+    np.testing.assert_array_equal(moved_mask, mask[rows])
+    # Nothing but missing rows, as a batch of the training may be, and one row alone.
+    tokens, mask = encode(name, encoder, [ABSENT], training=True)
     assert np.isfinite(tokens).all() and not mask.any()
 
 
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name]) == 4])
 def test_more_padding_changes_nothing(name, sequences):
-    model, longer = model_of(name), longer_of(name)
     encoders = [encoder_of(name, sequences), encoder_of(name, sequences, True)]
     encoders[1].set_weights(encoders[0].get_weights())
-    tokens, mask = encode(name, model, encoder=encoders[0])
-    padded, padded_mask = encode(name, longer, encoder=encoders[1])
+    tokens, mask = encode(name, encoders[0])
+    padded, padded_mask = encode(name, encoders[1], longer=True)
     if sequences:
         assert padded.shape[1] > tokens.shape[1]
     length = tokens.shape[1]
@@ -141,7 +149,7 @@ def check_step(name, jit_compile):
     model.compile(keras.optimizers.Adam(3e-3), model.loss, jit_compile=jit_compile)
     # Else TensorFlow traces the step twice.
     model.optimizer.build(model.trainable_variables)
-    inputs = inputs_of(name, model)
+    inputs = inputs_of(name)
     before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     model.train_on_batch(inputs, np.arange(ROWS) % 2)
     for weight, old in zip(model.trainable_weights, before):
@@ -162,9 +170,10 @@ def test_half_precision(name):
     finally:
         keras.config.set_dtype_policy("float32")
     half.set_weights(model.get_weights())
-    tokens, _ = encode(name, model)
-    assert "16" in half.get_layer(f"{name}_encoder").outputs[0].dtype
-    rounded, _ = encode(name, half)
+    encoders = [one.get_layer(f"{name}_encoder") for one in (model, half)]
+    tokens, _ = encode(name, encoders[0])
+    assert "16" in encoders[1].outputs[0].dtype
+    rounded, _ = encode(name, encoders[1])
     assert np.isfinite(rounded).all()
     scale = np.abs(tokens).max() + 1e-3
     assert np.abs(rounded - tokens).max() < 0.03 * scale
