@@ -139,6 +139,8 @@ def _partition(vectors, count, method, seed):
         model = AgglomerativeClustering(count)
     else:
         model = GaussianMixture(count, covariance_type="diag", random_state=seed)
+        # Variances of long vectors do not survive float32.
+        vectors = vectors.astype("float64")
     found = model.fit_predict(vectors)
     _, first, place, sizes = np.unique(
         found, return_index=True, return_inverse=True, return_counts=True

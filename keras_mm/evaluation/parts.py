@@ -1,6 +1,6 @@
 import numpy as np
 
-from ..training.fit_cached import rest_of
+from ..models.rest import rest_of
 from .tensors import take, withhold
 from .trials import predict, predict_list
 

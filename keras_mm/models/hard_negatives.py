@@ -37,7 +37,8 @@ def hard_negatives(
         there is no other, and all over for a row without a query.
 
     Raises:
-        ValueError: if one of the towers is not there, or `k` is not positive.
+        ValueError: if one of the towers or the group's column is not there, or `k`
+            is not positive.
 
     Reference:
         Xiong et al. 2021, "Approximate Nearest Neighbor Negative Contrastive
@@ -57,13 +58,28 @@ def hard_negatives(
     )
     names = list(retriever.towers)
     ids = retriever.row_ids(table)[:, [names.index(query), names.index(item), -1]]
+    return wrong_neighbors(vectors, items, ids, k)
+
+
+def wrong_neighbors(vectors, items, ids, k):
+    """The items nearest to each row's query that do not match it.
+
+    Args:
+        vectors: float array `(rows, units)` of queries, 0 where there is none.
+        items: float array `(rows, units)`, likewise.
+        ids: int array `(rows, 3)`, numbers of the rows' query, item and group.
+        k: int.
+
+    Returns:
+        int array `(rows, k)`, as of `hard_negatives`.
+    """
     # One row for each item that is there.
     first = np.unique(ids[:, 1], return_index=True)[1]
     first = np.sort(first[items[first].any(axis=1)])
     matches = _matches(ids)[:, ids[first, 1]]
-    found = np.full((len(table), k), -1)
-    for start in range(0, len(table), _CHUNK):
-        rows = np.arange(start, min(start + _CHUNK, len(table)))
+    found = np.full((len(ids), k), -1)
+    for start in range(0, len(ids), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(ids)))
         scores = vectors[rows] @ items[first].T
         scores[matches[rows].toarray()] = -np.inf
         scores[~vectors[rows].any(axis=1)] = -np.inf
@@ -74,11 +90,7 @@ def hard_negatives(
 
 
 def _matches(ids):
-    """Which items answer which rows: sparse bool `(rows, items)`.
-
-    Args:
-        ids: int array `(rows, 3)`, numbers of the rows' query, item and group.
-    """
+    """Which items answer which rows: sparse bool `(rows, items)`."""
     from scipy import sparse
 
     query, item, group = (_members(column) for column in ids.T)

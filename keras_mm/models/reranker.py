@@ -85,6 +85,7 @@ def build_reranker(
         {name: retriever.schema.inputs[name] for name in columns},
         {"match": ClassLabel(class_names=["no", "yes"])},
     )
+    encoders = _own(encoders or {}, retriever, columns)
     modalities, chosen = choose_encoders(schema, encoders)
     towers = {
         tower: {
@@ -120,6 +121,23 @@ def build_reranker(
     return model
 
 
+def _own(encoders, retriever, columns):
+    """The encoders of these columns; a layer gives way to one that is like it."""
+    others = {
+        name
+        for name, parts in retriever.schema.modalities(own=encoders).items()
+        if not set(parts) & set(columns)
+    }
+    others |= set(retriever.schema.inputs) - set(columns)
+    return {
+        name: type(encoder).from_config(encoder.get_config())
+        if isinstance(encoder, keras.layers.Layer)
+        else encoder
+        for name, encoder in encoders.items()
+        if name not in others
+    }
+
+
 def _take_weights(model, retriever, name, pooled):
     """Copies an encoder's weights; of one that pools otherwise, what comes before.
 
@@ -132,6 +150,12 @@ def _take_weights(model, retriever, name, pooled):
     own = model.get_layer(name).weights
     found = {layer.name: layer for layer in retriever.layers}
     learned = found[name].weights if name in found else []
+    if {id(weight) for weight in own} & {id(weight) for weight in learned}:
+        raise ValueError(
+            f"The encoder {name!r} has layers of the retriever's, which training "
+            "would change. Give a function that makes new layers, or an Encoder. "
+            f"Received: encoders={{{name.removesuffix('_encoder')!r}: ...}}"
+        )
     if _shapes(learned) not in (_shapes(own), _shapes(pooled().weights)):
         raise ValueError(
             f"The encoder {name!r} is not the one that the retriever has. Give the "

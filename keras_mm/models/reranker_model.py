@@ -5,8 +5,9 @@ import numpy as np
 
 from ..data import Schema, to_table
 from ..data.columns import require_columns
-from .hard_negatives import hard_negatives
+from .hard_negatives import wrong_neighbors
 from .model import MultimodalModel
+from .rest import rest_of
 
 # Pairs whose tokens are held at a time.
 _CHUNK = 2048
@@ -80,22 +81,24 @@ class Reranker(MultimodalModel):
             )
         table = to_table(table)
         (query, queries), (item, items) = self._columns()
-        known = [
-            table[columns].notna().any(axis=1).to_numpy()
-            for columns in (queries, items)
-        ]
-        rows = np.flatnonzero(known[0] & known[1])
+        names = list(retriever.towers)
+        ids = retriever.row_ids(table)
+        vectors = {
+            tower: retriever.embed(table, tower, batch_size, base_dir=base_dir, bad=bad)
+            for tower in (query, item)
+        }
+        rows = np.flatnonzero(vectors[query].any(axis=1) & vectors[item].any(axis=1))
         if not len(rows):
             raise ValueError(
                 "No row has both a query and an item. "
                 f"Received: {len(table)} rows, query columns {queries}, item "
                 f"columns {items}"
             )
-        options = {"batch_size": batch_size, "base_dir": base_dir, "bad": bad}
         ones, others = [rows], [rows]
         random = np.random.default_rng(seed)
         for source, target, wrong in ((query, item, others), (item, query, ones)):
-            hard = hard_negatives(retriever, table, source, target, among, **options)
+            own = ids[:, [names.index(source), names.index(target), -1]]
+            hard = wrong_neighbors(vectors[source], vectors[target], own, among)
             hard = random.permuted(hard[rows], axis=1)
             # Those that are there first.
             hard = np.take_along_axis(
@@ -215,18 +218,18 @@ class Reranker(MultimodalModel):
     def _parts(self):
         """Models of the query's encoders, the item's, and what looks at both."""
         if self not in _PARTS:
-            sides, between = [], []
-            for tower, columns in self._columns():
-                tensors = [t for t in self.inputs if t.name in columns]
-                encoders = [self.get_layer(f"{n}_encoder") for n in self.towers[tower]]
-                # Tokens and mask of each.
-                encoded = [t for layer in encoders for t in _outputs_of(layer)]
-                sides.append(MultimodalModel(tensors, encoded))
-                sides[-1].schema = Schema(
-                    {name: self.schema.inputs[name] for name in columns}
-                )
-                between += encoded
-            _PARTS[self] = [*sides, keras.Model(between, self.output)]
+            sides, encoders = [], []
+            for modalities in self.towers.values():
+                columns = [c for part in modalities.values() for c in part]
+                schema = Schema({name: self.schema.inputs[name] for name in columns})
+                inputs = {n: v.keras_input(n) for n, v in schema.inputs.items()}
+                encoded = []
+                for name, part in modalities.items():
+                    encoders.append(self.get_layer(f"{name}_encoder"))
+                    encoded += encoders[-1]([inputs[column] for column in part])
+                sides.append(MultimodalModel(list(inputs.values()), encoded))
+                sides[-1].schema = schema
+            _PARTS[self] = [*sides, rest_of(self, encoders)]
         return _PARTS[self]
 
     def _columns(self):
@@ -251,7 +254,3 @@ class Reranker(MultimodalModel):
             for tower, modalities in towers.items()
         }
         return model
-
-
-def _outputs_of(layer):
-    return layer._inbound_nodes[-1].output_tensors

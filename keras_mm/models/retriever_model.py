@@ -293,6 +293,9 @@ class Retriever(MultimodalModel):
         values = x.values() if isinstance(x, dict) else x
         names = x.keys() if isinstance(x, dict) else [t.name for t in self.inputs]
         cells = {n: ops.convert_to_numpy(v) for n, v in zip(names, values)}
+        if self.group is not None:
+            rows = len(next(iter(cells.values())))
+            cells.setdefault(self.group, np.full(rows, None))
         labels = self.row_ids(cells)
         if groups is not None:
             labels[:, -1] = groups.reshape(-1)
@@ -301,10 +304,10 @@ class Retriever(MultimodalModel):
     def row_ids(self, table):
         """Numbers of what the rows hold; see `compute_loss`."""
         ids = [content_ids(table, columns) for columns in self.towers.values()]
-        if self.group is not None and self.group in table.keys():
-            ids.append(content_ids(table, [self.group]))
-        else:
+        if self.group is None:
             ids.append(np.full_like(ids[0], -1))
+        else:
+            ids.append(content_ids(table, [self.group]))
         return np.stack(ids, axis=1)
 
     def _dataset(self, table, batch_size, base_dir, bad, with_target=True, **kwargs):
@@ -318,8 +321,6 @@ class Retriever(MultimodalModel):
             )
         if with_target and not is_dataset(table):
             table = to_table(table)
-            if self.group is not None:
-                require_columns(table.columns, [self.group])
             require_columns(table.columns, self.schema.inputs)
             labels = self.row_ids(table)
         return super()._dataset(

@@ -111,7 +111,7 @@ class Neighbors:
         """As `exact` of all rows, but for a few that it may overlook."""
         rows = len(self.vectors)
         choice = rows if allowed is None else len(allowed)
-        if choice <= _FEW or k * _FEW_OF > choice:
+        if choice <= _FEW or k * _FEW_OF > choice or not len(queries):
             return exact(self.vectors, queries, k, allowed)
         passing = None
         if allowed is not None:

@@ -156,8 +156,8 @@ class SearchIndex:
             queries: table with the columns of one tower or of several, whose
                 vectors are then added up: a picture and "but in red".
             k: int, how many.
-            where: dict from a kept column to the value, or the list of values, that
-                it must have.
+            where: dict from a kept column to the value, or the list (or array, or
+                Series) of values, that it must have.
             towers: list of the towers to read the queries by; default: those whose
                 columns the table has.
             base_dir: as in `model.fit`.
@@ -205,12 +205,14 @@ class SearchIndex:
 
     def _allowed(self, where):
         """Numbers of the rows that a filter lets pass; None: all."""
+        import pandas as pd
+
         if not where:
             return None
         allowed = np.ones(len(self), bool)
         for name, values in where.items():
             require_columns([c for c in self.rows if c != "id"], [name])
-            values = values if isinstance(values, (list, tuple, set)) else [values]
+            values = values if pd.api.types.is_list_like(values) else [values]
             allowed &= self.rows[name].isin(list(values)).to_numpy()
         return np.flatnonzero(allowed)
 

@@ -224,5 +224,20 @@ def to_arrow(rows, vectors, types, own):
 
 def model_fingerprint(model):
     """Says which weights and which preprocessing vectors come from."""
-    parts = {name: model.tower(name) for name in model.towers}
-    return fingerprint([[part, part.schema] for _, part in sorted(parts.items())])
+    parts = [model.tower(name) for name in sorted(model.towers)]
+    return fingerprint(
+        [
+            [_frozen_or_not(part.get_config()), part.get_weights(), part.schema]
+            for part in parts
+        ]
+    )
+
+
+def _frozen_or_not(config):
+    """A network's config without what only its training asks for."""
+    if isinstance(config, dict):
+        config = {key: _frozen_or_not(value) for key, value in config.items()}
+        config.pop("trainable", None)
+    elif isinstance(config, (list, tuple)):
+        config = [_frozen_or_not(value) for value in config]
+    return config

@@ -7,12 +7,13 @@ import keras
 import numpy as np
 
 from ..data import to_dataset, to_table
-from ..data.dataset import class_weights, read_files, to_raw
+from ..data.dataset import class_weights, encode_targets, read_files, to_raw
 from ..encoders.pretrained import renew_lora
 from ..errors import without_target
 from ..files import replacing
-from ..models import MultimodalModel, Retriever
+from ..models import Retriever
 from ..models.late import check_late, late_fusion, weigh_experts
+from ..models.rest import rest_of
 
 
 def fit_cached(
@@ -28,7 +29,8 @@ def fit_cached(
 ):
     """Trains a model without running its frozen encoders again and again.
 
-    What an encoder without trainable weights gives for a row never changes. It
+    What an encoder without trainable weights gives for a row never changes, but for
+    augmentation and dropout inside it, which are left out here. It
     is computed once, and with `folder` kept on disk for the next run: under a
     name that says which encoder with which weights made it, from which rows.
     The rest of the model then trains on that; the weights are the model's own.
@@ -52,6 +54,8 @@ def fit_cached(
         base_dir: as in `model.fit`.
         bad: as in `model.fit`.
         **kwargs: what `keras.Model.fit` takes besides: `epochs`, `callbacks`...
+            Callbacks see the rest of the model as `self.model`; what they save is
+            the whole.
 
     Returns:
         `keras.callbacks.History`.
@@ -91,8 +95,9 @@ def fit_cached(
         check_late(late, table, validation_data)
     renew_lora(model)
     rest = rest_of(model, frozen)
-    compiled = {} if retrieves else {"loss": model.loss, "metrics": _metrics_of(model)}
-    rest.compile(optimizer=model.optimizer, **compiled)
+    rest.compile(optimizer=model.optimizer, **_settings_of(model))
+    rest.save, rest.save_weights = model.save, model.save_weights
+    rest.load_weights = model.load_weights
 
     def tensors_of(rows):
         rows = to_table(rows)
@@ -116,33 +121,12 @@ def fit_cached(
     return history
 
 
-def rest_of(model, encoders):
-    """The model behind some of its encoders, with the same layers.
-
-    It takes the inputs that these do not read, in order, then tokens and mask of
-    each.
-    """
-    outputs = {layer: layer._inbound_nodes[-1].output_tensors for layer in encoders}
-    fed = {id(tensor) for layer in encoders for tensor in _inputs_of(layer)}
-    inputs = [tensor for tensor in model.inputs if id(tensor) not in fed]
-    inputs += [tensor for tensors in outputs.values() for tensor in tensors]
-    kind = Retriever if isinstance(model, Retriever) else MultimodalModel
-    rest = kind(inputs, model.output)
-    # Late fusions look at the schema to train their experts.
-    rest.schema = model.schema
-    if isinstance(model, Retriever):
-        loss, towers = model.retrieval_loss, model.towers
-        rest.set_retrieval(towers, loss, model.anchor, model.group)
-    return rest
-
-
-def _inputs_of(layer):
-    return keras.tree.flatten(layer._inbound_nodes[-1].input_tensors)
-
-
-def _metrics_of(model):
-    metrics = model.get_compile_config()["metrics"]
-    return keras.saving.deserialize_keras_object(metrics)
+def _settings_of(model):
+    """What the model was compiled with besides the optimizer."""
+    config = dict(model.get_compile_config())
+    del config["optimizer"], config["loss"]
+    settings = keras.saving.deserialize_keras_object(config)
+    return settings if isinstance(model, Retriever) else settings | {"loss": model.loss}
 
 
 def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
@@ -150,8 +134,7 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
     if isinstance(model, Retriever):
         target = model.row_ids(rows)
     else:
-        name = model.schema.target_name
-        target = model.schema.target.encode(rows[name], name)
+        target = encode_targets(rows, model.schema)
     read = {tensor.name for layer in frozen for tensor in layer.inputs}
     tokens = {}
     for layer in frozen:
@@ -189,7 +172,9 @@ def _encode(layer, model, rows, batch_size, base_dir, bad):
         rows, _part_of(model.schema, names), batch_size, base_dir=base_dir, bad=bad
     )
     dataset = dataset.map(lambda inputs: (tuple(inputs[name] for name in names),))
-    return layer.predict(dataset, verbose=0)
+    tokens, mask = layer.predict(dataset, verbose=0)
+    # A file of NumPy does not know bfloat16.
+    return [tokens.astype("float32") if tokens.dtype.kind == "V" else tokens, mask]
 
 
 def _fingerprint(layer, model, rows, base_dir, bad):

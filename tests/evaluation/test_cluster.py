@@ -10,6 +10,7 @@ from keras import ops
 import keras_mm
 from keras_mm import fusion as room
 from keras_mm.evaluation import Clusters, cluster
+from keras_mm.evaluation.cluster import _partition
 from keras_mm.evaluation.embedder import Embedder
 
 from ..helpers import dense_model, dense_table, make_table, small_encoders
@@ -66,6 +67,15 @@ def model(table):
     model.optimizer.learning_rate = 0.03
     model.fit(table, epochs=20, verbose=0)
     return model
+
+
+def test_mixture_of_long_vectors():
+    """Of a unit that is far from 0 and never changes, too."""
+    vectors = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+    vectors[:, 0] = 25.3
+    vectors[:100, 1] += 40
+    found = _partition(vectors, 2, "gaussian", 0)
+    assert same_partition(found, np.arange(200) // 100)
 
 
 @pytest.mark.parametrize("method", ["kmeans", "agglomerative", "gaussian"])

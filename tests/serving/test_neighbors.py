@@ -166,6 +166,14 @@ def test_index(retriever, lists_for_few, tmp_path, monkeypatch):
     index = keras_mm.SearchIndex.load(path, retriever)
     assert index._neighbors is not None
     same()
+    assert not len(index.search(query, 5, where={"shop": np.array(["nowhere"])}))
+    monkeypatch.setattr(
+        keras_mm.SearchIndex, "embed_queries", lambda self, *args: 0 * vectors
+    )
+    assert not len(index.search(query, 5))
+    monkeypatch.setattr(
+        keras_mm.SearchIndex, "embed_queries", lambda self, *args: vectors
+    )
     index.remove(["number 50"])
     found = index.search(query, 60)
     assert len(found) == 104 and "number 50" not in set(found["id"])

@@ -96,6 +96,46 @@ def test_a_retriever_as_by_plain_fit(memory):
     )
     with pytest.raises(ValueError, match="no classes"):
         keras_mm.training.fit_cached(cached, table, class_weight="balanced")
+    with pytest.raises(ValueError, match="no column 'shop'"):
+        keras_mm.training.fit_cached(cached, table.drop(columns="shop"))
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_what_callbacks_save_is_the_whole_model(tmp_path):
+    """Also where an encoder is not frozen; and more may be frozen afterwards."""
+    table = make_table(12)
+    model = frozen_model(table, "text")
+    model.compile(
+        keras.optimizers.Adam(1e-2), model.loss, weighted_metrics=["accuracy"]
+    )
+    saves = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras")
+    history = keras_mm.training.fit_cached(
+        model, table, epochs=1, callbacks=[saves], verbose=0
+    )
+    assert "accuracy" in history.history
+    expected = model.predict(table, verbose=0)
+    again = keras.models.load_model(tmp_path / "best.keras")
+    np.testing.assert_allclose(again.predict(table, verbose=0), expected, atol=1e-6)
+    for one in (model, again):
+        one.get_layer("image_encoder").trainable = False
+        one.compile("sgd", one.loss)
+        keras_mm.training.fit_cached(one, table, epochs=1, verbose=0)
+    model.save(tmp_path / "again.keras")
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_half_precision_on_disk(tmp_path):
+    table = make_table(8, missing=False)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = frozen_model(table, "text")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    losses = [
+        keras_mm.training.fit_cached(model, table, folder=tmp_path, verbose=0).history
+        for _ in range(2)
+    ]
+    assert all(np.isfinite(part["loss"]).all() for part in losses)
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -130,6 +170,9 @@ def test_nothing_frozen():
     table = make_table(6, missing=False)
     with pytest.raises(ValueError, match="No encoder.*Received: model="):
         keras_mm.training.fit_cached(frozen_model(table), table)
+    with pytest.raises(ValueError, match="no column 'category'"):
+        rows = table.drop(columns="category")
+        keras_mm.training.fit_cached(frozen_model(table, "text"), rows)
 
 
 def test_no_target():
