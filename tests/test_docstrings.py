@@ -152,18 +152,21 @@ def test_examples_are_found():
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_examples_run(name, folder, monkeypatch, capsys):
+def test_examples_run(name, folder, monkeypatch, capsys, request):
+    documentation = inspect.getdoc(DOCUMENTED[name])
+    if "export" not in documentation and "saved_model" not in documentation:
+        request.getfixturevalue("eagerly")
     monkeypatch.chdir(folder)
     # No example is about the default one, which takes long to trace.
     monkeypatch.setattr(keras_mm.Image, "default_encoder", keras_mm.encoders.CNN(4))
     value = DOCUMENTED[name]
     names = {**vars(inspect.getmodule(value)), **_names(name in TABULAR)}
-    if "retriever" in inspect.getdoc(value):
+    if "retriever" in documentation:
         names["retriever"] = _retriever()
-    if "reranker" in inspect.getdoc(value):
+    if "reranker" in documentation:
         names["reranker"] = _reranker(names["retriever"])
     examples = doctest.DocTestParser().get_doctest(
-        inspect.getdoc(value), names, name, None, None
+        documentation, names, name, None, None
     )
     runner = doctest.DocTestRunner(_Checker(), verbose=False)
     failed, attempted = runner.run(examples)

@@ -79,6 +79,7 @@ def test_tokens_are_what_the_network_gives():
 
 
 @pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.usefixtures("eagerly")
 def test_frozen_or_not(trainable, tmp_path):
     """Frozen: neither weights nor running statistics move, also once saved."""
     model = model_of(Application("MobileNet", weights=None, trainable=trainable))

@@ -86,6 +86,7 @@ def test_tokens_for_attention_and_a_fixed_size(tmp_path):
 
 
 @pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.usefixtures("eagerly")
 def test_frozen_or_not(tmp_path, trainable):
     bert(tmp_path)
     encoder = keras_mm.encoders.Hub(str(tmp_path), trainable=trainable)

@@ -99,6 +99,7 @@ def test_modality_dropout_rests_in_prediction(table):
 
 
 @pytest.mark.parametrize("text", ["ngrams", "lstm"])
+@pytest.mark.usefixtures("eagerly")
 def test_nothing_foreign_changes_a_prediction(table, text):
     encoders = small_encoders()
     if text == "lstm":
@@ -422,6 +423,7 @@ def test_class_weight_is_a_sample_weight(table):
         model.fit(dataset, class_weight={0: 2.0}, verbose=0)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_seed_reproduces(table):
     schema = small_schema(table)
 
@@ -439,6 +441,7 @@ def test_seed_reproduces(table):
 # --- fit's own rules -----------------------------------------------------------
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_pictures_in_both_parts_are_counted(table):
     model = small_model(small_schema(table))
     with pytest.warns(UserWarning, match="^5 files of column 'image'"):
@@ -618,6 +621,7 @@ def backbone():
 
 
 @pytest.mark.parametrize("fusion", [Largest, FusionModel, lambda: fusion_function])
+@pytest.mark.usefixtures("eagerly")
 def test_own_fusions(table, fusion, tmp_path):
     model = small_model(small_schema(table), fusion=fusion())
     model.fit(table, verbose=0)
@@ -635,6 +639,7 @@ def test_own_fusions(table, fusion, tmp_path):
     ],
     ids=["model", "layer", "function"],
 )
+@pytest.mark.usefixtures("eagerly")
 def test_own_encoders(table, encoder, tmp_path):
     encoders = {
         **small_encoders(),
@@ -652,6 +657,7 @@ def test_own_encoders(table, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("fusion", ["hybrid", "gated"])
+@pytest.mark.usefixtures("eagerly")
 def test_keras_file(fusion, table, tmp_path):
     model = small_model(
         small_schema(table),

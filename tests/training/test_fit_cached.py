@@ -25,6 +25,7 @@ def frozen_model(table, *names, **kwargs):
 
 
 @pytest.mark.parametrize("fusion", ["gated", "hybrid"])
+@pytest.mark.usefixtures("eagerly")
 def test_as_plain_fit(fusion):
     """Without shuffling and dropout, the same weights come out."""
     table, validation = make_table(24), make_table(9, seed=1)
@@ -59,6 +60,7 @@ def test_as_plain_fit(fusion):
 
 
 @pytest.mark.parametrize("memory", [0, 16])
+@pytest.mark.usefixtures("eagerly")
 def test_a_retriever_as_by_plain_fit(memory):
     """Rows that hold the same, missing cells and past rows count as there."""
     table, validation = make_table(24), make_table(9, seed=1)

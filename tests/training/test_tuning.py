@@ -60,6 +60,7 @@ def count(weights):
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_lora_trains_small_matrices_alone(preset, tmp_path):
     model = model_of(preset, trainable="lora", lora_rank=3)
     encoder = model.get_layer("text_encoder")
