@@ -9,7 +9,7 @@ emoji (whole values of `split_group`) is held out. The model learns the other on
 Noto and Twemoji pictures, and is tested on held-out emoji in these styles and in
 Fluent, which it has never seen. It also names the group of held-out emoji
 (`classify`), beside a classifier that was trained on the groups. `--rerank`: instead,
-a reranker sorts the 20 pictures that are found for each of 400 texts.
+a reranker sorts the 20 pictures that are found for each of up to 400 texts.
 
 stamps: sentences in English and spoken sentences in French and Spanish against
 pictures; five folds, whole values of `group` held out. It also names the category of
@@ -245,7 +245,8 @@ def rerank(model, train, tests):
             f"\n{fusion}: {len(pairs)} pairs, trained for {time.time() - started:.0f} s"
         )
         for title, test in tests.items():
-            texts = test.drop_duplicates("text").sample(400, random_state=0)
+            texts = test.drop_duplicates("text")
+            texts = texts.sample(min(400, len(texts)), random_state=0)
             texts = texts.reset_index(drop=True)
             items = test.drop_duplicates("image").reset_index(drop=True)
             items = items.rename(columns={"id": "emoji"}).assign(key=items.index)
