@@ -252,7 +252,7 @@ def rerank(model, train, tests):
             items = items.rename(columns={"id": "emoji"}).assign(key=items.index)
             index = keras_mm.SearchIndex(model, "image")
             index.add(items, id="key", columns=["emoji"])
-            found = index.search(texts, k=20)
+            found = index.search(texts[["text"]], k=20)
             started = time.time()
             best = reranker.rerank(found, texts, items, id="key")
             seconds = time.time() - started
