@@ -47,7 +47,8 @@ def build_reranker(
         encoders: dict from modality to encoder, those that the retriever was
             built with. What has the same shape in both starts with the
             retriever's weights (some encoders pool otherwise where single tokens
-            are wanted).
+            are wanted). A layer or model gives way to a copy; what belongs to other
+            towers is left aside.
         fusion: name or object of an early fusion; "co_attention": cross-attention
             over both towers' tokens.
         hidden_units: int, width of a Dense layer behind the fusion, or None.
@@ -60,8 +61,8 @@ def build_reranker(
         `Reranker`, a compiled functional `keras.Model`.
 
     Raises:
-        ValueError: if a tower is not there, the encoders are not the
-            retriever's, or the fusion is a late one.
+        ValueError: if a tower is not there, the encoders are not like the
+            retriever's or share its layers, or the fusion is a late one.
 
     Reference:
         Li et al. 2021, "Align before Fuse: Vision and Language Representation
