@@ -1,6 +1,7 @@
 import functools
 
 import keras
+import numpy as np
 from keras import ops
 
 from .. import fusion as fusion_room
@@ -115,6 +116,10 @@ def build_reranker(
         model_class=Reranker,
     )
     model.towers = towers
+    # What the retriever's loss multiplies a cosine with.
+    one = np.eye(2, dtype="float32")
+    logits = ops.convert_to_numpy(retriever.similarity.logits(one, one))
+    model.scale = float(logits[0, 0] - logits[0, 1])
     for name, parts in modalities.items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)

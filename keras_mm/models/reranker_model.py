@@ -28,6 +28,8 @@ class Reranker(MultimodalModel):
 
     # The query's tower and the item's: modality -> its columns.
     towers = {}
+    # The retriever's logit of a cosine of 1.
+    scale = 1.0
 
     def pairs(
         self,
@@ -130,7 +132,9 @@ class Reranker(MultimodalModel):
         """Puts what a search has found into a better order.
 
         Each query and each item is encoded once for some thousand pairs; only the
-        fusion runs for every pair.
+        fusion runs for every pair. The order is that of the sum of two logits: the
+        retriever's, which is its score times the scale that its loss has learned,
+        and that of `match`. So a reranker that has learned little changes little.
 
         Examples:
 
@@ -155,7 +159,8 @@ class Reranker(MultimodalModel):
 
         Returns:
             `found` with the column `match`, the probability that the item answers
-            the query; sorted by it, and ranked anew.
+            the query, among such as the retriever takes for its answer; sorted by
+            `score` and `match` together, and ranked anew.
 
         Raises:
             ValueError: if an id of `found` is not among the items, or is there
@@ -195,9 +200,10 @@ class Reranker(MultimodalModel):
         if "match" in found:
             del found["match"]
         found.insert(list(found.columns).index("score") + 1, "match", match)
-        found = found.sort_values(
-            ["query", "match"], ascending=[True, False], kind="stable"
-        )
+        match = np.clip(match, 1e-6, 1 - 1e-6).astype("float64")
+        logits = self.scale * found["score"] + np.log(match / (1 - match))
+        found = found.iloc[np.lexsort((-logits, found["query"]))]
+        found = found.reset_index(drop=True)
         found["rank"] = found.groupby("query").cumcount() + 1
         if k is not None:
             found = found[found["rank"] <= k]
@@ -240,15 +246,16 @@ class Reranker(MultimodalModel):
         ]
 
     def get_config(self):
-        """The network, the schema, and which columns are what."""
-        return {**super().get_config(), "towers": self.towers}
+        """The network, the schema, which columns are what, and the scale."""
+        return {**super().get_config(), "towers": self.towers, "scale": self.scale}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Creates the model again from `get_config()`."""
         config = dict(config)
-        towers = config.pop("towers", {})
+        towers, scale = config.pop("towers", {}), config.pop("scale", 1.0)
         model = super().from_config(config, custom_objects=custom_objects)
+        model.scale = scale
         model.towers = {
             tower: {name: list(columns) for name, columns in modalities.items()}
             for tower, modalities in towers.items()
