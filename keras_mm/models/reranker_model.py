@@ -189,8 +189,12 @@ class Reranker(MultimodalModel):
                 f"Received: {len(queries)} rows, and found['query'] up to {rows.max()}"
             )
         match = np.zeros(len(found), "float32")
-        options = {"batch_size": batch_size, "base_dir": base_dir, "bad": bad}
-        options["verbose"] = 0
+        options = {
+            "batch_size": batch_size,
+            "base_dir": base_dir,
+            "bad": bad,
+            "verbose": 0,
+        }
         for start in range(0, len(found), _CHUNK):
             part = slice(start, start + _CHUNK)
             match[part] = self._matches(

@@ -227,17 +227,17 @@ def model_fingerprint(model):
     parts = [model.tower(name) for name in sorted(model.towers)]
     return fingerprint(
         [
-            [_frozen_or_not(part.get_config()), part.get_weights(), part.schema]
+            [_without_trainable(part.get_config()), part.get_weights(), part.schema]
             for part in parts
         ]
     )
 
 
-def _frozen_or_not(config):
-    """A network's config without what only its training asks for."""
+def _without_trainable(config):
+    """A network's config, the same whether its layers are frozen or not."""
     if isinstance(config, dict):
-        config = {key: _frozen_or_not(value) for key, value in config.items()}
+        config = {key: _without_trainable(value) for key, value in config.items()}
         config.pop("trainable", None)
     elif isinstance(config, (list, tuple)):
-        config = [_frozen_or_not(value) for value in config]
+        config = [_without_trainable(value) for value in config]
     return config

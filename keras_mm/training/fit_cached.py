@@ -30,10 +30,10 @@ def fit_cached(
     """Trains a model without running its frozen encoders again and again.
 
     What an encoder without trainable weights gives for a row never changes, but for
-    augmentation and dropout inside it, which are left out here. It
-    is computed once, and with `folder` kept on disk for the next run: under a
-    name that says which encoder with which weights made it, from which rows.
-    The rest of the model then trains on that; the weights are the model's own.
+    augmentation and dropout inside it, which are left out here. It is computed once,
+    and with `folder` kept on disk for the next run: under a name that says which
+    encoder with which weights made it, from which rows. The rest of the model then
+    trains on that; the weights are the model's own.
 
     Examples:
 
