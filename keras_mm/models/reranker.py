@@ -1,15 +1,14 @@
 import functools
 
 import keras
-import numpy as np
-from keras import ops
+from keras import layers, ops
 
 from .. import fusion as fusion_room
 from ..data import Schema
 from ..fusion.late_fusion import LateFusion
-from ..inputs import ClassLabel
+from ..inputs import ClassLabel, Number
 from .build import build_model, choose_encoders
-from .reranker_model import Reranker
+from .reranker_model import MATCH, SCORE, Reranker
 
 
 def build_reranker(
@@ -29,7 +28,8 @@ def build_reranker(
     A retriever compares two vectors that were made apart: quick, as the items'
     are made once, but nothing of the one has seen the other. A reranker looks at
     both together, token by token, which is slower and finer: let the retriever find
-    fifty, and the reranker sort them.
+    fifty, and the reranker sort them. The retriever's score is a modality beside
+    the two, so what it knows need not be learned again.
 
     Its encoders are its own and start from what the retriever's have learned.
 
@@ -62,8 +62,9 @@ def build_reranker(
         `Reranker`, a compiled functional `keras.Model`.
 
     Raises:
-        ValueError: if a tower is not there, the encoders are not like the
-            retriever's or share its layers, or the fusion is a late one.
+        ValueError: if a tower is not there or has a column named "score" or
+            "match", the encoders are not like the retriever's or share its layers,
+            or the fusion is a late one.
 
     Reference:
         Li et al. 2021, "Align before Fuse: Vision and Language Representation
@@ -83,11 +84,17 @@ def build_reranker(
             f"object of keras_mm.fusion. Received: fusion={fusion!r}"
         )
     columns = [c for tower in (query, item) for c in retriever.towers[tower]]
+    if {SCORE, MATCH} & set(columns):
+        raise ValueError(
+            f"Pairs have columns {SCORE!r} and {MATCH!r} of their own. Rename the "
+            f"tower's. Received: columns {columns}"
+        )
+    score = Number(mean=0.0, std=1.0)
     schema = Schema(
-        {name: retriever.schema.inputs[name] for name in columns},
-        {"match": ClassLabel(class_names=["no", "yes"])},
+        {**{name: retriever.schema.inputs[name] for name in columns}, SCORE: score},
+        {MATCH: ClassLabel(class_names=["no", "yes"])},
     )
-    encoders = _own(encoders or {}, retriever, columns)
+    encoders = {**_own(encoders or {}, retriever, columns), SCORE: _score_token}
     modalities, chosen = choose_encoders(schema, encoders)
     towers = {
         tower: {
@@ -97,7 +104,7 @@ def build_reranker(
         }
         for tower in (query, item)
     }
-    if sum(map(len, towers.values())) < len(modalities):
+    if sum(map(len, towers.values())) < len(modalities) - 1:
         raise ValueError(
             "Columns of both towers would share an encoder. Give the encoders that "
             f"the retriever was built with. Received: encoders={encoders!r}, "
@@ -116,15 +123,21 @@ def build_reranker(
         model_class=Reranker,
     )
     model.towers = towers
-    # What the retriever's loss multiplies a cosine with.
-    one = np.eye(2, dtype="float32")
-    logits = ops.convert_to_numpy(retriever.similarity.logits(one, one))
-    model.scale = float(logits[0, 0] - logits[0, 1])
-    for name, parts in modalities.items():
+    for name, parts in (towers[query] | towers[item]).items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)
         _take_weights(model, retriever, f"{name}_encoder", pooled)
     return model
+
+
+def _score_token(score):
+    """Cosines `(batch, 1)` -> one token.
+
+    Those of what a search finds lie near each other, and nobody knows where before
+    there are pairs.
+    """
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-6)(score)
+    return layers.Dense(32, activation="relu")(x)
 
 
 def _own(encoders, retriever, columns):

@@ -9,6 +9,9 @@ from .hard_negatives import wrong_neighbors
 from .model import MultimodalModel
 from .rest import rest_of
 
+# Columns of pairs: the retriever's cosine, and the target.
+SCORE, MATCH = "score", "match"
+
 # Pairs whose tokens are held at a time.
 _CHUNK = 2048
 
@@ -23,13 +26,13 @@ class Reranker(MultimodalModel):
 
     Made by `build_reranker`. It is a classifier of pairs, whose target is the
     column `match`: `fit` takes the table that `pairs` makes, `predict` gives the
-    probabilities of "no" and "yes".
+    probabilities of "no" and "yes". Beside query and item it reads the column
+    `score`, the retriever's cosine of both; where that is missing, it judges by
+    query and item alone.
     """
 
     # The query's tower and the item's: modality -> its columns.
     towers = {}
-    # The retriever's logit of a cosine of 1.
-    scale = 1.0
 
     def pairs(
         self,
@@ -49,7 +52,7 @@ class Reranker(MultimodalModel):
 
         >>> pairs = reranker.pairs(retriever, train, negatives=1)
         >>> list(pairs.columns)
-        ['text', 'image', 'match']
+        ['text', 'image', 'score', 'match']
         >>> history = reranker.fit(pairs, epochs=1)
 
         Args:
@@ -59,15 +62,19 @@ class Reranker(MultimodalModel):
             negatives: int, how many wrong items come to each row's query, and how
                 many wrong queries to its item.
             among: int, of how many hard ones these are drawn; see
-                `keras_mm.models.hard_negatives`.
+                `keras_mm.models.hard_negatives`. About as many as a search will
+                find for a query.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
             bad: as in `fit`.
             seed: int, of the draw.
 
         Returns:
-            DataFrame with the columns of both towers and `match`: "yes" in one
-            row for each row of the table that has both, and "no" in the rest.
+            DataFrame with the columns of both towers, `score`, the retriever's
+            cosine, and `match`: "yes" in one row for each row of the table that has
+            both, and "no" in the rest. There is no score (NaN) where `among` wrong
+            ones are nearer than the right one: a search would not have found it,
+            and that the right one has the lowest score is not to be learned.
 
         Reference:
             Li et al. 2021, "Align before Fuse: Vision and Language Representation
@@ -96,26 +103,37 @@ class Reranker(MultimodalModel):
                 f"Received: {len(table)} rows, query columns {queries}, item "
                 f"columns {items}"
             )
-        ones, others = [rows], [rows]
+        right = np.sum(vectors[query] * vectors[item], axis=1)
+        ones, others, scores = [rows], [rows], [right[rows]]
         random = np.random.default_rng(seed)
-        for source, target, wrong in ((query, item, others), (item, query, ones)):
+        for source, target in ((query, item), (item, query)):
             own = ids[:, [names.index(source), names.index(target), -1]]
-            hard = wrong_neighbors(vectors[source], vectors[target], own, among)
-            hard = random.permuted(hard[rows], axis=1)
-            # Those that are there first.
-            hard = np.take_along_axis(
-                hard, np.argsort(hard < 0, axis=1, kind="stable"), axis=1
-            )[:, :negatives]
+            hard = wrong_neighbors(vectors[source], vectors[target], own, among)[rows]
+            near = np.einsum("ru,rku->rk", vectors[source][rows], vectors[target][hard])
+            lost = np.all((hard >= 0) & (near > right[rows, None]), axis=1)
+            if source == query:
+                scores[0][lost] = np.nan
+            # A draw of those that are there.
+            order = random.permuted(np.tile(np.arange(among), (len(rows), 1)), axis=1)
+            last = np.take_along_axis(hard < 0, order, axis=1)
+            order = np.take_along_axis(order, np.argsort(last, kind="stable"), axis=1)
+            order = order[:, :negatives]
+            near[lost] = np.nan
+            hard, near = (np.take_along_axis(a, order, axis=1) for a in (hard, near))
             place, _ = np.nonzero(hard >= 0)
-            wrong.append(hard[hard >= 0])
-            (ones if wrong is others else others).append(rows[place])
+            pair = rows[place], hard[hard >= 0]
+            one, other = pair if source == query else pair[::-1]
+            ones.append(one)
+            others.append(other)
+            scores.append(near[hard >= 0])
         one, other = np.concatenate(ones), np.concatenate(others)
         parts = [
             table[queries].iloc[one].reset_index(drop=True),
             table[items].iloc[other].reset_index(drop=True),
         ]
         match = np.repeat(["yes", "no"], [len(rows), len(one) - len(rows)])
-        return pd.concat(parts, axis=1).assign(match=match)
+        columns = {SCORE: np.concatenate(scores), MATCH: match}
+        return pd.concat(parts, axis=1).assign(**columns)
 
     def rerank(
         self,
@@ -132,9 +150,7 @@ class Reranker(MultimodalModel):
         """Puts what a search has found into a better order.
 
         Each query and each item is encoded once for some thousand pairs; only the
-        fusion runs for every pair. The order is that of the sum of two logits: the
-        retriever's, which is its score times the scale that its loss has learned,
-        and that of `match`. So a reranker that has learned little changes little.
+        fusion runs for every pair.
 
         Examples:
 
@@ -160,7 +176,7 @@ class Reranker(MultimodalModel):
         Returns:
             `found` with the column `match`, the probability that the item answers
             the query, among such as the retriever takes for its answer; sorted by
-            `score` and `match` together, and ranked anew.
+            it, and ranked anew.
 
         Raises:
             ValueError: if an id of `found` is not among the items, or is there
@@ -170,6 +186,7 @@ class Reranker(MultimodalModel):
 
         queries, items = to_table(queries), to_table(items)
         (_, query_columns), (_, item_columns) = self._columns()
+        require_columns(found.columns, ["query", "id", SCORE])
         require_columns(queries.columns, query_columns)
         require_columns(items.columns, [id, *item_columns])
         ids = items[id].map(str)
@@ -197,27 +214,33 @@ class Reranker(MultimodalModel):
         }
         for start in range(0, len(found), _CHUNK):
             part = slice(start, start + _CHUNK)
-            match[part] = self._matches(
-                queries, rows[part], items, places[part], options
+            scores = found[[SCORE]].iloc[part]
+            sides = (
+                (queries, rows[part]),
+                (items, places[part]),
+                (scores, np.arange(len(scores))),
             )
+            match[part] = self._matches(sides, options)
         found = found.copy()
-        if "match" in found:
-            del found["match"]
-        found.insert(list(found.columns).index("score") + 1, "match", match)
-        match = np.clip(match, 1e-6, 1 - 1e-6).astype("float64")
-        logits = self.scale * found["score"] + np.log(match / (1 - match))
-        found = found.iloc[np.lexsort((-logits, found["query"]))]
+        if MATCH in found:
+            del found[MATCH]
+        found.insert(list(found.columns).index(SCORE) + 1, MATCH, match)
+        found = found.iloc[np.lexsort((-match, found["query"]))]
         found = found.reset_index(drop=True)
         found["rank"] = found.groupby("query").cumcount() + 1
         if k is not None:
             found = found[found["rank"] <= k]
         return found.reset_index(drop=True)
 
-    def _matches(self, queries, query_rows, items, item_rows, options):
-        """Probability that each query matches its item: `(pairs,)`."""
+    def _matches(self, tables, options):
+        """Probability that each query matches its item: `(pairs,)`.
+
+        Args:
+            tables: of queries, items and scores, with the row of each pair.
+            options: dict, what `predict` takes.
+        """
         *sides, fuse = self._parts()
         values = []
-        tables = ((queries, query_rows), (items, item_rows))
         for side, (table, rows) in zip(sides, tables):
             unique, place = np.unique(rows, return_inverse=True)
             table = table.iloc[unique].reset_index(drop=True)
@@ -226,10 +249,10 @@ class Reranker(MultimodalModel):
         return fuse.predict(values, batch_size, verbose=0)[:, 1]
 
     def _parts(self):
-        """Models of the query's encoders, the item's, and what looks at both."""
+        """Models of the query's encoders, item's, score's, and of what is behind."""
         if self not in _PARTS:
             sides, encoders = [], []
-            for modalities in self.towers.values():
+            for modalities in [*self.towers.values(), {SCORE: [SCORE]}]:
                 columns = [c for part in modalities.values() for c in part]
                 schema = Schema({name: self.schema.inputs[name] for name in columns})
                 inputs = {n: v.keras_input(n) for n, v in schema.inputs.items()}
@@ -250,16 +273,15 @@ class Reranker(MultimodalModel):
         ]
 
     def get_config(self):
-        """The network, the schema, which columns are what, and the scale."""
-        return {**super().get_config(), "towers": self.towers, "scale": self.scale}
+        """The network, the schema, and which columns are what."""
+        return {**super().get_config(), "towers": self.towers}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Creates the model again from `get_config()`."""
         config = dict(config)
-        towers, scale = config.pop("towers", {}), config.pop("scale", 1.0)
+        towers = config.pop("towers", {})
         model = super().from_config(config, custom_objects=custom_objects)
-        model.scale = scale
         model.towers = {
             tower: {name: list(columns) for name, columns in modalities.items()}
             for tower, modalities in towers.items()

@@ -75,7 +75,7 @@ def test_pairs_match_or_do_not(table, retriever):
     reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS)
     pairs = reranker.pairs(retriever, table, negatives=2)
     whole = table.replace({"text": {"": None}})[["text", "image"]].dropna()
-    assert list(pairs.columns) == ["text", "image", "match"]
+    assert list(pairs.columns) == ["text", "image", "score", "match"]
     assert len(whole) == 20 and len(pairs) == 5 * 20
     wanted = pairs[pairs["match"] == "yes"][["text", "image"]]
     assert wanted.values.tolist() == whole.values.tolist()
@@ -92,6 +92,49 @@ def test_pairs_match_or_do_not(table, retriever):
     assert set(whole["image"]) <= set(wrong["image"].iloc[40:])
     again = reranker.pairs(retriever, table, negatives=2)
     pd.testing.assert_frame_equal(pairs, again)
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("among", [2, 30])
+def test_scores_of_pairs_by_hand(among):
+    """The retriever's cosine, but where a search would not find the right one."""
+    table = vectors_table(20)
+    random = np.random.default_rng(1)
+    for name in ("query", "item"):
+        table[name] = list(random.normal(size=(20, 3)))
+    retriever, encoders = vectors_retriever(table)
+    reranker = keras_mm.build_reranker(
+        retriever, "query", "item", encoders, fusion="concat", seed=0
+    )
+    pairs = reranker.pairs(retriever, table, negatives=2, among=among)
+    cosines = retriever.embed(table, "query") @ retriever.embed(table, "item").T
+    row_of = {
+        name: {tuple(cell): row for row, cell in enumerate(table[name])}
+        for name in ("query", "item")
+    }
+    ones, others = (
+        [row_of[name][tuple(cell)] for cell in pairs[name]] for name in row_of
+    )
+    by_query = (cosines > cosines.diagonal()[:, None]).sum(axis=1)
+    by_item = (cosines > cosines.diagonal()).sum(axis=0)
+    assert len(pairs) == 5 * 20
+    for place, (one, other) in enumerate(zip(ones, others)):
+        assert (pairs["match"][place] == "yes") == (one == other) == (place < 20)
+        nearer = by_query[one] if place < 60 else by_item[other]
+        expected = cosines[one, other] if nearer < among else np.nan
+        np.testing.assert_allclose(pairs["score"][place], expected, atol=1e-6)
+    assert pairs["score"].isna().any() == (among == 2)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_a_missing_score_is_not_a_low_one(table, retriever):
+    reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS, seed=0)
+    rows = table[["text", "image"]].iloc[3:8]
+    without = reranker.predict(rows.assign(score=None), verbose=0)
+    assert np.isfinite(without).all()
+    for score in (-1.0, 0.0, 1.0):
+        scored = reranker.predict(rows.assign(score=score), verbose=0)
+        assert np.abs(scored - without).min() > 1e-4
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -135,12 +178,12 @@ def test_layers_of_three_towers():
     with pytest.raises(ValueError, match="has layers of the retriever's"):
         keras_mm.build_reranker(retriever, "query", "item", shared)
     # Some of its encoders may have run elsewhere since.
-    expected = reranker.predict(table, verbose=0)[:, 1]
+    rows = table.assign(match="yes", score=0.5)
+    expected = reranker.predict(rows, verbose=0)[:, 1]
     reranker.get_layer("item_encoder").trainable = False
     reranker.compile("sgd", reranker.loss)
-    rows = table.assign(match="yes")
     keras_mm.training.fit_cached(reranker, rows, epochs=0, verbose=0)
-    found = pd.DataFrame({"query": range(12), "id": table["id"], "score": 0.0})
+    found = pd.DataFrame({"query": range(12), "id": table["id"], "score": 0.5})
     best = reranker.rerank(found, table, table)
     np.testing.assert_allclose(best["match"], expected, atol=1e-6)
 
@@ -176,7 +219,7 @@ def test_rerank_gives_what_predict_gives(table, retriever, fusion, tmp_path):
     queries = table[table["text"].notna()].reset_index(drop=True)
     found = pd.DataFrame(
         [
-            {"query": query, "rank": rank, "id": name, "score": random.normal()}
+            {"query": query, "rank": rank, "id": name, "score": random.uniform(-1, 1)}
             for query in (3, 0, 7)
             for rank, name in enumerate(random.permutation(items["id"])[:6], 1)
         ]
@@ -193,14 +236,13 @@ def test_rerank_gives_what_predict_gives(table, retriever, fusion, tmp_path):
         {
             "text": queries["text"].to_numpy()[best["query"]],
             "image": pictures[best["id"]].to_numpy(),
+            "score": best["score"],
         }
     )
     expected = reranker.predict(joined, verbose=0)[:, 1]
     np.testing.assert_allclose(best["match"], expected, atol=1e-5)
-    # The retriever's logit and the reranker's, added up.
-    odds = np.log(expected / (1 - expected))
-    total = (best["score"] / 0.07 + odds).groupby(best["query"])
-    assert all(part.diff().max() <= 1e-4 for _, part in total)
+    ranked = best["match"].groupby(best["query"])
+    assert all(part.is_monotonic_decreasing for _, part in ranked)
 
     reranker.save(tmp_path / "reranker.keras")
     again = keras.models.load_model(tmp_path / "reranker.keras")
@@ -214,8 +256,7 @@ def test_rerank_gives_what_predict_gives(table, retriever, fusion, tmp_path):
 def test_finds_what_the_towers_do_not():
     """Towers that were never trained find little; the reranker learns it."""
     table = vectors_table(48)
-    # The triplet loss has no scale: what such towers say has little weight.
-    retriever, encoders = vectors_retriever(table, loss="triplet")
+    retriever, encoders = vectors_retriever(table)
     reranker = keras_mm.build_reranker(
         retriever, "query", "item", encoders, fusion="concat", seed=0
     )
@@ -282,5 +323,10 @@ def test_errors(table, retriever):
     found["id"] = "3"
     twice = items.assign(id=3)
     refused("in several", reranker.rerank, found, table, twice)
+    refused("no column 'score'", reranker.rerank, found[["query", "id"]], table, items)
     found["query"] = 24
     refused("table that was searched", reranker.rerank, found, table, items)
+    schema = {"text": keras_mm.Text(), "score": keras_mm.Number()}
+    named = table.rename(columns={"price": "score"})
+    named = keras_mm.build_retriever(keras_mm.Schema(schema).adapt(named))
+    refused("of their own. Rename", build_reranker, named, "text", "score")
