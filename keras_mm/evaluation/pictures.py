@@ -5,7 +5,8 @@ import io
 import numpy as np
 
 from ..data import to_table
-from ..inputs import Audio, Image, Sequence, Video
+from ..errors import without_target
+from ..inputs import Audio, ClassLabel, Image, Sequence, Video
 from ..inputs.cells import is_missing
 from ..inputs.items import items_of
 
@@ -124,12 +125,23 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
 
     Returns:
         `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: if the model does not predict one class.
     """
     import textwrap
 
     from matplotlib.figure import Figure
 
     schema = model.schema
+    if schema.target is None:
+        raise without_target(f"model={model.name!r}")
+    if not isinstance(schema.target, ClassLabel):
+        raise ValueError(
+            "What is drawn beside a row is the class that it is taken for. Give a "
+            "classifier; keras_mm.evaluation.to_frame makes a table of anything. "
+            f"Received: {schema.target_name}={schema.target!r}"
+        )
     table = to_table(table)
     table = table.sample(min(count, len(table)), random_state=seed)
     table = table.reset_index(drop=True)
