@@ -68,6 +68,9 @@ def plot_confusion(models, table, base_dir=None):
 
     Returns:
         `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: if a model is no classifier.
     """
     from matplotlib.figure import Figure
     from sklearn.metrics import confusion_matrix
@@ -75,7 +78,7 @@ def plot_confusion(models, table, base_dir=None):
     if not isinstance(models, dict):
         models = {"": models}
     table = to_table(table)
-    longest = max(len(model.schema.target.names) for model in models.values())
+    longest = max(len(_classes_of(model)) for model in models.values())
     side = 2.2 + 0.5 * longest
     figure = Figure(figsize=((side + 0.6) * len(models), side), layout="constrained")
     for axes, (title, model) in zip(
@@ -127,25 +130,17 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: if the model does not predict one class.
+        ValueError: if the model is no classifier.
     """
     import textwrap
 
     from matplotlib.figure import Figure
 
     schema = model.schema
-    if schema.target is None:
-        raise without_target(f"model={model.name!r}")
-    if not isinstance(schema.target, ClassLabel):
-        raise ValueError(
-            "What is drawn beside a row is the class that it is taken for. Give a "
-            "classifier; keras_mm.evaluation.to_frame makes a table of anything. "
-            f"Received: {schema.target_name}={schema.target!r}"
-        )
+    names = _classes_of(model)
     table = to_table(table)
     table = table.sample(min(count, len(table)), random_state=seed)
     table = table.reset_index(drop=True)
-    names = schema.target.names
     predicted = model.predict(table, base_dir=base_dir, verbose=0)
     drawn = _drawn(schema)
     # What fits into a line: no sounds, clips, signals or graphs.
@@ -174,6 +169,20 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         caption = textwrap.shorten(caption, 46, placeholder="...").replace("$", r"\$")
         axes.set_xlabel(textwrap.fill(caption, 24), fontsize=7, color="#444444")
     return figure
+
+
+def _classes_of(model):
+    """The names of a classifier's classes; refuses other models."""
+    target, name = model.schema.target, model.schema.target_name
+    if target is None:
+        raise without_target(f"model={model.name!r}")
+    if not isinstance(target, ClassLabel):
+        raise ValueError(
+            "This picture is about classes, one a row. Give a classifier; "
+            "keras_mm.evaluation.to_frame makes a table of any model's predictions. "
+            f"Received: {name}={target!r}"
+        )
+    return target.names
 
 
 def _drawn(schema):

@@ -117,20 +117,22 @@ def test_pictures(trained, tmp_path):
         assert (tmp_path / f"{index}.png").stat().st_size > 5000
 
 
-def test_predictions_are_drawn_of_classes_alone():
+@pytest.mark.parametrize("plot", ["plot_predictions", "plot_confusion"])
+def test_pictures_of_classes_are_of_classifiers(plot):
+    plot = getattr(evaluation, plot)
     table = make_table(6, missing=False)
     inputs = {"price": keras_mm.Number(), "weight": keras_mm.Number()}
     regressor = keras_mm.Schema(inputs, {"price_target": keras_mm.Number()})
     table["price_target"] = table["price"]
     model = keras_mm.build_regressor(regressor.adapt(table))
-    with pytest.raises(ValueError, match="class that it is taken for"):
-        evaluation.plot_predictions(model, table)
+    with pytest.raises(ValueError, match="picture is about classes"):
+        plot(model, table)
     encoders = dict.fromkeys(inputs, "dense")
     model = keras_mm.build_retriever(
         keras_mm.Schema(inputs).adapt(table), encoders=encoders
     )
     with pytest.raises(ValueError, match="the schema has none"):
-        evaluation.plot_predictions(model, table)
+        plot(model, table)
 
 
 def test_pictures_of_clips_and_sounds(tmp_path):
