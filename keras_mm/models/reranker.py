@@ -9,6 +9,7 @@ from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, Number
 from .build import build_model, choose_encoders
 from .reranker_model import MATCH, SCORE, Reranker
+from .scored_fusion import ScoredFusion
 
 
 def build_reranker(
@@ -28,10 +29,10 @@ def build_reranker(
     A retriever compares two vectors that were made apart: quick, as the items'
     are made once, but nothing of the one has seen the other. A reranker looks at
     both together, token by token, which is slower and finer: let the retriever find
-    fifty, and the reranker sort them. The retriever's score is a modality beside
-    the two, so what it knows need not be learned again.
+    fifty, and the reranker sort them.
 
-    Its encoders are its own and start from what the retriever's have learned.
+    Its encoders are its own and start from what the retriever's have learned. What
+    it says is added to the retriever's score: an untrained one keeps the order.
 
     Examples:
 
@@ -94,7 +95,7 @@ def build_reranker(
         {**{name: retriever.schema.inputs[name] for name in columns}, SCORE: score},
         {MATCH: ClassLabel(class_names=["no", "yes"])},
     )
-    encoders = {**_own(encoders or {}, retriever, columns), SCORE: _score_token}
+    encoders = {**_own(encoders or {}, retriever, columns), SCORE: _standardized}
     modalities, chosen = choose_encoders(schema, encoders)
     towers = {
         tower: {
@@ -113,9 +114,8 @@ def build_reranker(
     model = build_model(
         schema,
         encoders,
-        layer,
+        ScoredFusion(layer, hidden_units),
         modality_dropout=0.0,
-        hidden_units=hidden_units,
         dropout=dropout,
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         learning_rates=learning_rates,
@@ -123,6 +123,7 @@ def build_reranker(
         model_class=Reranker,
     )
     model.towers = towers
+    _trust(model.get_layer(MATCH))
     for name, parts in (towers[query] | towers[item]).items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)
@@ -130,14 +131,19 @@ def build_reranker(
     return model
 
 
-def _score_token(score):
-    """Cosines `(batch, 1)` -> one token.
+def _standardized(score):
+    """Cosines of what a search finds lie near each other, nobody knows yet where."""
+    return layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-6, center=False, scale=False
+    )(score)
 
-    Those of what a search finds lie near each other, and nobody knows where before
-    there are pairs.
-    """
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-6)(score)
-    return layers.Dense(32, activation="relu")(x)
+
+def _trust(head):
+    """The last layer's weights, so that the score alone decides at the start."""
+    kernel, bias = head.get_weights()
+    kernel[:] = 0.0
+    kernel[-1] = [-1.0, 1.0]
+    head.set_weights([kernel, bias])
 
 
 def _own(encoders, retriever, columns):

@@ -103,37 +103,37 @@ class Reranker(MultimodalModel):
                 f"Received: {len(table)} rows, query columns {queries}, item "
                 f"columns {items}"
             )
-        right = np.sum(vectors[query] * vectors[item], axis=1)
-        ones, others, scores = [rows], [rows], [right[rows]]
+
+        def score(one, other):
+            return np.sum(vectors[query][one] * vectors[item][other], axis=1)
+
+        ones, others, is_found = [rows], [rows], []
         random = np.random.default_rng(seed)
         for source, target in ((query, item), (item, query)):
+            side = 1 if source == query else -1
             own = ids[:, [names.index(source), names.index(target), -1]]
             hard = wrong_neighbors(vectors[source], vectors[target], own, among)[rows]
-            near = np.einsum("ru,rku->rk", vectors[source][rows], vectors[target][hard])
-            lost = np.all((hard >= 0) & (near > right[rows, None]), axis=1)
-            if source == query:
-                scores[0][lost] = np.nan
-            # A draw of those that are there.
-            order = random.permuted(np.tile(np.arange(among), (len(rows), 1)), axis=1)
-            last = np.take_along_axis(hard < 0, order, axis=1)
-            order = np.take_along_axis(order, np.argsort(last, kind="stable"), axis=1)
-            order = order[:, :negatives]
-            near[lost] = np.nan
-            hard, near = (np.take_along_axis(a, order, axis=1) for a in (hard, near))
+            farthest = hard[:, -1]
+            is_near = score(*(rows, farthest)[::side]) <= score(rows, rows)
+            is_near |= farthest < 0
+            hard = random.permuted(hard, axis=1)
+            # Those that are there first.
+            hard = np.take_along_axis(
+                hard, np.argsort(hard < 0, axis=1, kind="stable"), axis=1
+            )[:, :negatives]
             place, _ = np.nonzero(hard >= 0)
-            pair = rows[place], hard[hard >= 0]
-            one, other = pair if source == query else pair[::-1]
+            one, other = (rows[place], hard[hard >= 0])[::side]
             ones.append(one)
             others.append(other)
-            scores.append(near[hard >= 0])
+            is_found += [is_near, is_near[place]] if side > 0 else [is_near[place]]
         one, other = np.concatenate(ones), np.concatenate(others)
+        scores = np.where(np.concatenate(is_found), score(one, other), np.nan)
         parts = [
             table[queries].iloc[one].reset_index(drop=True),
             table[items].iloc[other].reset_index(drop=True),
         ]
         match = np.repeat(["yes", "no"], [len(rows), len(one) - len(rows)])
-        columns = {SCORE: np.concatenate(scores), MATCH: match}
-        return pd.concat(parts, axis=1).assign(**columns)
+        return pd.concat(parts, axis=1).assign(**{SCORE: scores, MATCH: match})
 
     def rerank(
         self,

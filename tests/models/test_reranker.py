@@ -127,14 +127,31 @@ def test_scores_of_pairs_by_hand(among):
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_a_missing_score_is_not_a_low_one(table, retriever):
+def test_an_untrained_one_keeps_the_order(table, retriever):
+    """Its logit is the score, in standard deviations; what has none is in between."""
     reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS, seed=0)
-    rows = table[["text", "image"]].iloc[3:8]
-    without = reranker.predict(rows.assign(score=None), verbose=0)
-    assert np.isfinite(without).all()
-    for score in (-1.0, 0.0, 1.0):
-        scored = reranker.predict(rows.assign(score=score), verbose=0)
-        assert np.abs(scored - without).min() > 1e-4
+    mean, variance = reranker.get_layer("score_encoder").get_weights()
+    reranker.get_layer("score_encoder").set_weights([mean + 0.3, variance * 0.04])
+    scores = np.array([-1.0, 0.2, 0.3, 0.4, 1.0, np.nan])
+    rows = table[["text", "image"]].iloc[3:9].assign(score=scores)
+    no, yes = reranker.predict(rows, verbose=0).T
+    expected = np.nan_to_num(2 * (scores - 0.3) / 0.2)
+    np.testing.assert_allclose(np.log(yes / no), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize("hidden_units", [None, 5])
+def test_every_weight_is_trained(table, retriever, hidden_units):
+    reranker = keras_mm.build_reranker(
+        retriever, "text", "image", ENCODERS, "transformer", hidden_units, seed=0
+    )
+    pairs = reranker.pairs(retriever, table)
+    # At the start only the last layer is: the others' way to the answer is 0.
+    reranker.fit(pairs, epochs=1, verbose=0)
+    before = [keras.ops.convert_to_numpy(w) for w in reranker.trainable_weights]
+    reranker.fit(pairs, epochs=1, verbose=0)
+    for weight, old in zip(reranker.trainable_weights, before):
+        assert not np.array_equal(keras.ops.convert_to_numpy(weight), old), weight.path
 
 
 @pytest.mark.usefixtures("eagerly")
