@@ -190,6 +190,6 @@ found.plot(pictures=test["image"])
 # - **Pairs are few here.** CLIP learned from 400 million pairs, this from about a thousand, on top of encoders that had never met. With
 #   `encoder="hub:clip_vit_base_patch16"` both towers start where CLIP ended.
 # - **Where the order of the first few matters**, a second model can look at question and picture together:
-#   `keras_mm.build_reranker(retriever, "text", "image", encoders)`. It needs many more pairs than there are here: trained on 1,500 emoji, it
+#   `keras_mm.build_reranker(retriever, "text", "image", encoders)`. It needs many more pairs than there are here: trained on 1,400 emoji, it
 #   gained nothing.
 # - **Searching for real** takes an index, filters and a server: [notebook 11](11_zero_shot_and_search.ipynb).
