@@ -56,8 +56,7 @@ def hard_negatives(
         retriever.embed(table, tower, batch_size, base_dir=base_dir, bad=bad)
         for tower in (query, item)
     )
-    names = list(retriever.towers)
-    ids = retriever.row_ids(table)[:, [names.index(query), names.index(item), -1]]
+    ids = retriever.row_ids(table, [query, item])
     return wrong_neighbors(vectors, items, ids, k)
 
 

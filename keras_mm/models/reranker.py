@@ -1,7 +1,7 @@
 import functools
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from .. import fusion as fusion_room
 from ..data import Schema
@@ -54,7 +54,7 @@ def build_reranker(
         fusion: name or object of an early fusion; "co_attention": cross-attention
             over both towers' tokens.
         hidden_units: int, width of a Dense layer behind the fusion, or None.
-        dropout: float, before the last layer.
+        dropout: float, before the last layer; it never drops the score.
         optimizer: Keras optimizer or its name.
         learning_rates: dict from modality to the learning rate of its encoder.
         seed: int, for initialisation, dropout and the order of the rows.
@@ -90,12 +90,13 @@ def build_reranker(
             f"Pairs have columns {SCORE!r} and {MATCH!r} of their own. Rename the "
             f"tower's. Received: columns {columns}"
         )
+    # Until `fit` shows how scores are spread.
     score = Number(mean=0.0, std=1.0)
     schema = Schema(
         {**{name: retriever.schema.inputs[name] for name in columns}, SCORE: score},
         {MATCH: ClassLabel(class_names=["no", "yes"])},
     )
-    encoders = {**_own(encoders or {}, retriever, columns), SCORE: _standardized}
+    encoders = {**_own(encoders or {}, retriever, columns), SCORE: _unchanged}
     modalities, chosen = choose_encoders(schema, encoders)
     towers = {
         tower: {
@@ -114,9 +115,8 @@ def build_reranker(
     model = build_model(
         schema,
         encoders,
-        ScoredFusion(layer, hidden_units),
+        ScoredFusion(layer, hidden_units, dropout),
         modality_dropout=0.0,
-        dropout=dropout,
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         learning_rates=learning_rates,
         seed=seed,
@@ -131,11 +131,8 @@ def build_reranker(
     return model
 
 
-def _standardized(score):
-    """Cosines of what a search finds lie near each other, nobody knows yet where."""
-    return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-6, center=False, scale=False
-    )(score)
+def _unchanged(score):
+    return score
 
 
 def _trust(head):

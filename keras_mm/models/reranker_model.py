@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from ..data import Schema, to_table
-from ..data.columns import require_columns
+from ..data.columns import is_dataset, require_columns
 from .hard_negatives import wrong_neighbors
 from .model import MultimodalModel
 from .rest import rest_of
@@ -28,7 +28,8 @@ class Reranker(MultimodalModel):
     column `match`: `fit` takes the table that `pairs` makes, `predict` gives the
     probabilities of "no" and "yes". Beside query and item it reads the column
     `score`, the retriever's cosine of both; where that is missing, it judges by
-    query and item alone.
+    query and item alone. The first table that `fit` sees gives the mean and standard
+    deviation that scores are read in.
     """
 
     # The query's tower and the item's: modality -> its columns.
@@ -58,7 +59,8 @@ class Reranker(MultimodalModel):
         Args:
             retriever: the `Retriever` whose mistakes are to be learned from.
             table: rows with the columns of both towers, and the group's if the
-                retriever has one.
+                retriever has one. Of rows that the retriever was trained on, the
+                right items have higher scores than a search of new ones gives.
             negatives: int, how many wrong items come to each row's query, and how
                 many wrong queries to its item.
             among: int, of how many hard ones these are drawn; see
@@ -72,9 +74,10 @@ class Reranker(MultimodalModel):
         Returns:
             DataFrame with the columns of both towers, `score`, the retriever's
             cosine, and `match`: "yes" in one row for each row of the table that has
-            both, and "no" in the rest. There is no score (NaN) where `among` wrong
-            ones are nearer than the right one: a search would not have found it,
-            and that the right one has the lowest score is not to be learned.
+            both, and "no" in the rest. There is no score (NaN) in the rows of a
+            query, or of an item, with `among` wrong ones nearer than the right
+            one: a search would not have found it, and that the right one has the
+            lowest score is not to be learned.
 
         Reference:
             Li et al. 2021, "Align before Fuse: Vision and Language Representation
@@ -90,8 +93,7 @@ class Reranker(MultimodalModel):
             )
         table = to_table(table)
         (query, queries), (item, items) = self._columns()
-        names = list(retriever.towers)
-        ids = retriever.row_ids(table)
+        ids = retriever.row_ids(table, [query, item])
         vectors = {
             tower: retriever.embed(table, tower, batch_size, base_dir=base_dir, bad=bad)
             for tower in (query, item)
@@ -111,7 +113,7 @@ class Reranker(MultimodalModel):
         random = np.random.default_rng(seed)
         for source, target in ((query, item), (item, query)):
             side = 1 if source == query else -1
-            own = ids[:, [names.index(source), names.index(target), -1]]
+            own = ids[:, [0, 1, 2] if side > 0 else [1, 0, 2]]
             hard = wrong_neighbors(vectors[source], vectors[target], own, among)[rows]
             farthest = hard[:, -1]
             is_near = score(*(rows, farthest)[::side]) <= score(rows, rows)
@@ -225,12 +227,33 @@ class Reranker(MultimodalModel):
         if MATCH in found:
             del found[MATCH]
         found.insert(list(found.columns).index(SCORE) + 1, MATCH, match)
-        found = found.iloc[np.lexsort((-match, found["query"]))]
+        # Probabilities near 1 may be equal where the scores still differ.
+        found = found.iloc[np.lexsort((-found[SCORE], -match, found["query"]))]
         found = found.reset_index(drop=True)
         found["rank"] = found.groupby("query").cumcount() + 1
         if k is not None:
             found = found[found["rank"] <= k]
         return found.reset_index(drop=True)
+
+    def adapt_scores(self, table):
+        """Takes the scores' mean and standard deviation from the first pairs.
+
+        `fit` and `fit_cached` call it; later pairs change nothing, or what has been
+        learned would mean something else.
+
+        Args:
+            table: pairs, as `pairs` makes them.
+        """
+        score = self.schema.inputs[SCORE]
+        table = to_table(table)
+        require_columns(table.columns, [SCORE])
+        if (score.mean, score.std) == (0.0, 1.0) and table[SCORE].notna().any():
+            score.adapt(table[SCORE], SCORE)
+
+    def _train(self, x, y, validation_data, **kwargs):
+        if self._is_table(x) and not is_dataset(x):
+            self.adapt_scores(x)
+        return super()._train(x, y, validation_data, **kwargs)
 
     def _matches(self, tables, options):
         """Probability that each query matches its item: `(pairs,)`.

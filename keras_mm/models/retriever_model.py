@@ -301,9 +301,10 @@ class Retriever(MultimodalModel):
             labels[:, -1] = groups.reshape(-1)
         return x, labels
 
-    def row_ids(self, table):
-        """Numbers of what the rows hold; see `compute_loss`."""
-        ids = [content_ids(table, columns) for columns in self.towers.values()]
+    def row_ids(self, table, towers=None):
+        """Numbers of what the rows hold, for some towers or all; see `compute_loss`."""
+        towers = self.towers if towers is None else towers
+        ids = [content_ids(table, self.towers[name]) for name in towers]
         if self.group is None:
             ids.append(np.full_like(ids[0], -1))
         else:

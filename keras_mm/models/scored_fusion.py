@@ -16,6 +16,7 @@ class ScoredFusion(Fusion):
     Args:
         fusion: `Fusion` of the modalities before the last.
         hidden_units: int, width of a Dense layer behind it, or None.
+        dropout: float, share of what both give that is dropped in training.
 
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
@@ -25,12 +26,13 @@ class ScoredFusion(Fusion):
         Tensor `(batch, hidden units or the fusion's, plus the last one's dim)`.
     """
 
-    def __init__(self, fusion, hidden_units=None, **kwargs):
+    def __init__(self, fusion, hidden_units=None, dropout=0.0, **kwargs):
         super().__init__(units=None, **kwargs)
         if isinstance(fusion, dict):
             fusion = keras.saving.deserialize_keras_object(fusion)
         self.fusion = fusion
         self.hidden_units = hidden_units
+        self.dropout = dropout
         self.uses_tokens = fusion.uses_tokens
 
     def build(self, tokens_shape, masks_shape):
@@ -46,12 +48,14 @@ class ScoredFusion(Fusion):
                 name="hidden",
             )
             self.hidden.build(self.fusion.compute_output_shape(*shapes))
+        self.drop = layers.Dropout(self.dropout, dtype=self.dtype_policy)
 
-    def call(self, tokens, masks):
+    def call(self, tokens, masks, training=False):
         """Fuses, and puts the mean of the last beside it."""
         fused = self.fusion(tokens[:-1], masks[:-1])
         if self.hidden is not None:
             fused = self.hidden(fused)
+        fused = self.drop(fused, training=training)
         return ops.concatenate([fused, masked_mean(tokens[-1], masks[-1])], axis=-1)
 
     def compute_output_shape(self, tokens_shape, masks_shape):
@@ -67,4 +71,8 @@ class ScoredFusion(Fusion):
         fusion.pop("build_config", None)
         config = {**super().get_config(), "fusion": fusion}
         del config["units"]
-        return {**config, "hidden_units": self.hidden_units}
+        return {
+            **config,
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout,
+        }

@@ -11,7 +11,7 @@ from ..data.dataset import class_weights, encode_targets, read_files, to_raw
 from ..encoders.pretrained import renew_lora
 from ..errors import without_target
 from ..files import replacing
-from ..models import Retriever
+from ..models import Reranker, Retriever
 from ..models.late import check_late, late_fusion, weigh_experts
 from ..models.rest import rest_of
 
@@ -77,6 +77,8 @@ def fit_cached(
         for layer in model.layers
         if isinstance(layer, keras.Model)
         and layer.name.endswith("_encoder")
+        # One without any weights costs next to nothing.
+        and layer.weights
         and not layer.trainable_weights
     ]
     if not frozen:
@@ -94,6 +96,8 @@ def fit_cached(
     if late is not None:
         check_late(late, table, validation_data)
     renew_lora(model)
+    if isinstance(model, Reranker):
+        model.adapt_scores(table)
     rest = rest_of(model, frozen)
     rest.compile(optimizer=model.optimizer, **_settings_of(model))
     rest.save, rest.save_weights = model.save, model.save_weights

@@ -121,16 +121,18 @@ def test_pictures(trained, tmp_path):
 def test_pictures_of_classes_are_of_classifiers(plot):
     plot = getattr(evaluation, plot)
     table = make_table(6, missing=False)
+    table["tags"] = [["a"], ["b"], ["a", "b"]] * 2
     inputs = {"price": keras_mm.Number(), "weight": keras_mm.Number()}
-    regressor = keras_mm.Schema(inputs, {"price_target": keras_mm.Number()})
-    table["price_target"] = table["price"]
-    model = keras_mm.build_regressor(regressor.adapt(table))
-    with pytest.raises(ValueError, match="picture is about classes"):
-        plot(model, table)
-    encoders = dict.fromkeys(inputs, "dense")
-    model = keras_mm.build_retriever(
-        keras_mm.Schema(inputs).adapt(table), encoders=encoders
-    )
+    for column, target, build in (
+        ("weight", keras_mm.Number(), keras_mm.build_regressor),
+        ("tags", keras_mm.MultiLabel(), keras_mm.build_classifier),
+    ):
+        schema = keras_mm.Schema({"price": keras_mm.Number()}, {column: target})
+        model = build(schema.adapt(table))
+        with pytest.raises(ValueError, match="picture is about classes"):
+            plot(model, table)
+    schema, encoders = keras_mm.Schema(inputs), dict.fromkeys(inputs, "dense")
+    model = keras_mm.build_retriever(schema.adapt(table), encoders=encoders)
     with pytest.raises(ValueError, match="the schema has none"):
         plot(model, table)
 

@@ -17,6 +17,7 @@ import keras_mm
 from keras_mm import fusion as room
 from keras_mm.encoders.transformer_block import transformer_block
 from keras_mm.fusion.fusion import masked_mean, masked_softmax, presence
+from keras_mm.models.scored_fusion import ScoredFusion
 
 ALL = {
     "concat": lambda: room.Concat(units=6),
@@ -975,6 +976,12 @@ def random_tensor(shape, dtype):
 
 
 HARNESS = {
+    ScoredFusion: {
+        # An object could be built once only.
+        "fusion": keras.saving.serialize_keras_object(room.Concat(units=6)),
+        "hidden_units": 3,
+        "dropout": 0.5,
+    },
     room.Concat: {"units": 6},
     room.Sum: {"units": 6},
     room.Mean: {"units": 6},
@@ -1016,6 +1023,9 @@ def test_keras_layer_harness(layer):
     shape = None
     if issubclass(layer, room.Fusion):
         shape = (2, 12 if layer in (room.Attention, room.CoAttention) else 6)
+    if layer is ScoredFusion:
+        # The last modality's 5 beside the Dense layer's.
+        shape = (2, 3 + 5)
     with mock.patch.multiple(
         test_case,
         create_eager_tensors=structure(random_tensor),

@@ -7,6 +7,7 @@ import pytest
 
 import keras_mm
 from keras_mm.models import hard_negatives
+from keras_mm.models.scored_fusion import ScoredFusion
 
 from ..helpers import make_table, small_encoders
 from .test_retriever import build
@@ -126,17 +127,47 @@ def test_scores_of_pairs_by_hand(among):
     assert pairs["score"].isna().any() == (among == 2)
 
 
+def with_random_head(reranker):
+    """As trained as it needs to be for tokens to change the answer."""
+    head = reranker.get_layer("match")
+    random = np.random.default_rng(0)
+    head.set_weights([random.normal(size=w.shape) for w in head.get_weights()])
+    return reranker
+
+
 @pytest.mark.usefixtures("eagerly")
 def test_an_untrained_one_keeps_the_order(table, retriever):
-    """Its logit is the score, in standard deviations; what has none is in between."""
-    reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS, seed=0)
-    mean, variance = reranker.get_layer("score_encoder").get_weights()
-    reranker.get_layer("score_encoder").set_weights([mean + 0.3, variance * 0.04])
+    """Its logit is twice the score; what has none is in between."""
+    reranker = keras_mm.build_reranker(
+        retriever, "text", "image", ENCODERS, dropout=0.9, seed=0
+    )
     scores = np.array([-1.0, 0.2, 0.3, 0.4, 1.0, np.nan])
-    rows = table[["text", "image"]].iloc[3:9].assign(score=scores)
-    no, yes = reranker.predict(rows, verbose=0).T
-    expected = np.nan_to_num(2 * (scores - 0.3) / 0.2)
-    np.testing.assert_allclose(np.log(yes / no), expected, rtol=1e-4, atol=1e-5)
+    rows = table[["text", "image"]].iloc[3:9].assign(score=scores, match="no")
+
+    def logits():
+        no, yes = reranker.predict(rows, verbose=0).T
+        return np.log(yes / no)
+
+    np.testing.assert_allclose(logits(), np.nan_to_num(2 * scores), atol=1e-5)
+    # The first pairs say in what unit scores are read, and later ones do not.
+    weights = reranker.get_weights()
+    for pairs in (rows, rows.assign(score=5.0), rows.assign(score=None)):
+        reranker.fit(pairs, epochs=1, verbose=0)
+        reranker.set_weights(weights)
+        known = scores[:5]
+        expected = 2 * (scores - known.mean()) / known.std()
+        np.testing.assert_allclose(logits(), np.nan_to_num(expected), atol=1e-5)
+
+
+def test_dropout_leaves_the_score():
+    tokens = [np.ones((50, 1, 4), "float32"), np.ones((50, 1, 1), "float32")]
+    masks = [np.ones((50, 1), bool), np.arange(50)[:, None] > 9]
+    layer = ScoredFusion(keras_mm.fusion.Mean(units=8), dropout=0.9)
+    plain = keras.ops.convert_to_numpy(layer(tokens, masks))
+    dropped = keras.ops.convert_to_numpy(layer(tokens, masks, training=True))
+    assert 0.8 < (dropped[:, :8] == 0).mean() < 1 and np.all(plain[:, :8] != 0)
+    for found in (plain, dropped):
+        np.testing.assert_array_equal(found[:, 8], masks[1][:, 0])
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -189,7 +220,8 @@ def test_layers_of_three_towers():
     reranker = keras_mm.build_reranker(
         retriever, "query", "item", encoders, fusion="concat", seed=0
     )
-    reranker.fit(reranker.pairs(retriever, table), epochs=1, verbose=0)
+    pairs = reranker.pairs(retriever, table[["query", "item"]])
+    reranker.fit(pairs, epochs=1, verbose=0)
     np.testing.assert_array_equal(retriever.embed(table, "query"), before)
     shared = {name: lambda x, layer=layer: layer(x) for name, layer in encoders.items()}
     with pytest.raises(ValueError, match="has layers of the retriever's"):
@@ -197,6 +229,9 @@ def test_layers_of_three_towers():
     # Some of its encoders may have run elsewhere since.
     rows = table.assign(match="yes", score=0.5)
     expected = reranker.predict(rows, verbose=0)[:, 1]
+    # What has no weights is not what is frozen.
+    with pytest.raises(ValueError, match="No encoder of the model is frozen"):
+        keras_mm.training.fit_cached(reranker, rows, epochs=0, verbose=0)
     reranker.get_layer("item_encoder").trainable = False
     reranker.compile("sgd", reranker.loss)
     keras_mm.training.fit_cached(reranker, rows, epochs=0, verbose=0)
@@ -231,6 +266,7 @@ def test_rerank_gives_what_predict_gives(table, retriever, fusion, tmp_path):
     reranker = keras_mm.build_reranker(
         retriever, "text", "image", ENCODERS, fusion=fusion, seed=0
     )
+    with_random_head(reranker)
     items = table[table["image"].notna()].sample(frac=1, random_state=0)
     random = np.random.default_rng(0)
     queries = table[table["text"].notna()].reset_index(drop=True)
@@ -299,6 +335,7 @@ def test_finds_what_the_towers_do_not():
 )
 def test_export_answers_as_the_model(table, retriever, tmp_path):
     reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS, seed=0)
+    with_random_head(reranker)
     pairs = reranker.pairs(retriever, table)
     path = keras_mm.export(reranker, tmp_path / "reranker", rows=pairs, verbose=False)
     answers = keras_mm.load_exported(path)(pairs)
