@@ -52,7 +52,8 @@ def build_reranker(
             are wanted). A layer or model gives way to a copy; what belongs to other
             towers is left aside.
         fusion: name or object of an early fusion; "co_attention": cross-attention
-            over both towers' tokens.
+            over both towers' tokens. A class of your own must be registered with
+            Keras.
         hidden_units: int, width of a Dense layer behind the fusion, or None.
         dropout: float, before the last layer; it never drops the score.
         optimizer: Keras optimizer or its name.

@@ -132,7 +132,6 @@ def with_random_head(reranker):
     head = reranker.get_layer("match")
     random = np.random.default_rng(0)
     head.set_weights([random.normal(size=w.shape) for w in head.get_weights()])
-    return reranker
 
 
 @pytest.mark.usefixtures("eagerly")
