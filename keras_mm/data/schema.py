@@ -115,9 +115,11 @@ class Schema:
             if type(value).adapt is not Input.adapt:
                 value.adapt(column_of(table, name), name)
         for name, value in self.targets.items():
+            column = column_of(table, name)
             if isinstance(value, Number):
-                value.encode(column_of(table, name), name, self.has_several_targets)
-            value.adapt(column_of(table, name), name)
+                value.adapt_target(column, name, self.has_several_targets)
+            else:
+                value.adapt(column, name)
         return self
 
     def modalities(self, own=()):

@@ -9,3 +9,4 @@ from .masked_metric import MaskedMetric
 from .semi_hard_triplet import SemiHardTriplet
 from .sigmoid_contrastive import SigmoidContrastive
 from .similarity import Similarity
+from .standardized_mean_squared_error import StandardizedMeanSquaredError

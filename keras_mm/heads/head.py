@@ -7,6 +7,7 @@ from ..inputs import ClassLabel, MultiLabel, Number
 from .crossentropy import Crossentropy
 from .masked_loss import MaskedLoss
 from .masked_metric import MaskedMetric
+from .standardized_mean_squared_error import StandardizedMeanSquaredError
 
 
 class Head:
@@ -90,13 +91,6 @@ class Head:
         return [MaskedMetric(metric, self._minimum) for metric in metrics]
 
     @property
-    def loss_weight(self):
-        """How much the loss counts among several: 1 / variance of a number."""
-        if isinstance(self.target, Number) and self.target.std:
-            return 1.0 / self.target.std**2
-        return 1.0
-
-    @property
     def _minimum(self):
         """The least value of a label that is there."""
         return None if isinstance(self.target, Number) else 0
@@ -107,7 +101,7 @@ class Head:
             return Crossentropy(self.label_smoothing)
         if isinstance(self.target, MultiLabel):
             return keras.losses.BinaryCrossentropy(label_smoothing=self.label_smoothing)
-        return keras.losses.MeanSquaredError()
+        return StandardizedMeanSquaredError(self.target.std or 1.0)
 
     @property
     def _metrics(self):

@@ -45,18 +45,13 @@ def to_floats(cell):
     return array.astype("float64")
 
 
-def mean_and_std(values):
-    """Mean and standard deviation along the first axis, of what is not NaN.
-
-    The deviation is 1 where all values are the same, so that it can be divided
-    by; rounding leaves a spread of about 1e-17 there.
-
-    Args:
-        values: `float64` array, with a known value in each column.
-    """
-    mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    constant = std <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
-    return mean, np.where(constant, 1.0, std)
+def float_dtype(column):
+    """`"float32"` if each cell is missing or an array of it, else `"float64"`."""
+    narrow = ("float16", "float32")
+    cells = (
+        getattr(cell, "dtype", None) in narrow or is_missing(cell) for cell in column
+    )
+    return "float32" if all(cells) else "float64"
 
 
 def to_text(cell):

@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import refuse_rows
 from .cells import is_missing
 from .input import Input
+from .standardize import draw_near, mean_and_std
 
 # Year, month, day; hour, minute, second; zone. TensorFlow's RE2 and Python
 # read it alike.
@@ -78,7 +79,7 @@ class Date(Input):
                 f"inputs. Received: {name} with {len(column)} missing values"
             )
         self.has_time = bool((days % 1).any())
-        self.mean, std = float(days.mean()), float(days.std())
+        self.mean, std = map(float, mean_and_std(days))
         # Rounding leaves a tiny spread in a constant column.
         self.std = std if std > 1e-6 else 1.0
         return self
@@ -126,7 +127,7 @@ class Date(Input):
         ]
         trend = days + seconds / 86400.0
         if self.is_adapted:
-            trend = (trend - self.mean) / self.std
+            trend = draw_near((trend - self.mean) / self.std)
         features = tf.stack([*features, trend], axis=1)
         return tf.ensure_shape(tf.cast(features, tf.float32), [None, *self.shape])
 

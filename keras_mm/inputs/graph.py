@@ -4,8 +4,9 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, mean_and_std
+from .cells import is_missing
 from .input import Input
+from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
 # What one row's tensor may take: its size grows with the square of the nodes.
 MAX_BYTES = 64 * 2**20
@@ -260,13 +261,10 @@ class Graph(Input):
 
     def _standardised(self, values, start, end):
         """Features `(count, features)`, whose means are those from start to end."""
-        import tensorflow as tf
 
-        values = tf.where(tf.math.is_finite(values), values, np.nan)
-        if not self.is_adapted:
-            return values
-        mean, std = np.array([self.mean, self.std], "float32")[:, start:end]
-        return (values - mean) / std
+        values = known_numbers(values)
+        mean, std = [part and part[start:end] for part in (self.mean, self.std)]
+        return draw_near(standardize(values, mean, std))
 
     def sample(self, random, bad=False):
         """A random graph; one with an edge to nowhere when `bad`."""
@@ -367,7 +365,7 @@ def _matrix(values, width, name, dtype):
     if matrix.shape[1:] != (width,):
         shape = " x ".join(map(str, matrix.shape))
         raise ValueError(f"{name} of shape {shape} instead of n x {width}")
-    # Also what float32 cannot hold. NaN is unknown.
-    if (np.abs(matrix) > np.finfo("float32").max).any():
+    # NaN is unknown.
+    if (np.abs(matrix) > LARGEST).any():
         raise ValueError(f"infinite numbers among the {name}")
     return matrix.astype(dtype)

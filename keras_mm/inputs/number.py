@@ -2,8 +2,9 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, mean_and_std
+from .cells import is_missing
 from .input import Input
+from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -12,7 +13,13 @@ class Number(Input):
 
     As an input the tensor is standardised, `(value - mean) / std`, with the
     mean and standard deviation of the rows that `adapt` saw, and NaN where the
-    number is missing. As a target the model predicts in the column's own unit.
+    number is missing. Outliers count in neither (a hundred times farther from the
+    median than usual), and beyond 10 standard deviations the tensor grows with
+    the logarithm only: one wrong number does not spoil its column. Numbers are
+    `float64` until they are standardised, so that 1000000001 and 1000000002
+    differ; what is larger than 1e30 in size is no number.
+
+    As a target the model predicts in the column's own unit, in `float32`.
 
     Examples:
 
@@ -28,7 +35,7 @@ class Number(Input):
     kind = "number"
     group = "numbers"
     default_encoder = "dense"
-    raw_dtype = "float32"
+    raw_dtype = "float64"
 
     def __init__(self, mean=None, std=None):
         self.mean = mean
@@ -42,7 +49,17 @@ class Number(Input):
                 f"Column {name!r} has no number in it. Leave it out of the "
                 f"inputs. Received: {name} with {len(values)} missing values"
             )
-        self.mean, self.std = map(float, mean_and_std(values.astype("float64")))
+        self.mean, self.std = map(float, mean_and_std(values))
+        return self
+
+    def adapt_target(self, column, name="target", allow_missing=False):
+        """Learns the unit of a target, outliers included; returns `self`."""
+        values = self.encode(column, name, allow_missing).astype("float64")
+        if np.isnan(values).all():
+            self.adapt(column, name)
+        self.mean, self.std = (
+            float(value[0]) for value in mean_and_std(values, robust=False)
+        )
         return self
 
     @property
@@ -51,10 +68,10 @@ class Number(Input):
         return self.mean is not None
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
-        """Column of numbers -> `float32` array, NaN where missing.
+        """Column of numbers -> `float64` array, NaN where missing.
 
-        Numbers written as text are read; text that is no number and
-        infinities are bad cells.
+        Numbers written as text are read; text that is no number, infinities and
+        what is larger than 1e30 in size are bad cells.
         """
         values = np.full(len(column), np.nan, dtype="float64")
         wrong = []
@@ -68,8 +85,7 @@ class Number(Input):
             except (TypeError, ValueError, OverflowError):
                 wrong.append(row)
                 continue
-            # Also what float32 cannot hold.
-            if not abs(values[row]) <= np.finfo("float32").max:
+            if not abs(values[row]) <= LARGEST:
                 if values[row] == values[row]:
                     wrong.append(row)
                 values[row] = np.nan
@@ -81,17 +97,14 @@ class Number(Input):
                 "Correct the cells, or pass bad='missing' to treat them as missing.",
                 column.iloc[wrong[0]],
             )
-        return values.astype("float32")
+        return values
 
     def decode(self, raw):
         """Raw numbers `(batch,)` -> `float32` tensor `(batch, 1)`."""
         import tensorflow as tf
 
-        values = tf.reshape(tf.cast(raw, tf.float32), [-1, 1])
-        values = tf.where(tf.math.is_finite(values), values, np.nan)
-        if self.is_adapted:
-            values = (values - self.mean) / self.std
-        return values
+        values = known_numbers(tf.reshape(raw, [-1, 1]))
+        return draw_near(standardize(values, self.mean, self.std))
 
     def encode(self, column, name="target", allow_missing=False):
         """Target numbers -> `float32` array `(rows, 1)`, in their own unit.
@@ -108,13 +121,7 @@ class Number(Input):
                 "Drop these rows: table.dropna(subset=[...]).",
                 column.iloc[rows[0]],
             )
-        return values[:, None]
-
-    def encode_tensor(self, raw, allow_missing=False):
-        """Numbers as a tensor `(batch,)` -> `float32` `(batch, 1)`."""
-        import tensorflow as tf
-
-        return tf.reshape(tf.cast(raw, tf.float32), [-1, 1])
+        return values[:, None].astype("float32")
 
     def sample(self, random, bad=False):
         """A number near the column's mean; infinity when `bad`."""

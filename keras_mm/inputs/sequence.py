@@ -2,8 +2,9 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, mean_and_std, to_floats
+from .cells import float_dtype, is_missing, to_floats
 from .input import Input
+from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -38,7 +39,7 @@ class Sequence(Input):
 
     kind = "sequence"
     default_encoder = "temporal_cnn"
-    raw_dtype = "float32"
+    raw_dtype = "float64"
 
     def __init__(self, length, channels=1, sampling_rate=None, mean=None, std=None):
         for name, value in (("length", length), ("channels", channels)):
@@ -70,7 +71,6 @@ class Sequence(Input):
     def adapt(self, column, name="column"):
         """Learns each channel's mean and standard deviation; returns `self`."""
         values = self.to_raw(column, name).reshape(-1, self.channels)
-        values = values.astype("float64")
         empty = np.flatnonzero(np.isnan(values).all(axis=0))
         if len(empty):
             raise ValueError(
@@ -87,13 +87,15 @@ class Sequence(Input):
         return self.mean is not None
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
-        """Sequences -> `float32` array `(rows, steps, channels)`.
+        """Sequences -> array `(rows, steps, channels)`.
 
+        It is `float64`, or `float32` if all cells are.
         `steps` is that of the column's longest sequence, `length` at the most;
         shorter and missing ones are padded with NaN. With `bad="missing"` an
         infinity costs its own number, and a wrong shape the cell.
         """
-        rows = [np.empty((0, self.channels), "float32")] * len(column)
+        dtype = float_dtype(column)
+        rows = [np.empty((0, self.channels), dtype)] * len(column)
         wrong, reason = [], ""
         for row, cell in enumerate(column):
             if is_missing(cell):
@@ -104,13 +106,12 @@ class Sequence(Input):
                 reason = reason or str(error)
                 wrong.append(row)
                 continue
-            # Also what float32 cannot hold.
-            infinite = np.abs(values) > np.finfo("float32").max
+            infinite = np.abs(values) > LARGEST
             if infinite.any():
-                reason = reason or "it holds infinities"
+                reason = reason or "it holds infinities, or more than 1e30"
                 wrong.append(row)
                 values[infinite] = np.nan
-            rows[row] = values[: self.length].astype("float32")
+            rows[row] = values[: self.length].astype(dtype)
         if wrong and bad == "error":
             refuse_rows(
                 name,
@@ -119,7 +120,7 @@ class Sequence(Input):
                 "Correct the cells, or pass bad='missing' to treat them as missing.",
                 column.iloc[wrong[0]],
             )
-        return _stack(rows, self.channels)
+        return _stack(rows, self.channels, dtype)
 
     def _read(self, cell):
         """One cell -> `float64` array `(steps, channels)`."""
@@ -134,19 +135,15 @@ class Sequence(Input):
         """Numbers `(batch, steps, channels)` -> `(batch, length, channels)`."""
         import tensorflow as tf
 
-        values = tf.cast(raw, tf.float32)
+        values = known_numbers(raw)
         if values.shape.rank == 2:
             # Rows of a tf.data.Dataset may hold one channel without its axis.
             values = values[..., tf.newaxis]
         values = values[:, : self.length]
-        values = tf.where(tf.math.is_finite(values), values, np.nan)
         short = self.length - tf.shape(values)[1]
         values = tf.pad(values, [[0, 0], [0, short], [0, 0]], constant_values=np.nan)
         values = tf.ensure_shape(values, [None, *self.shape])
-        if self.is_adapted:
-            mean = tf.constant(self.mean, tf.float32)
-            values = (values - mean) / tf.constant(self.std, tf.float32)
-        return values
+        return draw_near(standardize(values, self.mean, self.std))
 
     def sample(self, random, bad=False):
         """A random sequence, some with a gap; infinities when `bad`."""
@@ -176,10 +173,10 @@ class Sequence(Input):
         }
 
 
-def _stack(rows, channels):
+def _stack(rows, channels, dtype):
     """Arrays `(steps, channels)` -> one array, padded with NaN at the end."""
     steps = max([1, *map(len, rows)])
-    array = np.full((len(rows), steps, channels), np.nan, dtype="float32")
+    array = np.full((len(rows), steps, channels), np.nan, dtype)
     for row, values in enumerate(rows):
         array[row, : len(values)] = values
     return array

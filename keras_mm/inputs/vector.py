@@ -2,8 +2,9 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, mean_and_std, to_floats
+from .cells import float_dtype, is_missing, to_floats
 from .input import Input
+from .standardize import LARGEST, known_numbers, mean_and_std, standardize
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -29,7 +30,7 @@ class Vector(Input):
 
     kind = "vector"
     default_encoder = "dense"
-    raw_dtype = "float32"
+    raw_dtype = "float64"
 
     def __init__(self, size, mean=None, std=None):
         if int(size) != size or size < 1:
@@ -50,7 +51,7 @@ class Vector(Input):
 
     def adapt(self, column, name="column"):
         """Learns mean and standard deviation of all entries; returns `self`."""
-        values = self.to_raw(column, name).astype("float64")
+        values = self.to_raw(column, name)
         if np.isnan(values).all():
             raise ValueError(
                 f"Column {name!r} has no vector in it. Leave it out of the "
@@ -65,8 +66,11 @@ class Vector(Input):
         return self.mean is not None
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
-        """Vectors -> `float32` array `(rows, size)`, all NaN where missing."""
-        rows = np.full((len(column), self.size), np.nan, dtype="float32")
+        """Vectors -> array `(rows, size)`, all NaN where missing.
+
+        It is `float64`, or `float32` if all cells are.
+        """
+        rows = np.full((len(column), self.size), np.nan, float_dtype(column))
         wrong, reason = [], ""
         for row, cell in enumerate(column):
             if is_missing(cell):
@@ -91,22 +95,19 @@ class Vector(Input):
         values = to_floats(cell)
         if values.shape != (self.size,):
             raise ValueError(f"an array of shape {values.shape}")
-        # Also what float32 cannot hold.
-        finite = np.abs(values) <= np.finfo("float32").max
+        finite = np.abs(values) <= LARGEST
         if not (finite.all() or np.isnan(values).all()):
-            raise ValueError("NaN or infinity among its numbers")
+            raise ValueError("NaN or infinity, or more than 1e30, among its numbers")
         return values
 
     def decode(self, raw):
         """Numbers `(batch, size)` -> `float32` tensor `(batch, size)`."""
         import tensorflow as tf
 
-        values = tf.ensure_shape(tf.cast(raw, tf.float32), [None, self.size])
-        finite = tf.reduce_all(tf.math.is_finite(values), axis=1, keepdims=True)
-        values = tf.where(finite, values, np.nan)
-        if self.is_adapted:
-            values = (values - self.mean) / self.std
-        return values
+        values = known_numbers(tf.ensure_shape(raw, [None, self.size]))
+        known = ~tf.reduce_any(tf.math.is_nan(values), axis=1, keepdims=True)
+        values = tf.where(known, values, np.nan)
+        return standardize(values, self.mean, self.std)
 
     def sample(self, random, bad=False):
         """A random vector; one of infinities when `bad`."""

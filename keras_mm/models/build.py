@@ -101,8 +101,7 @@ def build_model(
             x = layers.Dropout(dropout, name="head_dropout")(x)
         predictions = {name: head(x) for name, head in heads.items()}
     if several:
-        weights = {name: head.loss_weight for name, head in heads.items()}
-        weights |= loss_weights or {}
+        weights = dict.fromkeys(heads, 1.0) | (loss_weights or {})
         compiled = {
             "loss": {name: head.loss for name, head in heads.items()},
             "metrics": {name: head.metrics for name, head in heads.items()},

@@ -51,8 +51,8 @@ def build_multitask(
         dropout: float, dropout rate before the outputs.
         label_smoothing: float, share of each class label spread over all classes.
         loss_weights: dict from a target's name to how much its loss counts.
-            Default: 1 for classes and labels, 1 / variance for a number, whose
-            loss then does not depend on its unit.
+            Default: 1. The error of a number is measured in standard deviations,
+            so that it does not depend on its unit.
         optimizer: Keras optimizer or its name.
         learning_rates: as in `build_classifier`.
         seed: int, for initialisation, dropout and the order of the rows.

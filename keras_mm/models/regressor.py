@@ -40,7 +40,10 @@ def build_regressor(
 
     Returns:
         A compiled functional `keras.Model` with the attribute `schema`, giving
-        `(batch, 1)` in the target's own unit.
+        `(batch, 1)` in the target's own unit. It learns the standardised target,
+        and its loss is in standard deviations: the unit does not matter. (Targets
+        of a dict of inputs are not known: bring them near 1 yourself, or pass a
+        schema.)
     """
     schema = as_schema(schema, Number())
     if schema.has_several_targets:

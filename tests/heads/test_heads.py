@@ -54,7 +54,7 @@ def test_certain_and_wrong_is_finite():
         (keras_mm.ClassLabel(3), 3, "softmax", Crossentropy, {"accuracy"}),
         (keras_mm.ClassLabel(2), 2, "softmax", Crossentropy, {"accuracy"}),
         (keras_mm.MultiLabel(["a", "b"]), 2, "sigmoid", keras.losses.BinaryCrossentropy, {"f1_score", "auc"}),
-        (keras_mm.Number(5.0, 2.0), 1, None, keras.losses.MeanSquaredError, {"mean_absolute_error"}),
+        (keras_mm.Number(5.0, 2.0), 1, None, keras_mm.heads.StandardizedMeanSquaredError, {"mean_absolute_error"}),
     ],
 )  # fmt: skip
 def test_heads(target, width, activation, loss, metrics):
@@ -95,3 +95,21 @@ def test_predictions_stay_in_float32():
             )
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_the_unit_of_a_number_does_not_matter(unit):
+    """One step of training changes the weights by the same."""
+    x, y = np.array([[1.0], [2.0]], "float32"), np.array([[3.0], [7.0]])
+    found = []
+    for scale in (1.0, unit):
+        head = Head(keras_mm.Number(5.0 * scale, 2.0 * scale), "price")
+        inputs = keras.Input((1,))
+        model = keras.Model(inputs, head(inputs))
+        model.set_weights([np.array([[0.5]]), np.zeros(1)])
+        model.compile("sgd", loss=head.loss)
+        loss = model.train_on_batch(x, (scale * y).astype("float32"))
+        found.append([loss, *map(np.ravel, model.get_weights())])
+    np.testing.assert_allclose(
+        np.hstack(found[0]), np.hstack(found[1]), rtol=1e-4, atol=1e-6
+    )

@@ -31,7 +31,6 @@ NESTED[:] = [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
 )
 def test_forms_of_a_cell(cell):
     raw = keras_mm.Sequence(5, channels=2).to_raw(column(cell))
-    assert raw.dtype == np.float32
     assert raw.tolist() == [[[1.0, 2.0], [3.0, 4.0]]]
 
 
@@ -50,7 +49,7 @@ def test_gaps_lengths_and_missing_cells():
     expected = np.full((6, 3, 2), nan)
     expected[0] = [[1, nan], [nan, nan], [3, 4]]
     expected[4, 0, 0] = 7
-    np.testing.assert_array_equal(raw, expected.astype("float32"))
+    np.testing.assert_array_equal(raw, expected)
     # Not longer than what the column holds; all missing is one step of NaN.
     assert sequence.to_raw(column([[1, 2]])).shape == (1, 1, 2)
     assert sequence.to_raw(column(None, None)).shape == (2, 1, 2)
@@ -147,10 +146,10 @@ def test_in_a_graph_of_unknown_shape():
     assert spec.shape.as_list() == [None, None, 2] and spec.name == "s"
     decode = tf.function(sequence.preprocess, input_signature=[spec])
     for rows, steps in ((0, 0), (0, 3), (2, 0), (2, 3), (3, 9)):
-        got = decode(tf.ones([rows, steps, 2])).numpy()
+        got = decode(tf.ones([rows, steps, 2], tf.float64)).numpy()
         assert got.shape == (rows, 4, 2)
         assert np.isnan(got).sum() == rows * max(0, 4 - steps) * 2
-    assert np.isnan(decode(tf.constant([[[np.inf, 1.0]]])).numpy()[0, 0, 0])
+    assert np.isnan(decode(tf.constant([[[np.inf, 1.0]]], tf.float64)).numpy()[0, 0, 0])
 
 
 def test_config_describe_and_requests():

@@ -107,9 +107,10 @@ def test_scores_are_of_the_rows_that_have_the_label(trained):
     np.testing.assert_allclose(
         found["category_loss"], -np.log(picked).mean(), rtol=1e-4
     )
-    np.testing.assert_allclose(found["price_loss"], np.nanmean(error**2), rtol=1e-4)
-    total = found["category_loss"] + found["both_loss"]
-    total += found["price_loss"] / np.nanvar(price)
+    np.testing.assert_allclose(
+        found["price_loss"], np.nanmean(error**2) / np.nanvar(price), rtol=1e-4
+    )
+    total = found["category_loss"] + found["both_loss"] + found["price_loss"]
     np.testing.assert_allclose(found["loss"], total, rtol=1e-4)
 
 
