@@ -82,7 +82,7 @@ def accuracy(model, test):
 def classify(schema, rows, encoder, way, steps, seed):
     """A classifier of the labelled rows."""
     model = keras_mm.build_classifier(schema, encoders={"x": encoder}, seed=seed)
-    part = model.get_layer("x_encoder")
+    part = model.get_layer("x-encoder")
     part.trainable = way != "frozen"
     rate = {"scratch": 1e-3, "fine-tuned": 1e-3, "frozen": 5e-3}[way]
     model.compile(keras.optimizers.Adam(rate), model.loss, metrics=["accuracy"])

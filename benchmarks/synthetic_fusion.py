@@ -175,7 +175,7 @@ def measure_gate(seeds, fusions):
             model = build(name, 8, 2000, units=units, seed=seed)
             fit(model, train, epochs=30)
             scores.append(accuracy(logits_of(model, a, b), label))
-            _, weights = model.get_layer("fusion").output
+            _, weights = model.get_layer("modality-fusion").output
             shown = keras.Model(model.inputs, weights)({"a": a, "b": b})
             shown = keras.ops.convert_to_numpy(shown)[:, 0]
             flat = shown.std() < 1e-6

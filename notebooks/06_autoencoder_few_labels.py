@@ -131,7 +131,7 @@ def accuracy(way, labelled, seed):
     model = keras_mm.build_classifier(schema, encoders={"image": start}, seed=seed)
     epochs = 150 * 25 // len(labelled)
     if way == "frozen":
-        model.get_layer("image_encoder").trainable = False
+        model.get_layer("image-encoder").trainable = False
         keras_mm.training.fit_cached(
             model, labelled, epochs=epochs, batch_size=25, verbose=0
         )

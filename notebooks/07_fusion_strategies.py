@@ -124,7 +124,7 @@ schema.adapt(train)
 model = keras_mm.build_classifier(schema, encoders=encoders, seed=0)
 model.fit(train, validation_data=validation, epochs=10, verbose=0)
 
-fusion = model.get_layer("fusion")
+fusion = model.get_layer("modality-fusion")
 shares = keras.ops.convert_to_numpy(keras.ops.softmax(fusion.weight_logits))
 for name, share in zip(["the picture alone", "the title alone", "both"], shares):
     print(f"{name:<18}{share:.2f}")

@@ -7,7 +7,6 @@ from .columns import column_of
 
 # What TensorFlow takes as the name of an argument; it changes any other one.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_GROUPS = ("numbers", "categories")
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -127,7 +126,8 @@ class Schema:
 
         All numbers make one modality, `"numbers"`, and all categories
         another, `"categories"`; a single one keeps its own name, and so does
-        every column that is named in `own`.
+        every column that is named in `own`. Where a column is called like a
+        group, that is `"all-numbers"` or `"all-categories"`.
 
         Args:
             own: names of columns that have an encoder of their own.
@@ -139,7 +139,8 @@ class Schema:
         groups = {}
         for name, value in self.inputs.items():
             grouped = value.group and name not in own
-            groups.setdefault(value.group if grouped else name, []).append(name)
+            group = f"all-{value.group}" if value.group in self.inputs else value.group
+            groups.setdefault(group if grouped else name, []).append(name)
         return {
             columns[0] if len(columns) == 1 else group: columns
             for group, columns in groups.items()
@@ -201,9 +202,4 @@ def check_name(name):
             "starts with a letter and holds letters, digits and '_'. Rename "
             "the column: table.rename(columns={...}). "
             f"Received: name={name!r}"
-        )
-    if name in _GROUPS:
-        raise ValueError(
-            f"The name {name!r} is kept for the group of all {name}. Rename "
-            f"the column. Received: name={name!r}"
         )

@@ -13,7 +13,7 @@ class Conv3D(Encoder):
 
     >>> encoder = keras_mm.encoders.Conv3D(filters=(8, 16))
     >>> video = keras_mm.Video(num_frames=4, size=(32, 32))
-    >>> model = encoder.build({"clip": video}, name="clip_encoder")
+    >>> model = encoder.build({"clip": video}, name="clip-encoder")
     >>> model.output_shape
     [(None, 1, 16), (None, 1)]
 

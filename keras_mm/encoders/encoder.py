@@ -1,6 +1,7 @@
 import keras
 from keras import layers, ops
 
+from ..names import layer_name
 from .pretrained import enable_lora
 
 
@@ -52,7 +53,10 @@ class Encoder:
         Returns:
             `keras.Model` from the columns' tensors to `[tokens, mask]`.
         """
-        tensors = [value.keras_input(column) for column, value in inputs.items()]
+        tensors = [
+            value.keras_input(layer_name("input", column))
+            for column, value in inputs.items()
+        ]
         if any(value.num_items for value in inputs.values()):
             tokens, mask = self._encode_items(tensors, inputs, sequences)
         else:
@@ -67,7 +71,9 @@ class Encoder:
         # Only numbers, dates and categories share an encoder, and are no lists.
         ((column, value),) = inputs.items()
         (tensor,) = tensors
-        encoder = self.build({column: value.one_item()}, "item_encoder", sequences)
+        encoder = self.build(
+            {column: value.one_item()}, layer_name("encoder", "item"), sequences
+        )
         # Rows of one item each.
         tokens, mask = encoder(ops.reshape(tensor, (-1, *tensor.shape[2:])))
         if not sequences:

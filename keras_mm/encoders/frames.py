@@ -1,6 +1,7 @@
 from keras import layers, ops
 
 from ..inputs import Image
+from ..names import layer_name
 from .cnn import CNN
 from .encoder import Encoder, masked_mean, one_token, pooled
 from .transformer_block import check_heads, transformer_block
@@ -21,7 +22,7 @@ class Frames(Encoder):
 
     >>> encoder = keras_mm.encoders.Frames(temporal="lstm", units=16)
     >>> video = keras_mm.Video(num_frames=4, size=(32, 32))
-    >>> model = encoder.build({"clip": video}, name="clip_encoder")
+    >>> model = encoder.build({"clip": video}, name="clip-encoder")
     >>> model.output_shape
     [(None, 1, 16), (None, 1)]
 
@@ -65,7 +66,7 @@ class Frames(Encoder):
         length, *shape = clip.shape[1:]
         picture = Image(tuple(shape[:2]), augmentation=None)
         chosen = get(self.encoder or _small_cnn(min(shape[:2])), [picture])
-        encoder = chosen.build({"frame": picture}, name="frame_encoder")
+        encoder = chosen.build({"frame": picture}, name=layer_name("encoder", "frame"))
         tokens, mask = encoder(ops.reshape(clip, (-1, *shape)))
         x = masked_mean(tokens, mask)
         x = ops.reshape(x, (-1, length, x.shape[-1]))

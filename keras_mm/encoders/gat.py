@@ -17,7 +17,7 @@ class GAT(Encoder):
 
     >>> encoder = keras_mm.encoders.GAT(units=32, num_heads=4)
     >>> graph = keras_mm.Graph(num_nodes=8, node_features=3, edge_features=2)
-    >>> encoder.build({"graph": graph}, "graph_encoder").output_shape[0]
+    >>> encoder.build({"graph": graph}, "graph-encoder").output_shape[0]
     (None, 1, 64)
 
     Args:

@@ -16,7 +16,7 @@ class GCN(Encoder):
 
     >>> encoder = keras_mm.encoders.GCN(units=32)
     >>> graph = keras_mm.Graph(num_nodes=8, node_features=3)
-    >>> encoder.build({"graph": graph}, "graph_encoder").output_shape[0]
+    >>> encoder.build({"graph": graph}, "graph-encoder").output_shape[0]
     (None, 1, 64)
 
     Args:

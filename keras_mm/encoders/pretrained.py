@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from ..names import is_encoder_name
+
 # Layers of attention as Keras and KerasHub name them.
 _QUERIES_AND_VALUES = ("query", "value", "query_dense", "value_dense")
 
@@ -19,7 +21,7 @@ def pretrained_parts(encoder):
     found = []
     for layer in encoder.layers:
         if isinstance(layer, keras.Model):
-            ours = layer.name.endswith("_encoder")
+            ours = is_encoder_name(layer.name)
             found += pretrained_parts(layer) if ours else [layer]
     return found or [encoder]
 

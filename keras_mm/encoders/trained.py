@@ -17,7 +17,7 @@ class Trained(Encoder):
 
     Examples:
 
-    >>> encoder = keras_mm.encoders.Trained(model.get_layer("image_encoder"))
+    >>> encoder = keras_mm.encoders.Trained(model.encoders["image"])
     >>> other = keras_mm.build_classifier(schema, encoders={"image": encoder})
 
     Args:

@@ -7,13 +7,14 @@ from ..inputs import Number
 from ..models import Autoencoder, MultimodalModel, Retriever
 from ..models.late import late_fusion
 from ..models.unit import unit
+from ..names import layer_name
 from .tensors import is_present
 
 
 class Embedder:
     """One vector for each row of a table, from any built model.
 
-    It is what the layer `"fusion"` gives. Late fusions give no vector: each
+    It is what the layer `"modality-fusion"` gives. Late fusions give no vector: each
     modality's mean token is scaled to length 1, and they are put side by side, 0
     where one is absent; of the hybrid fusion it is what its early part gives. An
     autoencoder's vector is its code, a retriever's the sum of its towers' vectors.
@@ -52,7 +53,9 @@ class Embedder:
                 self._part, self._vectors = model.tower(tower), _only
                 self.schema = self._part.schema
             return
-        name = "bottleneck" if isinstance(model, Autoencoder) else "fusion"
+        name = layer_name("fusion")
+        if isinstance(model, Autoencoder):
+            name = layer_name("bottleneck", next(iter(self.schema.inputs)))
         layer = {layer.name: layer for layer in model.layers}.get(name)
         if layer is None:
             raise ValueError(

@@ -1,6 +1,7 @@
 import numpy as np
 
 from ..models.rest import rest_of
+from ..names import columns_of_model, encoders_of
 from .tensors import take, withhold
 from .trials import predict, predict_list
 
@@ -20,12 +21,12 @@ class Parts:
     def __init__(self, model, modalities):
         self.model = model
         self.modalities = modalities
-        names = {layer.name for layer in model.layers}
         self.encoders = self.rest = None
         # By modality, which arrays are its own.
         self.keys = modalities
-        if all(f"{name}_encoder" in names for name in modalities):
-            self.encoders = {n: model.get_layer(f"{n}_encoder") for n in modalities}
+        encoders = encoders_of(model)
+        if set(modalities) <= set(encoders):
+            self.encoders = {name: encoders[name] for name in modalities}
             self.rest = rest_of(model, list(self.encoders.values()))
             self.keys = {name: [(name, 0), (name, 1)] for name in modalities}
         self._absent = None
@@ -48,7 +49,7 @@ class Parts:
         arrays = {}
         for name in names:
             encoder = self.encoders[name]
-            columns = [tensors[tensor.name] for tensor in encoder.inputs]
+            columns = [tensors[column] for column in columns_of_model(encoder)]
             for key, array in zip(self.keys[name], predict_list(encoder, columns)):
                 arrays[key] = array
         return arrays

@@ -10,6 +10,7 @@ from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
 from ..inputs import ClassLabel, Number
 from ..models import build_classifier, build_regressor
+from ..names import encoders_of
 from ..training import callbacks
 from .tensors import table_tensors
 
@@ -170,9 +171,7 @@ def schema_copy(schema):
 def modalities_of(model):
     """A built model's modalities: dict from name to columns."""
     # Which columns have an encoder of their own, the layers say.
-    layers = {layer.name for layer in model.layers}
-    own = [column for column in model.schema.inputs if f"{column}_encoder" in layers]
-    return model.schema.modalities(own=own)
+    return model.schema.modalities(own=encoders_of(model))
 
 
 def check_fusion(fusion, patience):

@@ -1,5 +1,6 @@
 """The tokens and masks of all modalities -> one vector."""
 
+from ..names import layer_name
 from .attention import Attention
 from .attention_weights import AttentionWeights
 from .bilinear import Bilinear
@@ -30,6 +31,8 @@ from .tensor import Tensor
 from .transformer import Transformer
 from .weighted import Weighted
 
+_NAME = layer_name("fusion")
+
 FUSIONS = {
     "concat": Concat,
     "sum": Sum,
@@ -59,7 +62,7 @@ FUSIONS = {
 }
 
 
-def get(fusion, name="fusion"):
+def get(fusion, name=_NAME):
     """A name of the table above, or a layer of the user's, as a layer."""
     if isinstance(fusion, str):
         if fusion not in FUSIONS:

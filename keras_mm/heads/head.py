@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from ..inputs import ClassLabel, MultiLabel, Number
+from ..names import layer_name
 from .crossentropy import Crossentropy
 from .masked_loss import MaskedLoss
 from .masked_metric import MaskedMetric
@@ -31,7 +32,7 @@ class Head:
         if isinstance(self.target, Number):
             # The network predicts in standard deviations, the model in the
             # target's own unit.
-            name = f"{self.name}_standardized"
+            name = layer_name("standardized", self.name)
             return self.activate(layers.Dense(1, dtype="float32", name=name)(vector))
         return layers.Dense(
             self.units,

@@ -4,6 +4,7 @@ from keras import layers, ops
 from .. import encoders as encoder_room
 from ..data import Schema
 from ..heads import MaskedMeanSquaredError
+from ..names import layer_name
 from .decoder import build_decoder
 from .model import MultimodalModel
 
@@ -24,7 +25,7 @@ class Autoencoder(MultimodalModel):
         bottleneck behind it. A classifier that is given it has a copy.
         """
         (column,) = self.schema.inputs
-        encoder = self.get_layer(f"{column}_encoder")
+        encoder = self.get_layer(layer_name("encoder", column))
         # Says what its weights are for, see `encoders.Trained`.
         encoder.schema = self.schema
         return encoder
@@ -33,7 +34,7 @@ class Autoencoder(MultimodalModel):
     def decoder(self):
         """`keras.Model` from `(batch, units)` to the column's tensor."""
         (column,) = self.schema.inputs
-        return self.get_layer(f"{column}_decoder")
+        return self.get_layer(layer_name("decoder", column))
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -128,15 +129,19 @@ def build_autoencoder(
         value = type(value).from_config({**config, "augmentation": None})
 
     tensor = value.keras_input(column)
-    x = layers.GaussianNoise(noise, seed=seed)(tensor) if noise else tensor
+    x = tensor
+    if noise:
+        name = layer_name("noise", column)
+        x = layers.GaussianNoise(noise, seed=seed, name=name)(x)
     tokens, mask = encoder.build(
         {column: value},
-        name=f"{column}_encoder",
+        name=layer_name("encoder", column),
         # The mean over the steps would forget when something was.
         sequences=value.kind == "sequence",
     )(x)
-    x = _bottleneck(tokens, mask, units)
-    output = build_decoder(value, units, f"{column}_decoder")(x)
+    x = _places(tokens, mask, layer_name("places", column))
+    x = layers.Dense(units, name=layer_name("bottleneck", column))(x)
+    output = build_decoder(value, units, layer_name("decoder", column))(x)
     model = Autoencoder([tensor], output, name="autoencoder")
     model.schema, model.seed = Schema({column: value}), seed
     model.compile(
@@ -146,14 +151,19 @@ def build_autoencoder(
     return model
 
 
-def _bottleneck(tokens, mask, units):
-    """Tokens, shortened to at most 16 places side by side -> `(batch, units)`."""
+def _places(tokens, mask, name):
+    """Tokens, shortened to at most 16 places, side by side in one vector."""
+    inputs = [
+        keras.Input(tokens.shape[1:], dtype=tokens.dtype),
+        keras.Input(mask.shape[1:], dtype="bool"),
+    ]
+    x, shown = inputs
     # What the mask hides must not be seen.
-    x = tokens * ops.cast(ops.expand_dims(mask, -1), tokens.dtype)
+    x = x * ops.cast(ops.expand_dims(shown, -1), x.dtype)
     pool = -(-x.shape[1] // 16)
     if pool > 1:
         x = layers.AveragePooling1D(pool, padding="same")(x)
-    return layers.Dense(units, name="bottleneck")(layers.Flatten()(x))
+    return keras.Model(inputs, layers.Flatten()(x), name=name)([tokens, mask])
 
 
 def _chosen(schema, column):

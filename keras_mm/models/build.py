@@ -8,6 +8,7 @@ from .. import fusion as fusion_room
 from ..data import Schema
 from ..fusion.late_fusion import LateFusion
 from ..heads import Head
+from ..names import layer_name
 from .model import MultimodalModel
 
 
@@ -74,12 +75,14 @@ def build_model(
     tokens, masks = map(list, zip(*encoded.values()))
     if modality_dropout and len(masks) > 1:
         masks = fusion_room.ModalityDropout(
-            modality_dropout, seed=seed, name="modality_dropout"
+            modality_dropout, seed=seed, name=layer_name("dropout")
         )(masks)
     if imputation:
-        tokens, masks = fusion_room.Imputation(name="imputation")(tokens, masks)
+        layer = fusion_room.Imputation(name=layer_name("imputation"))
+        tokens, masks = layer(tokens, masks)
     if missing_token:
-        tokens, masks = fusion_room.MissingToken(name="missing_token")(tokens, masks)
+        layer = fusion_room.MissingToken(name=layer_name("token", "missing"))
+        tokens, masks = layer(tokens, masks)
     options = {}
     if getattr(fusion, "weights_kind", None):
         options["return_weights"] = True
@@ -88,17 +91,18 @@ def build_model(
     fused = fusion(tokens, masks, **options)
     if isinstance(fused, (list, tuple)):
         fused = fused[0]
-    if getattr(fusion, "name", None) != "fusion":
+    if getattr(fusion, "name", None) != layer_name("fusion"):
         # A part of the user's: export finds its result by this name.
-        fused = layers.Identity(name="fusion")(fused)
+        fused = layers.Identity(name=layer_name("fusion"))(fused)
     if is_late:
         predictions = {head.name: head.activate(fused)}
     else:
         x = fused
         if hidden_units:
-            x = layers.Dense(hidden_units, activation="relu", name="hidden")(x)
+            name = layer_name("hidden", "head")
+            x = layers.Dense(hidden_units, activation="relu", name=name)(x)
         if dropout:
-            x = layers.Dropout(dropout, name="head_dropout")(x)
+            x = layers.Dropout(dropout, name=layer_name("dropout", "head"))(x)
         predictions = {name: head(x) for name, head in heads.items()}
     if several:
         weights = dict.fromkeys(heads, 1.0) | (loss_weights or {})
@@ -174,7 +178,7 @@ def encode(inputs, schema, modalities, chosen, sequences):
     for name, columns in modalities.items():
         encoder = chosen[name].build(
             {column: schema.inputs[column] for column in columns},
-            name=f"{name}_encoder",
+            name=layer_name("encoder", name),
             sequences=sequences,
         )
         encoded[name] = encoder([inputs[column] for column in columns])
@@ -183,14 +187,15 @@ def encode(inputs, schema, modalities, chosen, sequences):
 
 def set_tuning(model, chosen, learning_rates):
     """Tells the model how its encoders are trained, before it is compiled."""
-    named = {f"{name}_encoder": encoder for name, encoder in chosen.items()}
+    named = {layer_name("encoder", name): value for name, value in chosen.items()}
     model.learning_rates = {
         name: encoder.learning_rate
         for name, encoder in named.items()
         if encoder.learning_rate is not None
     }
     model.learning_rates |= {
-        f"{name}_encoder": rate for name, rate in (learning_rates or {}).items()
+        layer_name("encoder", name): rate
+        for name, rate in (learning_rates or {}).items()
     }
     model.lora_ranks = {
         name: encoder.lora_rank for name, encoder in named.items() if encoder.lora_rank
@@ -206,15 +211,20 @@ def textbook_model(schema):
     image = schema.inputs["image"].keras_input("image")
     text = schema.inputs["text"].keras_input("text")
     x = ops.nan_to_num(image)
-    x = layers.Conv2D(64, 3, activation="relu", name="image_convolution")(x)
-    x = layers.MaxPooling2D(name="image_pooling")(x)
-    x = layers.Flatten(name="image_vector")(x)
+    x = layers.Conv2D(
+        64, 3, activation="relu", name=layer_name("convolution", "image")
+    )(x)
+    x = layers.MaxPooling2D(name=layer_name("pooling", "image"))(x)
+    x = layers.Flatten(name=layer_name("vector", "image"))(x)
     z = layers.Embedding(
-        schema.inputs["text"].num_ids, 64, mask_zero=True, name="text_embedding"
+        schema.inputs["text"].num_ids,
+        64,
+        mask_zero=True,
+        name=layer_name("embedding", "text"),
     )(text)
     # See encoders/lstm.py for why cuDNN is off.
-    z = layers.LSTM(64, use_cudnn=False, name="text_vector")(z)
-    fused = layers.Concatenate(name="fusion")([x, z])
+    z = layers.LSTM(64, use_cudnn=False, name=layer_name("vector", "text"))(z)
+    fused = layers.Concatenate(name=layer_name("fusion"))([x, z])
     head = Head(schema.target, schema.target_name)
     model = MultimodalModel([image, text], head(fused), name="textbook_model")
     model.schema = schema

@@ -10,6 +10,7 @@ from ..encoders.pretrained import (
     pretrained_parts,
     renew_lora,
 )
+from ..names import encoders_of
 from .late import (
     check_late,
     class_indices,
@@ -40,6 +41,11 @@ class MultimodalModel(keras.Model):
     # place: set a new dict and compile.
     learning_rates = {}
     lora_ranks = {}
+
+    @property
+    def encoders(self):
+        """dict from modality to its encoder, a layer of the model."""
+        return encoders_of(self)
 
     def compile(self, optimizer="rmsprop", *args, **kwargs):
         """`keras.Model.compile`; encoders keep learning rates of their own.

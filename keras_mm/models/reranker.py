@@ -7,6 +7,7 @@ from .. import fusion as fusion_room
 from ..data import Schema
 from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, Number
+from ..names import layer_name, modality_of
 from .build import build_model, choose_encoders
 from .reranker_model import MATCH, SCORE, Reranker
 from .scored_fusion import ScoredFusion
@@ -128,7 +129,7 @@ def build_reranker(
     for name, parts in (towers[query] | towers[item]).items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)
-        _take_weights(model, retriever, f"{name}_encoder", pooled)
+        _take_weights(model, retriever, layer_name("encoder", name), pooled)
     return model
 
 
@@ -177,7 +178,7 @@ def _take_weights(model, retriever, name, pooled):
         raise ValueError(
             f"The encoder {name!r} has layers of the retriever's, which training "
             "would change. Give a function that makes new layers, or an Encoder. "
-            f"Received: encoders={{{name.removesuffix('_encoder')!r}: ...}}"
+            f"Received: encoders={{{modality_of(name)!r}: ...}}"
         )
     if _shapes(learned) not in (_shapes(own), _shapes(pooled().weights)):
         raise ValueError(

@@ -281,7 +281,7 @@ class Reranker(MultimodalModel):
                 inputs = {n: v.keras_input(n) for n, v in schema.inputs.items()}
                 encoded = []
                 for name, part in modalities.items():
-                    encoders.append(self.get_layer(f"{name}_encoder"))
+                    encoders.append(self.encoders[name])
                     encoded += encoders[-1]([inputs[column] for column in part])
                 sides.append(MultimodalModel(list(inputs.values()), encoded))
                 sides[-1].schema = schema

@@ -8,6 +8,7 @@ from ..data.schema import check_name
 from ..encoders.encoder import masked_mean
 from ..fusion.late_fusion import LateFusion
 from ..heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
+from ..names import layer_name
 from .build import (
     as_schema,
     check_learning_rates,
@@ -135,13 +136,16 @@ def build_retriever(
         if name in fusions:
             if modality_dropout:
                 masks = fusion_room.ModalityDropout(
-                    modality_dropout, seed=seed, name=f"{name}_modality_dropout"
+                    modality_dropout,
+                    seed=seed,
+                    name=layer_name("modality-dropout", name),
                 )(masks)
             fused = fusions[name](tokens, masks)
             tokens = fused[0] if isinstance(fused, (list, tuple)) else fused
         else:
             (tokens,) = tokens
-        vectors.append(_embedding(tokens, masks, units, dropout, f"{name}_embedding"))
+        part = layer_name("embedding", name)
+        vectors.append(_embedding(tokens, masks, units, dropout, part))
     # In half precision a vector's length would be 1 but nearly.
     similarity = Similarity(temperature, bias, memory, dtype="float32", name=SIMILARITY)
     outputs = dict(zip(members, similarity(vectors)))
@@ -210,7 +214,7 @@ def _loss(loss, temperature):
 def _fusions(members, fusion):
     """Tower name -> the layer that joins its modalities, if it has several."""
     found = {
-        name: fusion_room.get(fusion, f"{name}_fusion")
+        name: fusion_room.get(fusion, layer_name("fusion", name))
         for name, parts in members.items()
         if len(parts) > 1
     }

@@ -8,11 +8,12 @@ from keras import ops
 from ..data import Schema, to_table
 from ..data.columns import is_dataset, require_columns
 from ..data.content import content_ids
+from ..names import layer_name
 from .model import MultimodalModel
 from .prototypes import classify
 
 # The layer that holds the temperature.
-SIMILARITY = "scaled_similarity"
+SIMILARITY = layer_name("similarity", "scaled")
 
 # Models of single towers, which share their layers with the retriever. As its
 # attribute they would be saved with it a second time.
@@ -59,7 +60,9 @@ class Retriever(MultimodalModel):
         if name not in found:
             tensors = [t for t in self.inputs if t.name in self.towers[name]]
             output = self.similarity.input[list(self.towers).index(name)]
-            found[name] = MultimodalModel(tensors, output, name=f"{name}_tower")
+            found[name] = MultimodalModel(
+                tensors, output, name=layer_name("tower", name)
+            )
             found[name].schema = Schema(
                 {tensor.name: self.schema.inputs[tensor.name] for tensor in tensors}
             )

@@ -6,6 +6,7 @@ from keras import ops
 from ..fusion.fusion import masked_mean
 from ..inputs import ClassLabel, MultiLabel
 from ..models import Retriever
+from ..names import columns_of_model, encoders_of, layer_name
 
 
 def signatures(model, index=None, k=10):
@@ -56,7 +57,7 @@ def signatures(model, index=None, k=10):
 
     # Parts of the model, for embeddings and explanations.
     for name, part, outputs_of in _parts(model):
-        columns = [tensor.name for tensor in part.inputs]
+        columns = columns_of_model(part)
         specs = {column: raw_specs[column] for column in columns}
         found[name] = (_part_function(part, preprocess, outputs_of), specs)
     return found
@@ -102,7 +103,7 @@ def _parts(model):
             yield f"embed_{name}", model.tower(name), lambda out: {"embedding": out}
         return
     layers = {layer.name: layer for layer in model.layers}
-    fusion = layers["fusion"]
+    fusion = layers[layer_name("fusion")]
     kind = getattr(fusion, "weights_kind", None)
     fused = keras.Model(model.inputs, fusion.output)
     yield (
@@ -110,15 +111,15 @@ def _parts(model):
         fused,
         lambda out: {"embedding": out[0] if isinstance(out, (list, tuple)) else out},
     )
-    modalities = modality_names(model)
+    modalities, encoders = modality_names(model), encoders_of(model)
     for name in modalities:
-        if f"{name}_encoder" in layers:
-            encoder = layers[f"{name}_encoder"]
+        if name in encoders:
+            encoder = encoders[name]
             yield f"embed_{name}", encoder, lambda out: {"embedding": masked_mean(*out)}
         else:
             # The textbook's model has no nested encoders.
             inputs = [tensor for tensor in model.inputs if tensor.name == name]
-            part = keras.Model(inputs, layers[f"{name}_vector"].output)
+            part = keras.Model(inputs, layers[layer_name("vector", name)].output)
             yield f"embed_{name}", part, lambda out: {"embedding": out}
     if kind == "modalities":
         yield (
@@ -139,25 +140,20 @@ def _parts(model):
 
 def modality_names(model):
     """Names of the modalities, in the order in which they are fused."""
-    encoders = [
-        layer.name.removesuffix("_encoder")
-        for layer in model.layers
-        if layer.name.endswith("_encoder") and isinstance(layer, keras.Model)
-    ]
+    encoders = encoders_of(model)
     # model.layers is sorted by depth, which may differ between branches.
     order = [tensor.name for tensor in model.inputs]
     if not encoders:
         return order
 
     def first_column(name):
-        encoder = model.get_layer(f"{name}_encoder")
-        return order.index(encoder.inputs[0].name)
+        return order.index(columns_of_model(encoders[name])[0])
 
     return sorted(encoders, key=first_column)
 
 
 def _listed(model, tensors):
-    return [tensors[tensor.name] for tensor in model.inputs]
+    return [tensors[column] for column in columns_of_model(model)]
 
 
 def _preprocessing(schema, specs):

@@ -14,6 +14,7 @@ from ..files import replacing
 from ..models import Reranker, Retriever
 from ..models.late import check_late, late_fusion, weigh_experts
 from ..models.rest import rest_of
+from ..names import columns_of_model, encoders_of
 
 
 def fit_cached(
@@ -37,7 +38,7 @@ def fit_cached(
 
     Examples:
 
-    >>> model.get_layer("text_encoder").trainable = False
+    >>> model.encoders["text"].trainable = False
     >>> model.compile("adam", model.loss, metrics=["accuracy"])
     >>> history = keras_mm.training.fit_cached(
     ...     model, train, validation_data=validation, folder="cache", epochs=2)
@@ -74,17 +75,14 @@ def fit_cached(
         )
     frozen = [
         layer
-        for layer in model.layers
-        if isinstance(layer, keras.Model)
-        and layer.name.endswith("_encoder")
+        for layer in encoders_of(model).values()
         # One without any weights costs next to nothing.
-        and layer.weights
-        and not layer.trainable_weights
+        if layer.weights and not layer.trainable_weights
     ]
     if not frozen:
         raise ValueError(
             "No encoder of the model is frozen, so there is nothing to keep. Set "
-            "model.get_layer('..._encoder').trainable = False and compile again, "
+            "model.encoders['...'].trainable = False and compile again, "
             f"or use model.fit. Received: model={model.name!r}"
         )
     late = late_fusion(model)
@@ -139,7 +137,7 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
         target = model.row_ids(rows)
     else:
         target = encode_targets(rows, model.schema)
-    read = {tensor.name for layer in frozen for tensor in layer.inputs}
+    read = {column for layer in frozen for column in columns_of_model(layer)}
     tokens = {}
     for layer in frozen:
         path = folder and os.path.join(
@@ -171,7 +169,7 @@ def _part_of(schema, names):
 
 
 def _encode(layer, model, rows, batch_size, base_dir, bad):
-    names = [tensor.name for tensor in layer.inputs]
+    names = columns_of_model(layer)
     dataset = to_dataset(
         rows, _part_of(model.schema, names), batch_size, base_dir=base_dir, bad=bad
     )
@@ -184,7 +182,7 @@ def _encode(layer, model, rows, batch_size, base_dir, bad):
 def _fingerprint(layer, model, rows, base_dir, bad):
     """Says what the tokens depend on: network, weights, preprocessing, rows."""
     digest = hashlib.blake2b(digest_size=20)
-    part = _part_of(model.schema, [tensor.name for tensor in layer.inputs])
+    part = _part_of(model.schema, columns_of_model(layer))
     for config in (layer.get_config(), part.get_config()):
         text = json.dumps(config, sort_keys=True, default=str)
         # Keras numbers its layers as they come: dense, dense_1, ...

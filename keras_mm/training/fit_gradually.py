@@ -1,6 +1,7 @@
 import keras
 
 from ..encoders.pretrained import pretrained_parts
+from ..names import encoders_of
 
 
 def fit_gradually(
@@ -77,13 +78,8 @@ def fit_gradually(
 
 def _parts_of(model, encoders):
     """The pretrained models of some encoders."""
-    names = None if encoders is None else [f"{name}_encoder" for name in encoders]
-    available = {
-        layer.name: layer
-        for layer in model.layers
-        if isinstance(layer, keras.Model) and layer.name.endswith("_encoder")
-    }
-    unknown = set(names or ()) - set(available)
+    available = encoders_of(model)
+    unknown = set(encoders or ()) - set(available)
     if unknown:
         raise ValueError(
             f"The model's encoders are {sorted(available)}. "
@@ -92,7 +88,7 @@ def _parts_of(model, encoders):
     parts = []
     for name, encoder in available.items():
         inside = pretrained_parts(encoder)
-        if name in names if names is not None else inside != [encoder]:
+        if name in encoders if encoders is not None else inside != [encoder]:
             parts += inside
     if not parts:
         raise ValueError(

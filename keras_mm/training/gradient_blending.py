@@ -2,6 +2,7 @@ import keras
 import numpy as np
 
 from ..models.late import experts_losses, late_fusion
+from ..names import layer_name
 
 
 class GradientBlending(keras.callbacks.Callback):
@@ -53,7 +54,7 @@ class GradientBlending(keras.callbacks.Callback):
             raise ValueError(
                 "Gradient blending weighs the losses of experts: build the model "
                 "with fusion='hybrid' or a late one. "
-                f"Received: fusion={self.model.get_layer('fusion')!r}"
+                f"Received: fusion={self.model.get_layer(layer_name('fusion'))!r}"
             )
         self.rows = [
             self.model._pairs(rows, None, None, self.base_dir, self.bad)

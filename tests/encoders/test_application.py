@@ -24,7 +24,7 @@ def table_of():
 
 def encoder_of(encoder, sequences=True, size=(32, 32)):
     value = keras_mm.Image(size, augmentation=None)
-    return encoder.build({"image": value}, "image_encoder", sequences)
+    return encoder.build({"image": value}, "image-encoder", sequences)
 
 
 def model_of(encoder):
@@ -91,7 +91,7 @@ def test_frozen_or_not(trainable, tmp_path):
         np.testing.assert_allclose(
             model.predict(table_of(), verbose=0), expected, atol=1e-6
         )
-    part = model.get_layer("image_encoder")
+    part = model.get_layer("image-encoder")
     before = part.get_weights()
     model.fit(table_of(), epochs=2, verbose=0)
     same = [np.array_equal(a, b) for a, b in zip(before, part.get_weights())]

@@ -170,7 +170,7 @@ def test_half_precision(name):
     finally:
         keras.config.set_dtype_policy("float32")
     half.set_weights(model.get_weights())
-    encoders = [one.get_layer(f"{name}_encoder") for one in (model, half)]
+    encoders = [one.get_layer(f"{name}-encoder") for one in (model, half)]
     tokens, _ = encode(name, encoders[0])
     assert "16" in encoders[1].outputs[0].dtype
     rounded, _ = encode(name, encoders[1])

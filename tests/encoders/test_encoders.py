@@ -54,7 +54,7 @@ IMAGES = {
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("name", IMAGES)
 def test_image_encoders(name, sequences):
-    model = IMAGES[name]().build({"image": image()}, "image_encoder", sequences)
+    model = IMAGES[name]().build({"image": image()}, "image-encoder", sequences)
     tokens, mask = run(model, pictures())
     assert tokens.ndim == 3 and tokens.shape[:2] == mask.shape
     assert mask.dtype == bool
@@ -69,7 +69,7 @@ def test_image_encoders(name, sequences):
 
 @pytest.mark.parametrize("name", ["cnn", "residual_cnn"])
 def test_absent_pictures_are_blank_and_finite_in_training(name):
-    model = IMAGES[name]().build({"image": image("light")}, "image_encoder")
+    model = IMAGES[name]().build({"image": image("light")}, "image-encoder")
     tokens, _ = run(model, pictures(absent=(0, 1, 2, 3)), training=True)
     assert np.isfinite(tokens).all()
 
@@ -144,7 +144,7 @@ def test_augmentation_of_the_users():
 @pytest.mark.parametrize("sequences", [False, True])
 def test_lstm(bidirectional, sequences):
     encoder = room.LSTM(3, embedding_dim=2, bidirectional=bidirectional)
-    model = encoder.build({"text": text()}, "text_encoder", sequences)
+    model = encoder.build({"text": text()}, "text-encoder", sequences)
     ids = np.array([[2, 3, 0, 0, 0], [0, 0, 0, 0, 0], [1, 2, 3, 4, 2]], "int32")
     tokens, mask = run(model, ids)
     width = 3 * (2 if bidirectional else 1)
@@ -348,7 +348,7 @@ def test_encoders_train_every_weight():
     tensors, outputs = [], []
     for name, encoder in chosen.items():
         tensors.append(inputs[name].keras_input(name))
-        tokens, _ = encoder.build({name: inputs[name]}, f"{name}_encoder")(tensors[-1])
+        tokens, _ = encoder.build({name: inputs[name]}, f"{name}-encoder")(tensors[-1])
         outputs.append(layers.Flatten()(tokens))
     model = keras.Model(tensors, layers.Dense(1)(layers.Concatenate()(outputs)))
     model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)

@@ -39,7 +39,7 @@ def built(name, sequences=False, size=6, directed=False, edge_features=2):
     """An encoder with weights that are all at work, and its graph."""
     keras.utils.set_random_seed(1)
     graph = keras_mm.Graph(size, 2, edge_features, directed)
-    model = ENCODERS[name]().build({"graph": graph}, "graph_encoder", sequences)
+    model = ENCODERS[name]().build({"graph": graph}, "graph-encoder", sequences)
     random = np.random.default_rng(1)
     weights = [
         value + 0.3 * random.normal(size=value.shape) for value in model.get_weights()

@@ -54,7 +54,7 @@ def test_text_is_what_the_backbone_says(tmp_path):
     )["sequence_output"]
     sums = (ops.convert_to_numpy(output) * mask[..., None]).sum(1)
     expected = sums / np.maximum(mask.sum(1, keepdims=True), 1)
-    tokens, present = model.get_layer("text_encoder")([ops.convert_to_tensor(ids)])
+    tokens, present = model.get_layer("text-encoder")([ops.convert_to_tensor(ids)])
     np.testing.assert_allclose(ops.convert_to_numpy(tokens)[:, 0], expected, atol=1e-5)
     assert ops.convert_to_numpy(present)[:, 0].tolist() == [
         t is not None for t in TEXTS
@@ -65,7 +65,7 @@ def test_pictures_are_scaled_as_the_backbone_was_trained(tmp_path):
     backbone = resnet(tmp_path)
     model = model_of("image", f"hub:{tmp_path}")
     pixels = tensors_of(table_of(), model.schema)["image"]
-    tokens, mask = model.get_layer("image_encoder")([ops.convert_to_tensor(pixels)])
+    tokens, mask = model.get_layer("image-encoder")([ops.convert_to_tensor(pixels)])
     given = 255 * np.nan_to_num(pixels) * [1 / 128, 1 / 64, 1 / 32] + [-1.0, 0.5, 0.0]
     expected = backbone(ops.cast(given, "float32"), training=False)
     expected = ops.convert_to_numpy(ops.mean(expected, axis=(1, 2)))
@@ -79,7 +79,7 @@ def test_tokens_for_attention_and_a_fixed_size(tmp_path):
     vit(tmp_path)
     value = keras_mm.Image((20, 24), augmentation=None)
     encoder = keras_mm.encoders.Hub(str(tmp_path), units=5)
-    model = encoder.build({"image": value}, "image_encoder", sequences=True)
+    model = encoder.build({"image": value}, "image-encoder", sequences=True)
     tokens, mask = model.outputs
     assert tokens.shape == (None, 5, 5), "a class token and 2 x 2 patches"
     assert mask.shape == (None, 5)
@@ -91,7 +91,7 @@ def test_frozen_or_not(tmp_path, trainable):
     bert(tmp_path)
     encoder = keras_mm.encoders.Hub(str(tmp_path), trainable=trainable)
     model = model_of("text", encoder)
-    part = model.get_layer("text_encoder")
+    part = model.get_layer("text-encoder")
     before = part.get_weights()
     model.fit(table_of(), epochs=2, verbose=0)
     same = [np.array_equal(a, b) for a, b in zip(before, part.get_weights())]
@@ -114,7 +114,7 @@ def test_file_and_export(tmp_path):
     for file in (tmp_path / "bert").rglob("*.*"):
         file.unlink()
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert not again.get_layer("text_encoder").trainable_weights
+    assert not again.get_layer("text-encoder").trainable_weights
     np.testing.assert_allclose(
         again.predict(table_of(), verbose=0), expected, atol=1e-6
     )

@@ -116,7 +116,7 @@ def test_moonshine_is_what_keras_hub_says_of_each_sound_alone(tmp_path, do_norma
 def test_fit_file_and_export(tmp_path, make):
     make(tmp_path / "hub")
     _, model = build(tmp_path / "hub", trainable=make is moonshine)
-    part = model.get_layer("sound_encoder")
+    part = model.get_layer("sound-encoder")
     before = part.get_weights()
     model.fit(make_table(), epochs=1, verbose=0)
     moved = [not np.array_equal(*pair) for pair in zip(before, part.get_weights())]

@@ -29,7 +29,7 @@ PLAIN = ["The quick brown foxes jumped", "didn't they? 日本語 👍🏽", "na�
 def encoder_of(folder, value, sequences, **kwargs):
     encoder = keras_mm.encoders.Hub(str(folder), **kwargs)
     value = encoder.prepare(value)
-    return value, encoder.build({"x": value}, "x_encoder", sequences=sequences)
+    return value, encoder.build({"x": value}, "x-encoder", sequences=sequences)
 
 
 def preprocessed(family, folder, texts):
@@ -142,8 +142,8 @@ def test_a_pair_of_byte_pairs_and_pictures_goes_to_a_file(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again.predict(table, verbose=0), expected, atol=1e-6)
-    ours = again.get_layer("text_encoder").trainable_weights
-    assert len(ours) == 4 and not again.get_layer("image_encoder").trainable_weights
+    ours = again.get_layer("text-encoder").trainable_weights
+    assert len(ours) == 4 and not again.get_layer("image-encoder").trainable_weights
     if keras.backend.backend() == "tensorflow":
         # The C library has core operations alone.
         path = keras_mm.export(again, tmp_path / "export", verbose=False)

@@ -36,7 +36,7 @@ def sounds(rows=6, length=13, channels=7, lengths=(13, 5, 0, 1, 8, 12)):
 def build(name, sequences=False, shape=(13, 7), **kwargs):
     keras.utils.set_random_seed(0)
     encoder = ENCODERS[name](**kwargs)
-    return encoder.build({"sound": Steps(*shape)}, "sound_encoder", sequences)
+    return encoder.build({"sound": Steps(*shape)}, "sound-encoder", sequences)
 
 
 def numpy(result):

@@ -40,7 +40,7 @@ ENCODERS = {
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("name", ENCODERS)
 def test_tokens_and_masks(name, sequences):
-    model = ENCODERS[name]().build({"clip": video()}, "clip_encoder", sequences)
+    model = ENCODERS[name]().build({"clip": video()}, "clip-encoder", sequences)
     x = clips()
     tokens, mask = run(model, x)
     there = ~np.isnan(x).all(axis=(2, 3, 4))
@@ -55,8 +55,8 @@ def test_tokens_and_masks(name, sequences):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_padding_changes_nothing(name):
     """The same weights on a longer tensor; the added frames are not there."""
-    short = ENCODERS[name]().build({"clip": video(3)}, "clip_encoder")
-    long = ENCODERS[name]().build({"clip": video(6)}, "clip_encoder")
+    short = ENCODERS[name]().build({"clip": video(3)}, "clip-encoder")
+    long = ENCODERS[name]().build({"clip": video(6)}, "clip-encoder")
     weights = short.get_weights()
     if name == "transformer":
         # Places beyond the third have vectors of their own.
@@ -76,13 +76,13 @@ def test_padding_changes_nothing(name):
 
 def test_absent_frames_are_nothing_to_their_neighbours():
     """A gap is 0 after every convolution, though biases are not."""
-    model = Conv3D((4, 4)).build({"clip": video(4)}, "clip_encoder", True)
+    model = Conv3D((4, 4)).build({"clip": video(4)}, "clip-encoder", True)
     weights = [np.ones_like(w) if w.ndim == 1 else w for w in model.get_weights()]
     model.set_weights(weights)
     x = np.random.default_rng(1).random((1, 4, SIZE, SIZE, 3)).astype("float32")
     x[0, 1:] = np.nan
     padded, _ = run(model, x)
-    one = Conv3D((4, 4)).build({"clip": video(1)}, "clip_encoder", True)
+    one = Conv3D((4, 4)).build({"clip": video(1)}, "clip-encoder", True)
     one.set_weights(weights)
     alone, _ = run(one, x[:, :1])
     np.testing.assert_allclose(padded[0, 0], alone[0, 0], atol=1e-5)
@@ -92,7 +92,7 @@ def test_only_the_mean_is_blind_to_order():
     x = np.random.default_rng(1).random((1, LENGTH, SIZE, SIZE, 3)).astype("float32")
     for name in ENCODERS:
         keras.utils.set_random_seed(2)
-        model = ENCODERS[name]().build({"clip": video()}, "clip_encoder")
+        model = ENCODERS[name]().build({"clip": video()}, "clip-encoder")
         forwards, backwards = run(model, x)[0], run(model, x[:, ::-1])[0]
         is_blind = np.allclose(forwards, backwards, atol=1e-6)
         assert is_blind == (name in ("mean", "residual_cnn")), name
@@ -100,8 +100,8 @@ def test_only_the_mean_is_blind_to_order():
 
 def test_frames_are_the_image_encoders():
     """The mean of what the image encoder and the Dense layer give a frame."""
-    model = Frames(CNN(3), units=8).build({"clip": video()}, "clip_encoder")
-    frame_encoder = model.get_layer("frame_encoder")
+    model = Frames(CNN(3), units=8).build({"clip": video()}, "clip-encoder")
+    frame_encoder = model.get_layer("frame-encoder")
     kernel, bias = model.get_layer("frame_tokens").get_weights()
     x = clips()
     tokens, mask = run(frame_encoder, x[1, :3])
@@ -112,7 +112,7 @@ def test_frames_are_the_image_encoders():
 def test_parameters():
     def count(encoder, size=SIZE):
         value = keras_mm.Video(LENGTH, (size, size))
-        return encoder.build({"clip": value}, "clip_encoder").count_params()
+        return encoder.build({"clip": value}, "clip-encoder").count_params()
 
     assert count(Conv3D((4, 6))) == (27 * 3 * 4 + 4) + (27 * 4 * 6 + 6)
     # 64 -> 31 -> 14 -> 6 places a side.
@@ -128,7 +128,7 @@ def test_parameters():
 @pytest.mark.parametrize("name", ["conv3d", "mean", "lstm", "transformer"])
 def test_every_weight_learns(name):
     keras.utils.set_random_seed(0)
-    model = ENCODERS[name]().build({"clip": video()}, "clip_encoder")
+    model = ENCODERS[name]().build({"clip": video()}, "clip-encoder")
     vector = layers.Flatten()(model.outputs[0])
     trained = keras.Model(model.inputs, layers.Dense(1)(vector))
     before = [ops.convert_to_numpy(w).copy() for w in trained.trainable_weights]
@@ -151,11 +151,11 @@ def test_custom_reads_clips_by_frame():
     def by_frame(clip):
         return ops.mean(clip, axis=(2, 3))
 
-    model = Custom(by_frame).build({"clip": video()}, "clip_encoder", True)
+    model = Custom(by_frame).build({"clip": video()}, "clip-encoder", True)
     tokens, mask = run(model, x)
     assert mask.tolist() == there.tolist() and np.isfinite(tokens).all()
     model = Custom(lambda c: ops.mean(c, axis=(1, 2, 3))).build(
-        {"clip": video()}, "clip_encoder"
+        {"clip": video()}, "clip-encoder"
     )
     assert run(model, x)[1][:, 0].tolist() == [True, True, True, False]
 
@@ -170,4 +170,4 @@ def test_names_and_wrong_arguments():
     with pytest.raises(ValueError, match="Received: units=10, num_heads=4"):
         Frames(temporal="transformer", units=10)
     with pytest.raises(ValueError, match="Received: encoder='dense'"):
-        Frames("dense").build({"clip": video()}, "clip_encoder")
+        Frames("dense").build({"clip": video()}, "clip-encoder")

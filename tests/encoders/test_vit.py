@@ -23,7 +23,7 @@ def small(**arguments):
 
 @pytest.mark.parametrize("sequences", [False, True])
 def test_tokens_and_masks(sequences):
-    model = small().build({"image": image()}, "image_encoder", sequences)
+    model = small().build({"image": image()}, "image-encoder", sequences)
     tokens, mask = run(model, pictures())
     assert tokens.shape == (4, 4 if sequences else 1, 8) and mask.dtype == bool
     assert mask[[0, 2, 3]].all() and not mask[1].any()
@@ -34,7 +34,7 @@ def test_tokens_and_masks(sequences):
 
 def test_parameters():
     """Patches, places, and 12 d^2 or so a block."""
-    model = small().build({"image": image()}, "image_encoder")
+    model = small().build({"image": image()}, "image-encoder")
     d, patches = 8, 4
     block = 2 * 2 * d + 4 * (d * d + d) + (d * 2 * d + 2 * d) + (2 * d * d + d)
     expected = (8 * 8 * 3 * d + d) + patches * d + 2 * block + 2 * d
@@ -42,7 +42,7 @@ def test_parameters():
 
 
 def test_default_parameters():
-    model = ViT().build({"image": image(96)}, "image_encoder")
+    model = ViT().build({"image": image(96)}, "image-encoder")
     d = 64
     block = 2 * 2 * d + 4 * (d * d + d) + (d * 2 * d + 2 * d) + (2 * d * d + d)
     assert model.count_params() == (192 * d + d) + 144 * d + 3 * block + 2 * d
@@ -54,7 +54,7 @@ def normalized(x, gamma, beta):
 
 
 def test_in_numpy():
-    model = small(num_blocks=1).build({"image": image()}, "image_encoder", True)
+    model = small(num_blocks=1).build({"image": image()}, "image-encoder", True)
     keras.utils.set_random_seed(1)
     weights = [np.random.normal(size=w.shape, scale=0.3) for w in model.weights]
     model.set_weights(weights)
@@ -81,7 +81,7 @@ def test_in_numpy():
 
 
 def test_sides_that_the_patch_does_not_divide():
-    model = small().build({"image": image(20)}, "image_encoder", True)
+    model = small().build({"image": image(20)}, "image-encoder", True)
     x = np.random.default_rng(0).random((2, 20, 20, 3)).astype("float32")
     tokens, mask = run(model, x)
     assert tokens.shape == (2, 9, 8)
@@ -92,7 +92,7 @@ def test_sides_that_the_patch_does_not_divide():
 
 def test_every_weight_learns_and_dropout_is_for_training():
     keras.utils.set_random_seed(0)
-    model = small(dropout=0.5).build({"image": image()}, "image_encoder")
+    model = small(dropout=0.5).build({"image": image()}, "image-encoder")
     x = pictures(8)
     first, second = (run(model, x, training=True)[0] for _ in range(2))
     assert np.abs(first - second).max() > 1e-3

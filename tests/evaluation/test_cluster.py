@@ -144,7 +144,7 @@ def test_vectors_of_fusions(table):
         dataset = keras_mm.data.to_dataset(rows, model.schema, 100, with_target=False)
         (tensors,) = next(iter(dataset))
         outputs = [
-            model.get_layer(f"{name}_encoder")(tensors[name])
+            model.get_layer(f"{name}-encoder")(tensors[name])
             for name in ("good", "bad")
         ]
         arrays = keras.tree.map_structure(ops.convert_to_numpy, outputs)
@@ -163,13 +163,13 @@ def test_vectors_of_fusions(table):
     model = dense_model(table, fusion=room.Hybrid(room.Sum(units=5)))
     vectors, _ = Embedder(model)(rows)
     _, outputs = means(model)
-    early = model.get_layer("fusion").early(*map(list, zip(*outputs)))
+    early = model.get_layer("modality-fusion").early(*map(list, zip(*outputs)))
     np.testing.assert_allclose(vectors, unit(ops.convert_to_numpy(early)), atol=1e-5)
 
     # The length belongs to the answer where that is a number.
     model = dense_model(table, {"price": keras_mm.Number()}, fusion=room.Sum(units=5))
     vectors, _ = Embedder(model)(rows)
-    behind = keras.Model(model.get_layer("fusion").output, model.output)
+    behind = keras.Model(model.get_layer("modality-fusion").output, model.output)
     expected = model.predict(rows, verbose=0)
     np.testing.assert_allclose(behind.predict(vectors, verbose=0), expected, rtol=1e-4)
 
@@ -222,7 +222,7 @@ def test_an_autoencoder_by_its_code():
     # One colour a class.
     assert found.clusters[4] == -1 and found.missing == 1
     assert found.scores["adjusted_rand_index"] == pytest.approx(1)
-    code = keras.Model(model.inputs, model.get_layer("bottleneck").output)
+    code = keras.Model(model.inputs, model.get_layer("image-bottleneck").output)
     dataset = keras_mm.data.to_dataset(table.drop(4), model.schema)
     np.testing.assert_allclose(
         found.vectors[found.clusters >= 0],

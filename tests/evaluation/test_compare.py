@@ -33,7 +33,7 @@ def fits(monkeypatch):
     def fit(model, table, **kwargs):
         if len(found) == fit.stop_at:
             raise KeyboardInterrupt
-        found.append((tuple(model.schema.inputs), model.get_layer("fusion")))
+        found.append((tuple(model.schema.inputs), model.get_layer("modality-fusion")))
 
     fit.stop_at = None
     monkeypatch.setattr(keras_mm.MultimodalModel, "fit", fit)

@@ -82,7 +82,7 @@ def test_every_subset_hidden_content_and_the_file(name, data, tmp_path):
     np.testing.assert_allclose(expected.sum(1), 1, atol=1e-5)
 
     # What stands where a mask is False says nothing.
-    between = keras.tree.flatten(model.get_layer("fusion").input)
+    between = keras.tree.flatten(model.get_layer("modality-fusion").input)
     before = keras.Model(model.inputs, between)
     behind = keras.Model(between, model.output)
     values = numpy_of(before(tensors, training=False))
@@ -140,7 +140,7 @@ def test_every_fusion_exported_answers_as_before(data, tmp_path):
         schema, encoders=ENCODERS, fusion=Everything(), seed=0
     )
     path = keras_mm.export(model, tmp_path / "all", rows=table, verbose=False)
-    fused = keras.Model(model.inputs, model.get_layer("fusion").output)
+    fused = keras.Model(model.inputs, model.get_layer("modality-fusion").output)
     dataset = keras_mm.data.to_dataset(table, model.schema, with_target=False)
     expected = fused.predict(dataset, verbose=0)
     # Attention gives its units for each of the modalities.
@@ -159,7 +159,7 @@ def test_every_fusion_compiled_answers_as_before(data):
     model = keras_mm.build_classifier(
         schema, encoders=ENCODERS, fusion=Everything(), modality_dropout=0.0, seed=0
     )
-    fused = keras.Model(model.inputs, model.get_layer("fusion").output)
+    fused = keras.Model(model.inputs, model.get_layer("modality-fusion").output)
     expected = numpy_of(fused(tensors, training=False))
     fused.compile(jit_compile=True)
     got = fused.predict_on_batch(tensors)

@@ -151,7 +151,7 @@ def test_the_mean_of_the_items():
     model = make_model(table)
     tensors = tensors_of(table, model.schema)
     for name, value in model.schema.inputs.items():
-        encoder = model.get_layer(f"{name}_encoder")
+        encoder = model.get_layer(f"{name}-encoder")
         one = value.one_item()
         (item_encoder,) = [x for x in encoder.layers if isinstance(x, keras.Model)]
         alone = type(model.schema)({name: one})

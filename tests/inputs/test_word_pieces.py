@@ -112,7 +112,7 @@ def test_sequence_encoders_read_them(tokens):
         {"text": keras_mm.Text(8, 60, tokens=tokens)}, {"y": keras_mm.ClassLabel()}
     ).adapt(table)
     model = keras_mm.build_classifier(schema)
-    assert model.get_layer("text_encoder").input_shape == (None, 8)
+    assert model.get_layer("text-encoder").input_shape == (None, 8)
     assert model.schema.inputs["text"].tokens == tokens
     with pytest.raises(ValueError, match="Received: tokens="):
         keras_mm.build_classifier(schema, encoders={"text": "ngrams"})

@@ -121,7 +121,7 @@ def test_learns_and_reconstructs(kind):
     assert np.isfinite(tokens).all()
     assert mask.any(axis=1).tolist() == [row != 1 for row in range(len(table))]
     assert "label" not in model.schema.inputs and model.schema.target is None
-    assert model.get_layer("bottleneck").output.shape == (None, 3)
+    assert model.get_layer(f"{kind}-bottleneck").output.shape == (None, 3)
     assert (
         model.decoder.predict(np.zeros((2, 3)), verbose=0).shape[1:]
         == (target.shape[1:])
@@ -193,7 +193,7 @@ def test_encoder_in_a_classifier():
     target = tensors_of(table, model.schema)[kind]
     weights = model.encoder.get_weights()
     tuned = classifier(schema, model.encoder)
-    part = tuned.get_layer(f"{kind}_encoder")
+    part = tuned.get_layer(f"{kind}-encoder")
     for got, expected in zip(
         part.predict(target, verbose=0), model.encoder.predict(target, verbose=0)
     ):
@@ -215,7 +215,7 @@ def test_frozen_encoder(tmp_path):
     table, schema, model = made("image", encoder=small)
     model.encoder.trainable = False
     frozen = classifier(schema, model.encoder)
-    part = frozen.get_layer("image_encoder")
+    part = frozen.get_layer("image-encoder")
     assert not part.trainable_weights
     assert len(frozen.trainable_weights) == 2
     keras_mm.training.fit_cached(frozen, table, epochs=2, verbose=0)
@@ -238,7 +238,7 @@ import json, keras, pandas, keras_mm
 table = pandas.read_pickle("table.pkl")
 model = keras.models.load_model("autoencoder.keras")
 frozen = keras.models.load_model("classifier.keras")
-assert not frozen.get_layer("image_encoder").trainable_weights
+assert not frozen.get_layer("image-encoder").trainable_weights
 print(json.dumps([
     model.predict(table, verbose=0)[0].tolist(),
     frozen.predict(table, verbose=0).tolist(),

@@ -19,7 +19,7 @@ def weights_of(model, part):
     """Weights of an encoder, or of an expert of the fusion."""
     if part.endswith("encoder"):
         return model.get_layer(part).weights
-    found = [w for w in model.get_layer("fusion").weights if part in w.path]
+    found = [w for w in model.get_layer("modality-fusion").weights if part in w.path]
     assert found
     return found
 
@@ -30,13 +30,13 @@ def test_an_expert_learns_as_if_it_were_alone():
     together = dense_model(table, fusion="late_mean", optimizer=sgd(0.2))
     # The loss is the mean of both experts' losses: half the gradient of each.
     alone = dense_model(table, columns=["good"], fusion="late_mean", optimizer=sgd(0.1))
-    for part in ("good_encoder", "expert_0"):
+    for part in ("good-encoder", "expert_0"):
         for mine, other in zip(weights_of(alone, part), weights_of(together, part)):
             mine.assign(ops.convert_to_numpy(other))
     start = [ops.convert_to_numpy(w) for w in weights_of(together, "expert_0")]
     for model in (together, alone):
         model.fit(table, epochs=2, shuffle=False, verbose=0)
-    for part in ("good_encoder", "expert_0"):
+    for part in ("good-encoder", "expert_0"):
         pairs = zip(weights_of(alone, part), weights_of(together, part), strict=True)
         for mine, other in pairs:
             np.testing.assert_allclose(
@@ -49,8 +49,8 @@ def test_an_expert_learns_as_if_it_were_alone():
 def test_loss_weights_of_zero_stop_an_expert():
     table = dense_table()
     model = dense_model(table, fusion="late_mean")
-    model.get_layer("fusion").loss_weights.assign([0.0, 1.0])
-    parts = {"good_encoder": True, "expert_0": True, "bad_encoder": False}
+    model.get_layer("modality-fusion").loss_weights.assign([0.0, 1.0])
+    parts = {"good-encoder": True, "expert_0": True, "bad-encoder": False}
     before = {
         part: [ops.convert_to_numpy(w) for w in weights_of(model, part)]
         for part in parts
@@ -70,7 +70,9 @@ def test_the_loss_is_the_mean_of_the_experts_losses_where_they_are():
     inputs = {name: np.asarray(value) for name, value in inputs.items()}
     fused = model(inputs, training=True)
     loss = float(model.compute_loss(inputs, np.asarray(truth), fused))
-    part = keras.Model(model.inputs, list(model.get_layer("fusion").output[-2:]))
+    part = keras.Model(
+        model.inputs, list(model.get_layer("modality-fusion").output[-2:])
+    )
     logits, present = part.predict(inputs, verbose=0)
     assert present[:10, 1].sum() == 0 and present.sum() == 3 * 90 - 10
     shares = np.exp(logits - logits.max(-1, keepdims=True))
@@ -78,7 +80,7 @@ def test_the_loss_is_the_mean_of_the_experts_losses_where_they_are():
     chosen = shares[np.arange(90), :, np.asarray(truth).reshape(-1)]
     np.testing.assert_allclose(loss, (-np.log(chosen) * present).mean(), rtol=1e-5)
     # Said once; a step that did not run says nothing.
-    assert model.get_layer("fusion").take_experts() is None
+    assert model.get_layer("modality-fusion").take_experts() is None
 
 
 @pytest.mark.parametrize("fusion", ["late_weighted", "hybrid"])
@@ -86,7 +88,7 @@ def test_a_modality_that_errs_weighs_little(fusion):
     train, held = dense_table(), dense_table(seed=1)
     model = dense_model(train, fusion=fusion, optimizer=keras.optimizers.Adam(0.05))
     model.fit(train, validation_data=held, epochs=25, verbose=0)
-    layer = model.get_layer("fusion")
+    layer = model.get_layer("modality-fusion")
     weights = np.exp(ops.convert_to_numpy(layer.weight_logits))
     assert weights[0] > 3 * weights[1], weights
     scores, present, truth = late._said(model, model._dataset(held, 7, None, "error"))
@@ -124,7 +126,7 @@ def test_stacking_looks_at_rows_that_it_was_not_trained_on():
     assert len(calls) == 4
     scores, present, truth = late._said(model, model._dataset(table, 16, None, "error"))
     assert (scores[:, 1].argmax(1) == truth).mean() > 0.7, "known by heart"
-    kernel = ops.convert_to_numpy(model.get_layer("fusion").kernel)
+    kernel = ops.convert_to_numpy(model.get_layer("modality-fusion").kernel)
     good, bad = (np.abs(part - part.mean(0)).sum() for part in kernel)
     assert good > 2 * bad
     assert (
@@ -170,12 +172,12 @@ def test_arrays_with_one_hot_labels_and_a_split():
     inputs = {"a": keras_mm.Vector(3), "b": keras_mm.Vector(2)}
     model = keras_mm.build_classifier(inputs, num_classes=2, fusion="late_weighted")
     model.fit(x, np.eye(2)[labels], validation_split=0.25, epochs=2, verbose=0)
-    assert float(model.get_layer("fusion").scale) != 1.0
+    assert float(model.get_layer("modality-fusion").scale) != 1.0
     model = keras_mm.build_classifier(
         inputs, num_classes=2, fusion=keras_mm.fusion.Stacking(folds=2)
     )
     model.fit([x["a"], x["b"]], labels, epochs=1, verbose=0)
-    assert ops.convert_to_numpy(model.get_layer("fusion").bias).any()
+    assert ops.convert_to_numpy(model.get_layer("modality-fusion").bias).any()
 
 
 class Batches(keras.utils.PyDataset):
@@ -201,7 +203,7 @@ def test_validation_rows_in_every_form():
     }
     inputs = {"a": keras_mm.Vector(3), "b": keras_mm.Vector(2)}
     model = keras_mm.build_classifier(inputs, num_classes=2, fusion="hybrid")
-    layer, found = model.get_layer("fusion"), []
+    layer, found = model.get_layer("modality-fusion"), []
     endless = tf.data.Dataset.from_tensor_slices((x, labels)).batch(10).repeat()
     for rows, steps in (((x, labels), None), (Batches(x, labels), 4), (endless, 4)):
         late.weigh_experts(model, rows, steps)
@@ -236,6 +238,6 @@ def test_hidden_units_and_dropout_go_to_the_experts(table):
     model = small_model(
         small_schema(table), fusion="late_mean", hidden_units=3, dropout=0.4
     )
-    layer = model.get_layer("fusion")
+    layer = model.get_layer("modality-fusion")
     assert (layer.hidden_units, layer.dropout) == (3, 0.4)
-    assert not [x for x in model.layers if x.name in ("hidden", "head_dropout")]
+    assert not [x for x in model.layers if x.name in ("head-hidden", "head-dropout")]

@@ -188,7 +188,7 @@ def test_it_learns():
 def test_encoders_are_reachable(table):
     model = small_model(small_schema(table))
     for name in NAMES:
-        assert isinstance(model.get_layer(f"{name}_encoder"), keras.Model)
+        assert isinstance(model.get_layer(f"{name}-encoder"), keras.Model)
     assert model.output_names == ["category"] or model.layers[-1].name == "category"
 
 
@@ -509,14 +509,14 @@ def test_imputation_and_rates_of_each_branch(table, tmp_path):
     model = small_model(
         small_schema(table), imputation=True, learning_rates={"image": 0.0}
     )
-    before = model.get_layer("image_encoder").get_weights()
-    other = model.get_layer("text_encoder").get_weights()
+    before = model.get_layer("image-encoder").get_weights()
+    other = model.get_layer("text-encoder").get_weights()
     model.fit(table, epochs=2, verbose=0)
-    trained = model.get_layer("image_encoder").trainable_weights
+    trained = model.get_layer("image-encoder").trainable_weights
     assert trained
-    for old, new in zip(before, model.get_layer("image_encoder").get_weights()):
+    for old, new in zip(before, model.get_layer("image-encoder").get_weights()):
         np.testing.assert_array_equal(old, new)
-    after = model.get_layer("text_encoder").get_weights()
+    after = model.get_layer("text-encoder").get_weights()
     assert any(np.abs(o - n).max() > 0 for o, n in zip(other, after))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")

@@ -60,8 +60,8 @@ def trained():
 
 def test_what_comes_out(trained):
     model, table, history = trained
-    assert isinstance(model.get_layer("fusion"), keras_mm.fusion.Gated)
-    assert model.get_layer("hidden").units == 5
+    assert isinstance(model.get_layer("modality-fusion"), keras_mm.fusion.Gated)
+    assert model.get_layer("head-hidden").units == 5
     assert set(history.history) == {
         "loss", "category_loss", "price_loss", "both_loss", "category_accuracy",
         "price_mean_absolute_error", "both_f1_score", "both_auc",
@@ -159,7 +159,7 @@ def test_export(trained, tmp_path):
     for output in exported.outputs():
         assert f"| `{output}` |" in text
     # The proof looks at every target.
-    layer = model.get_layer("price_standardized")
+    layer = model.get_layer("price-standardized")
     bias = layer.bias + 1.0
     before = layer.get_weights()
     layer.bias.assign(bias)
@@ -171,13 +171,13 @@ def test_export(trained, tmp_path):
 def test_a_missing_label_trains_the_others_alone():
     table = make_rows()
     model = make_model(table, optimizer=keras.optimizers.SGD(0.05))
-    heads = {"category": ["category"], "price": ["price_standardized"]}
+    heads = {"category": ["category"], "price": ["price-standardized"]}
     inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
     # Of row 0 the category is missing, of row 1 the price.
     for row, hidden, known in ((0, "category", "price"), (1, "price", "category")):
         rows = [row, row]
         before = {name: weights_of(model, *heads[name]) for name in heads}
-        shared = weights_of(model, "hidden", "good_encoder")
+        shared = weights_of(model, "head-hidden", "good-encoder")
         model.train_on_batch(
             {name: value[rows] for name, value in inputs.items()},
             {name: value[rows] for name, value in labels.items()},
@@ -186,7 +186,7 @@ def test_a_missing_label_trains_the_others_alone():
             np.testing.assert_array_equal(now, then)
         for now, then in zip(weights_of(model, *heads[known]), before[known]):
             assert (now != then).any() and np.isfinite(now).all()
-        changed = zip(weights_of(model, "hidden", "good_encoder"), shared)
+        changed = zip(weights_of(model, "head-hidden", "good-encoder"), shared)
         assert sum((now != then).any() for now, then in changed) > 2
 
 
@@ -342,7 +342,7 @@ def test_one_modality_and_any_layer_of_ones_own():
         {"good": keras_mm.Vector(3)}, {n: TARGETS[n]() for n in ("category", "price")}
     ).adapt(table)
     model = keras_mm.build_multitask(schema, seed=0)
-    assert isinstance(model.get_layer("fusion"), keras_mm.fusion.Concat)
+    assert isinstance(model.get_layer("modality-fusion"), keras_mm.fusion.Concat)
     own = make_model(table, fusion=lambda tokens, masks: ops.mean(tokens[0], axis=1))
     for found in (model, own):
         assert set(found.predict(table, verbose=0)) == {"category", "price"}

@@ -188,7 +188,7 @@ def test_every_weight_is_trained(table, retriever, hidden_units):
 def test_learned_weights_are_taken_over_and_left_alone(table, retriever):
     before = retriever.get_weights()
     reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS, seed=1)
-    for name in ("text_encoder", "image_encoder"):
+    for name in ("text-encoder", "image-encoder"):
         own, learned = reranker.get_layer(name), retriever.get_layer(name)
         assert own is not learned
         assert len(own.weights) and len(own.weights) == len(learned.weights)
@@ -198,8 +198,8 @@ def test_learned_weights_are_taken_over_and_left_alone(table, retriever):
     for one, other in zip(before, retriever.get_weights()):
         np.testing.assert_array_equal(one, other)
     assert not np.array_equal(
-        reranker.get_layer("image_encoder").get_weights()[0],
-        retriever.get_layer("image_encoder").get_weights()[0],
+        reranker.get_layer("image-encoder").get_weights()[0],
+        retriever.get_layer("image-encoder").get_weights()[0],
     )
 
 
@@ -231,7 +231,7 @@ def test_layers_of_three_towers():
     # What has no weights is not what is frozen.
     with pytest.raises(ValueError, match="No encoder of the model is frozen"):
         keras_mm.training.fit_cached(reranker, rows, epochs=0, verbose=0)
-    reranker.get_layer("item_encoder").trainable = False
+    reranker.get_layer("item-encoder").trainable = False
     reranker.compile("sgd", reranker.loss)
     keras_mm.training.fit_cached(reranker, rows, epochs=0, verbose=0)
     found = pd.DataFrame({"query": range(12), "id": table["id"], "score": 0.5})
@@ -249,8 +249,8 @@ def test_trunk_is_taken_over_where_the_end_differs():
     }
     retriever = build(table, ("image", "text"), encoders)
     reranker = keras_mm.build_reranker(retriever, "text", "image", encoders)
-    own = reranker.get_layer("image_encoder").weights
-    learned = retriever.get_layer("image_encoder").weights
+    own = reranker.get_layer("image-encoder").weights
+    learned = retriever.get_layer("image-encoder").weights
     shapes = [one.shape == other.shape for one, other in zip(own, learned)]
     same = shapes.index(False)
     assert same > 5

@@ -22,8 +22,8 @@ def test_default_model_is_stock_layers_but_for_fusion(clipart):
     ).adapt(clipart)
     model = keras_mm.build_classifier(schema)
     own = [layer.name for layer in model.layers if not is_stock(layer)]
-    assert own == ["modality_dropout", "fusion"]
-    for name in ("image_encoder", "text_encoder"):
+    assert own == ["modality-dropout", "modality-fusion"]
+    for name in ("image-encoder", "text-encoder"):
         encoder = model.get_layer(name)
         assert all(is_stock(operation) for operation in encoder.operations)
         assert isinstance(encoder, keras.Model)
@@ -35,9 +35,9 @@ def test_textbook_model_ignores_padding_and_absent_content():
     image = np.random.default_rng(0).random((1, 224, 224, 3)).astype("float32")
     tokens = np.zeros((1, 100), "int32")
     tokens[0, :3] = [5, 9, 7]
-    vector = keras.Model(model.inputs, model.get_layer("text_vector").output)
-    embedding = model.get_layer("text_embedding")
-    short = model.get_layer("text_vector")(embedding(tokens[:, :3]))
+    vector = keras.Model(model.inputs, model.get_layer("text-vector").output)
+    embedding = model.get_layer("text-embedding")
+    short = model.get_layer("text-vector")(embedding(tokens[:, :3]))
     np.testing.assert_allclose(
         vector.predict([image, tokens], verbose=0),
         keras.ops.convert_to_numpy(short),

@@ -89,7 +89,7 @@ def test_file(retriever, rows, tmp_path):
     np.testing.assert_array_equal(np.stack(plain["vector"]), index.vectors)
     keras_mm.SearchIndex(model, "text").save(tmp_path / "empty.parquet")
     assert not len(keras_mm.SearchIndex.load(tmp_path / "empty.parquet", model))
-    model.get_layer("text_encoder").trainable = False
+    model.get_layer("text-encoder").trainable = False
     again.check()
     model.fit(rows, epochs=1, verbose=0)
     for use in (

@@ -34,7 +34,7 @@ def test_blending_prefers_who_generalises():
     assert [epoch for epoch, _ in blending.weights] == [2, 5]
     for _, weights in blending.weights:
         assert weights[0] > 1.5 > 0.5 > weights[1] >= 0, blending.weights
-    layer = model.get_layer("fusion")
+    layer = model.get_layer("modality-fusion")
     np.testing.assert_allclose(
         ops.convert_to_numpy(layer.loss_weights), blending.weights[-1][1], rtol=1e-5
     )
@@ -50,10 +50,10 @@ def step(modulation, scales=None):
     table = dense_table(30)
     fusion = keras_mm.fusion.Hybrid(keras_mm.fusion.Gated(4), modulation=modulation)
     model = dense_model(table, fusion=fusion, optimizer=keras.optimizers.SGD(0.1))
-    layer = model.get_layer("fusion")
+    layer = model.get_layer("modality-fusion")
     if scales is not None:
         layer.gradient_scales.assign(scales)
-    encoders = [model.get_layer(f"{name}_encoder") for name in ("good", "bad")]
+    encoders = [model.get_layer(f"{name}-encoder") for name in ("good", "bad")]
     before = [encoder.get_weights() for encoder in encoders]
     model.fit(table, batch_size=30, verbose=0)
     moved = [
@@ -75,7 +75,7 @@ def test_modulation_scales_the_gradients_of_one_encoder():
 
 def test_modulation_follows_the_paper():
     _, model, table = step(0.5)
-    layer = model.get_layer("fusion")
+    layer = model.get_layer("modality-fusion")
     logits = np.random.default_rng(0).normal(size=(30, 3, 3)).astype("float32")
     logits[:, 0, :] += 3 * np.eye(3)[np.arange(30) % 3]
     present = np.ones((30, 3), bool)

@@ -19,7 +19,7 @@ module = sys.modules["keras_mm.training.fit_cached"]
 def frozen_model(table, *names, **kwargs):
     model = small_model(small_schema(table), modality_dropout=0.0, **kwargs)
     for name in names:
-        model.get_layer(f"{name}_encoder").trainable = False
+        model.get_layer(f"{name}-encoder").trainable = False
     model.compile(keras.optimizers.Adam(1e-2), model.loss, metrics=["accuracy"])
     return model
 
@@ -52,7 +52,9 @@ def test_as_plain_fit(fusion):
     assert len(history.history["val_accuracy"]) == 3
     if fusion == "hybrid":
         # The experts are weighed after the last epoch.
-        assert keras.ops.convert_to_numpy(plain.get_layer("fusion").weight_logits).any()
+        assert keras.ops.convert_to_numpy(
+            plain.get_layer("modality-fusion").weight_logits
+        ).any()
         return
     np.testing.assert_allclose(
         plain.evaluate(validation, verbose=0)[0], history.history["val_loss"][-1], 1e-4
@@ -76,7 +78,7 @@ def test_a_retriever_as_by_plain_fit(memory):
         model = keras_mm.build_retriever(
             schema, encoders=ENCODERS, group="shop", memory=memory, units=4, seed=0
         )
-        model.get_layer("image_encoder").trainable = False
+        model.get_layer("image-encoder").trainable = False
         model.compile(keras.optimizers.Adam(1e-2))
         return model
 
@@ -119,7 +121,7 @@ def test_what_callbacks_save_is_the_whole_model(tmp_path):
     again = keras.models.load_model(tmp_path / "best.keras")
     np.testing.assert_allclose(again.predict(table, verbose=0), expected, atol=1e-6)
     for one in (model, again):
-        one.get_layer("image_encoder").trainable = False
+        one.get_layer("image-encoder").trainable = False
         one.compile("sgd", one.loss)
         keras_mm.training.fit_cached(one, table, epochs=1, verbose=0)
     model.save(tmp_path / "again.keras")

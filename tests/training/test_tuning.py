@@ -63,7 +63,7 @@ def count(weights):
 @pytest.mark.usefixtures("eagerly")
 def test_lora_trains_small_matrices_alone(preset, tmp_path):
     model = model_of(preset, trainable="lora", lora_rank=3)
-    encoder = model.get_layer("text_encoder")
+    encoder = model.get_layer("text-encoder")
     assert count(encoder.trainable_weights) == LORA
     before = weights_of(model)
     start = model.predict(TABLE, verbose=0)
@@ -76,7 +76,7 @@ def test_lora_trains_small_matrices_alone(preset, tmp_path):
     model.save(tmp_path / "model.keras")
 
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert count(again.get_layer("text_encoder").trainable_weights) == LORA
+    assert count(again.get_layer("text-encoder").trainable_weights) == LORA
     np.testing.assert_allclose(again.predict(TABLE, verbose=0), expected, atol=1e-6)
     # They learn on, though Keras keeps their product with the kernel.
     before = weights_of(again)
@@ -91,7 +91,7 @@ def test_lora_trains_small_matrices_alone(preset, tmp_path):
             f"given = model.predict({{'text': {TEXTS!r}}}, verbose=0); "
             "assert abs(given - numpy.load(folder + '/expected.npy')).max() < 1e-6; "
             # It compares what it wrote with the model, row by row.
-            "assert model.lora_ranks == {'text_encoder': 3}; "
+            "assert model.lora_ranks == {'text-encoder': 3}; "
             "keras_mm.export(model, folder + '/export', verbose=False)"
         )
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -115,7 +115,7 @@ def test_a_step_is_as_long_as_the_rates_say(preset, tmp_path):
         model.fit(tensors, labels, verbose=0)
         after = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
         steps.append([b - a for a, b in zip(before, after)])
-    own = {id(w) for w in model.get_layer("text_encoder").trainable_weights}
+    own = {id(w) for w in model.get_layer("text-encoder").trainable_weights}
     assert 0 < len(own) < len(model.trainable_weights)
     for weight, plain, slow in zip(model.trainable_weights, *steps):
         share = 1e-2 if id(weight) in own else 1.0
@@ -133,7 +133,7 @@ def test_rates_and_their_state_are_in_the_file(preset, tmp_path):
     model.fit(TABLE, epochs=2, verbose=0, callbacks=[callback])
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert again.learning_rates == {"text_encoder": 1e-4}
+    assert again.learning_rates == {"text-encoder": 1e-4}
     mine, its = model.optimizer.variables, again.optimizer.variables
     assert len(mine) == len(its)
     for one, two in zip(mine, its):
@@ -142,7 +142,7 @@ def test_rates_and_their_state_are_in_the_file(preset, tmp_path):
         )
     # What is new in the encoder learns at the model's rate.
     slow = again.optimizer._others[0][1]
-    inside = again.get_layer("text_encoder").layers
+    inside = again.get_layer("text-encoder").layers
     backbone = next(layer for layer in inside if isinstance(layer, keras.Model))
     assert len(slow._trainable_variables) == len(backbone.trainable_variables)
     again.compile("sgd", again.loss)
