@@ -9,15 +9,40 @@ def rows_text(rows, limit=5):
     return f"{'row' if len(rows) == 1 else 'rows'} {shown}{more}"
 
 
+class RowsError(ValueError):
+    """Rows of a table that are wrong.
+
+    Args:
+        before: string, what is wrong, up to the rows' numbers.
+        rows: list of ints.
+        after: string, how to mend it.
+    """
+
+    def __init__(self, before, rows, after):
+        self.rows = [int(row) for row in rows]
+        self._text = before, after
+        super().__init__(
+            f"{before} {rows_text(self.rows)} ({len(self.rows)} in all, counted from "
+            f"0){after}"
+        )
+
+    def renumbered(self, numbers):
+        """The same error about the rows that these are in another table.
+
+        Args:
+            numbers: list of ints, each row's number there.
+        """
+        before, after = self._text
+        return RowsError(before, [numbers[row] for row in self.rows], after)
+
+
 def refuse_rows(name, rows, what, remedy, value):
-    """Raises a `ValueError` that names the rows of a column that are wrong."""
-    rows, text = list(rows), repr(value)
+    """Raises a `RowsError` that names the rows of a column that are wrong."""
+    text = repr(value)
     if len(text) > 80:
         text = text[:77] + "..."
-    raise ValueError(
-        f"Column {name!r}: {what} in {rows_text(rows)} "
-        f"({len(rows)} in all, counted from 0). {remedy} "
-        f"Received: {name}={text}"
+    raise RowsError(
+        f"Column {name!r}: {what} in", rows, f". {remedy} Received: {name}={text}"
     )
 
 

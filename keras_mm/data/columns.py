@@ -2,6 +2,8 @@
 
 import difflib
 
+from .row_cells import series, without_gaps
+
 
 def is_dataset(source):
     """Whether `source` is a `tf.data.Dataset`, without importing TensorFlow."""
@@ -18,8 +20,6 @@ def column_of(source, name):
     Raises:
         ValueError: if there is no such column; the nearest name is suggested.
     """
-    import pandas as pd
-
     from .to_table import to_table
 
     if is_dataset(source):
@@ -30,8 +30,8 @@ def column_of(source, name):
                 f"column. Received: element_spec={spec}"
             )
         require_columns(spec, [name])
-        column = source.map(lambda row: row[name])
-        return pd.Series(list(column.as_numpy_iterator()), dtype=object)
+        column = source.map(lambda row: without_gaps(row[name]))
+        return series(list(column.as_numpy_iterator()))
     table = to_table(source)
     require_columns(table.columns, [name])
     return table[name]

@@ -85,16 +85,17 @@ def from_tfds(
     else:
         answer = Number()
     dataset = builder.as_dataset(split=split, decoders=decoders)
-    categories = {
-        name: tf.constant(value.vocabulary)
-        for name, value in inputs.items()
-        if isinstance(value, Category)
+    # Indices become names: an index is no label, nor is the -1 of a hidden one.
+    names = {
+        name: tf.constant(["", *features[name].names])
+        for name in [*inputs, target]
+        if isinstance(features[name], tfds.features.ClassLabel)
     }
 
     def rename(row):
         return {
-            name: tf.gather(categories[name], row[name])
-            if name in categories
+            name: tf.gather(names[name], tf.maximum(row[name] + 1, 0))
+            if name in names
             else row[name]
             for name in [*inputs, target]
         }

@@ -1,6 +1,6 @@
 from ..data import to_table
 from ..data.columns import require_columns
-from ..data.dataset import encode_targets, is_known
+from ..data.targets import encode_targets, is_known
 from .metrics import scores_of
 
 

@@ -10,7 +10,12 @@ class ClassLabel:
     """A target column with one of several classes a row.
 
     Two classes (binary classification) or more. Labels may be strings,
-    booleans or whole numbers; predictions come in the order of `class_names`.
+    booleans or numbers, and are told apart by how they are written: 1, 1.0 and
+    "1" are the class "1". Predictions come in the order of `class_names`.
+
+    With `class_names` of your own, none of which is a number, whole numbers are
+    indices into them, as in TensorFlow Datasets. They are not where the names
+    were learned.
 
     Examples:
 
@@ -22,9 +27,10 @@ class ClassLabel:
         num_classes: int, how many classes the model tells apart; learned by
             `adapt` if not given.
         class_names: list of strings, learned by `adapt` if not given.
+        learned: bool, whether `class_names` were learned by `adapt`.
     """
 
-    def __init__(self, num_classes=None, class_names=None):
+    def __init__(self, num_classes=None, class_names=None, learned=False):
         self.class_names = None if class_names is None else list(class_names)
         if num_classes is None and class_names is not None:
             num_classes = len(self.class_names)
@@ -34,6 +40,7 @@ class ClassLabel:
                 f"Received: num_classes={num_classes}"
             )
         self.num_classes = num_classes
+        self.learned = bool(learned)
 
     def adapt(self, column, name="target"):
         """Learns the class names from a column; returns `self`."""
@@ -48,18 +55,24 @@ class ClassLabel:
                 f"Column {name!r} must hold at least two classes to learn "
                 f"from. Add rows of another class. Received: {name}={names}"
             )
-        # Names that were given stay, whether labels are names or indices.
-        known = self.class_names or []
-        indices = [str(index) for index in range(len(known))]
-        if set(names) <= set(known) or set(names) <= set(indices):
+        unknown = [label for label in names if label not in self.places()]
+        if self.class_names and not unknown:
             return self
+        if self.class_names and not self.learned:
+            raise ValueError(
+                f"Column {name!r} holds {unknown[:10]}, which are not among the "
+                f"given class_names={self.class_names[:10]}. Correct one of them, or "
+                "leave `class_names` out to learn them. (Whole numbers are indices "
+                "from 0, if no name is a number.) "
+                f"Received: {name}={unknown[0]!r}"
+            )
         if self.num_classes is not None and len(names) > self.num_classes:
             raise ValueError(
                 f"Column {name!r} holds {len(names)} classes, more than the "
                 "model tells apart. Raise `num_classes`. "
                 f"Received: num_classes={self.num_classes}"
             )
-        self.class_names = names
+        self.class_names, self.learned = names, True
         self.num_classes = self.num_classes or len(names)
         return self
 
@@ -69,15 +82,31 @@ class ClassLabel:
         known = self.class_names or []
         return known + [str(row) for row in range(len(known), self.num_classes)]
 
+    def places(self, with_indices=None):
+        """dict from how a label is written to its index.
+
+        Args:
+            with_indices: bool, whether indices count as labels where no class is
+                named by a number; None: if the names were given.
+        """
+        names = self.class_names or []
+        found = {label: place for place, label in enumerate(names)}
+        if with_indices is None:
+            with_indices = not self.learned
+        if with_indices and not any(map(_is_number, names)):
+            outputs = range(self.num_classes or len(names))
+            found = {str(place): place for place in outputs} | found
+        return found
+
     def encode(self, column, name="target", allow_missing=False):
         """Labels -> `int32` array `(rows,)` of indices into `class_names`.
 
         A missing label is -1 with `allow_missing`, and refused without.
         """
-        indices = {label: row for row, label in enumerate(self.class_names)}
+        places = self.places()
         codes = np.array(
             [
-                -2 if is_missing(cell) else indices.get(to_text(cell), -1)
+                -2 if is_missing(cell) else places.get(to_text(cell), -1)
                 for cell in column
             ],
             dtype="int32",
@@ -87,7 +116,7 @@ class ClassLabel:
             (
                 -1,
                 "a label that the model was not made for",
-                f"Known are {self.class_names[:10]}. Correct or drop the rows, "
+                f"Known are {(self.class_names or list(places))[:10]}. Correct or drop the rows, "
                 "or adapt the schema to a table that has them.",
             ),
         ):
@@ -95,25 +124,6 @@ class ClassLabel:
             if len(rows) and not (code == -2 and allow_missing):
                 refuse_rows(name, rows, what, remedy, column.iloc[rows[0]])
         return np.maximum(codes, -1)
-
-    def encode_tensor(self, raw, allow_missing=False):
-        """Labels as a tensor `(batch,)` -> `int32` indices `(batch,)`.
-
-        Integers are indices already; strings are looked up, and an unknown
-        one raises. With `allow_missing`, `""` becomes -1.
-        """
-        import tensorflow as tf
-
-        from .vocabulary import lookup_table
-
-        if raw.dtype.is_integer:
-            return tf.cast(raw, tf.int32)
-        codes = lookup_table(self.class_names, first=0, unknown=-1).lookup(raw)
-        known = codes >= 0
-        if allow_missing:
-            known |= raw == ""
-        tf.debugging.assert_equal(known, True, "unknown class label")
-        return codes
 
     def describe(self):
         """One line for people."""
@@ -127,9 +137,21 @@ class ClassLabel:
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"num_classes": self.num_classes, "class_names": self.class_names}
+        return {
+            "num_classes": self.num_classes,
+            "class_names": self.class_names,
+            "learned": self.learned,
+        }
 
     @classmethod
     def from_config(cls, config):
         """Creates the target again from `get_config()`."""
         return cls(**config)
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -96,12 +96,6 @@ class MultiLabel:
                 )
         return codes
 
-    def encode_tensor(self, raw, allow_missing=False):
-        """`(batch, num_classes)` of 0 and 1, NaN where missing -> `float32`."""
-        import tensorflow as tf
-
-        return tf.cast(raw, tf.float32)
-
     def describe(self):
         """One line for people."""
         return f"MultiLabel, {self.num_classes or '?'} labels"

@@ -2,8 +2,10 @@ import keras
 from keras import ops
 
 from ..data import Schema, overlap, to_dataset, to_table
+from ..data.class_weights import class_weights
 from ..data.columns import is_dataset
-from ..data.dataset import class_weights, refuse_unreadable
+from ..data.raw import refuse_unreadable
+from ..data.rows import plain_errors
 from ..encoders.pretrained import (
     enable_lora,
     freeze_again,
@@ -142,8 +144,8 @@ class MultimodalModel(keras.Model):
                 `keras_mm.data.split`).
             validation_data: a table, or what Keras takes.
             shuffle: bool, whether to shuffle the rows anew in every epoch.
-            class_weight: `"balanced"`, or a dict from class name or index to
-                weight.
+            class_weight: `"balanced"`, or a dict from class name to weight (from
+                index, too, if no class is named by a number).
             sample_weight: as in Keras; not for tables.
             base_dir: folder that the table's relative file paths start from.
             bad: `"error"` refuses cells that cannot be read, `"missing"`
@@ -257,14 +259,15 @@ class MultimodalModel(keras.Model):
             validation = self._dataset(validation_data, batch_size, base_dir, bad)
         self._make_variables(train)
         try:
-            return super().fit(
-                train,
-                verbose=verbose,
-                validation_data=validation,
-                # The rows are shuffled already; Keras would warn.
-                shuffle=False,
-                **kwargs,
-            )
+            with plain_errors():
+                return super().fit(
+                    train,
+                    verbose=verbose,
+                    validation_data=validation,
+                    # The rows are shuffled already; Keras would warn.
+                    shuffle=False,
+                    **kwargs,
+                )
         except Exception as error:
             # A table too large to be decoded beforehand may hold a picture
             # whose damage only decoding shows: say which one.
@@ -342,7 +345,8 @@ class MultimodalModel(keras.Model):
             batch_size = None
         else:
             self._check(x, y)
-        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+        with plain_errors():
+            return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def predict(self, x, batch_size=None, *, base_dir=None, bad="error", **kwargs):
         """Predictions in the order of the rows; `keras.Model.predict`, for tables too.
@@ -363,7 +367,8 @@ class MultimodalModel(keras.Model):
             batch_size = None
         else:
             self._check(x)
-        return super().predict(x, batch_size=batch_size, **kwargs)
+        with plain_errors():
+            return super().predict(x, batch_size=batch_size, **kwargs)
 
     def _dataset(self, table, batch_size, base_dir, bad, **kwargs):
         return to_dataset(

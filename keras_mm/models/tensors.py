@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..data.dataset import is_known, refuse_rows_without_label
+from ..data.targets import is_known, refuse_rows_without_label
 from ..errors import rows_text
 from ..inputs import ClassLabel
 

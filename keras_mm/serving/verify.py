@@ -41,7 +41,7 @@ def verify(path, model, rows=None, index=None):
     import pandas as pd
 
     from ..data import to_table
-    from ..data.dataset import read_files, to_raw
+    from ..data.raw import read_files, to_raw
 
     exported = ExportedModel(path)
     schema = model.schema

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from ..data import to_dataset, to_table
-from ..data.dataset import class_weights, encode_targets, read_files, to_raw
+from ..data.class_weights import class_weights
+from ..data.raw import read_files, to_raw
+from ..data.targets import encode_targets
 from ..encoders.pretrained import renew_lora
 from ..errors import without_target
 from ..files import replacing

@@ -10,6 +10,7 @@ import pytest
 import keras_mm
 from keras_mm import data
 from keras_mm.data import dataset as module
+from keras_mm.data.class_weights import class_weights
 from keras_mm.data.content import content_ids
 
 from ..helpers import (
@@ -195,31 +196,6 @@ def test_missing_labels_of_several_targets(limit, monkeypatch):
         data.to_dataset(table, schema)
 
 
-def test_rows_of_a_dataset_with_missing_labels():
-    import tensorflow as tf
-
-    rows = {
-        "size": np.arange(3, dtype="float32"),
-        "kind": np.array(["b", "", "a"]),
-        "price": np.array([1.5, 2.5, np.nan], "float32"),
-    }
-    schema = keras_mm.Schema(
-        {"size": keras_mm.Number(0.0, 1.0)},
-        {
-            "kind": keras_mm.ClassLabel(class_names=["a", "b"]),
-            "price": keras_mm.Number(),
-        },
-    )
-    dataset = tf.data.Dataset.from_tensor_slices(rows)
-    _, target = collect(data.to_dataset(dataset, schema))
-    assert target["kind"].tolist() == [1, -1, 0]
-    np.testing.assert_array_equal(target["price"][:, 0], rows["price"])
-    rows["kind"][1] = "c"
-    dataset = tf.data.Dataset.from_tensor_slices(rows)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="unknown class label"):
-        collect(data.to_dataset(dataset, schema))
-
-
 def test_errors(table):
     schema = small_schema(table)
     with pytest.raises(ValueError, match="no column 'shop'.*Received: columns="):
@@ -235,62 +211,35 @@ def test_errors(table):
         data.to_dataset(table, fresh)
 
 
-def test_datasets_of_rows(table):
-    import tensorflow as tf
-
-    table = make_table(missing=False)
-    schema = small_schema(table)
-    rows = tf.data.Dataset.from_tensor_slices({k: list(v) for k, v in table.items()})
-    got = collect(data.to_dataset(rows, schema, batch_size=5))
-    expected = collect(data.to_dataset(table, schema))
-    np.testing.assert_array_equal(got[1], expected[1])
-    for name, value in expected[0].items():
-        np.testing.assert_allclose(got[0][name], value, atol=1e-6)
-    adapted = small_schema(rows)
-    assert adapted.describe() == schema.describe()
-    with pytest.raises(ValueError, match="no column 'image'"):
-        data.to_dataset(rows.map(lambda row: {"text": row["text"]}), schema)
-    with pytest.raises(ValueError, match="Received: class_weight='balanced'"):
-        data.to_dataset(rows, schema, class_weight="balanced")
-
-
-def test_arrays_in_datasets_of_rows():
-    import tensorflow as tf
-
-    pixels = np.stack([random_pixels(i) for i in range(3)])
-    schema = keras_mm.Schema({"image": keras_mm.Image((12, 10))})
-    rows = tf.data.Dataset.from_tensor_slices({"image": pixels})
-    (inputs,) = next(iter(data.to_dataset(rows, schema)))
-    np.testing.assert_allclose(inputs["image"], pixels / 255, atol=1e-6)
-
-
 # --- class weights -------------------------------------------------------------
 
 
 def test_class_weights():
     label = keras_mm.ClassLabel(class_names=["a", "b", "c"])
     target = np.array([0, 0, 0, 1, 2, 2])
-    got = module.class_weights(target, label, "balanced")
+    got = class_weights(target, label, "balanced")
     np.testing.assert_allclose(got, [2 / 3] * 3 + [2] + [1] * 2)
     from sklearn.utils.class_weight import compute_sample_weight
 
     np.testing.assert_allclose(got, compute_sample_weight("balanced", target))
     for weights in ({"b": 3}, {1: 3}):
-        assert module.class_weights(target, label, weights).tolist() == [
-            1,
-            1,
-            1,
-            3,
-            1,
-            1,
-        ]
+        assert class_weights(target, label, weights).tolist() == [1, 1, 1, 3, 1, 1]
     # A class without rows must not make the others heavier.
-    assert module.class_weights(np.array([0, 1]), label, "balanced").tolist() == [1, 1]
-    for wrong in ("even", {"z": 1}, {7: 1}):
+    assert class_weights(np.array([0, 1]), label, "balanced").tolist() == [1, 1]
+    # A number is a name, if any is: never a place by accident.
+    stars = keras_mm.ClassLabel().adapt(pd.Series([1, 2, 3]))
+    for weights in ({1: 10, 2: 5}, {"1": 10, 2.0: 5}):
+        assert class_weights([0, 1, 2], stars, weights).tolist() == [10, 5, 1]
+    flags = keras_mm.ClassLabel().adapt(pd.Series([True, False]))
+    assert class_weights([0, 1], flags, {True: 2}).tolist() == [1, 2]
+    assert class_weights([0, 1], flags, {1: 2}).tolist() == [1, 2]
+    with pytest.raises(ValueError, match=r"not there. Classes are \['1', '2', '3'\]"):
+        class_weights([0, 1], stars, {0: 1, 1: 10, 2: 5})
+    for wrong in ("even", {"z": 1}, {7: 1}, {"b": 1, 1: 2}):
         with pytest.raises(ValueError, match="Received: class_weight="):
-            module.class_weights(target, label, wrong)
+            class_weights(target, label, wrong)
     with pytest.raises(ValueError, match="Received: class_weight="):
-        module.class_weights(np.zeros((2, 1)), keras_mm.Number(), "balanced")
+        class_weights(np.zeros((2, 1)), keras_mm.Number(), "balanced")
 
 
 def test_class_weights_reach_the_batches(table):

@@ -145,7 +145,7 @@ def test_every_fusion_exported_answers_as_before(data, tmp_path):
     expected = fused.predict(dataset, verbose=0)
     # Attention gives its units for each of the modalities.
     assert expected.shape == (15, 4 * (len(room.FUSIONS) + 2 * 3))
-    raw = keras_mm.data.dataset.to_raw(table, model.schema)
+    raw = keras_mm.data.raw.to_raw(table, model.schema)
     answer = keras_mm.serving.run_in_libtensorflow(path, "embed", raw)
     np.testing.assert_allclose(answer["embedding"], expected, atol=1e-5)
 

@@ -254,14 +254,26 @@ def test_labels_that_are_wrong():
 
 
 def test_given_class_names_stay():
-    label = keras_mm.ClassLabel(class_names=["dog", "cat", "owl"]).adapt(
-        column("cat", "dog")
-    )
-    assert label.class_names == ["dog", "cat", "owl"]
-    # Indices, as TensorFlow Datasets gives them.
+    label = keras_mm.ClassLabel(class_names=["dog", "cat", "owl"])
+    assert label.adapt(column("cat", "dog")).class_names == ["dog", "cat", "owl"]
+    # Indices, as TensorFlow Datasets gives them, mean the same everywhere.
     assert label.adapt(column(0, 2, 1)).class_names == ["dog", "cat", "owl"]
-    # A table with other classes is learned anew.
+    assert label.encode(column(0, "2", 1.0, "owl")).tolist() == [0, 2, 1, 2]
+    for wrong in (column("cat", "fox"), column(1, 2, 3)):
+        with pytest.raises(ValueError, match="not among the given class_names.*Recei"):
+            label.adapt(wrong)
+    for wrong in (3, -1, True, "00"):
+        with pytest.raises(ValueError, match=r"not made for in row 1 .*Received: y="):
+            label.encode(column(1, wrong), "y")
+    # Names win.
+    label = keras_mm.ClassLabel(class_names=["2", "1", "0"])
+    assert label.encode(column(0, "1", 2.0)).tolist() == [2, 1, 0]
+    # Learned names are no list that anybody has numbered.
     fresh = keras_mm.ClassLabel().adapt(column("a", "b"))
+    for label in (fresh, keras_mm.ClassLabel.from_config(fresh.get_config())):
+        with pytest.raises(ValueError, match="not made for in row 0 .*Received: y=1"):
+            label.encode(column(1, "a"), "y")
+    # A table with other classes is learned anew.
     assert fresh.adapt(column("b", "c")).class_names == ["b", "c"]
 
 
@@ -269,16 +281,6 @@ def test_outputs_without_a_name_are_numbered():
     label = keras_mm.ClassLabel(num_classes=4).adapt(column("a", "b"))
     assert label.num_classes == 4 and label.names == ["a", "b", "2", "3"]
     assert keras_mm.ClassLabel.from_config(label.get_config()).names == label.names
-
-
-def test_label_tensors():
-    import tensorflow as tf
-
-    label = keras_mm.ClassLabel(class_names=["a", "b"])
-    assert label.encode_tensor(tf.constant(["b", "a"])).numpy().tolist() == [1, 0]
-    assert label.encode_tensor(tf.constant([1, 0], tf.int64)).numpy().tolist() == [1, 0]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="unknown class label"):
-        label.encode_tensor(tf.constant(["z"]))
 
 
 # --- several labels ------------------------------------------------------------

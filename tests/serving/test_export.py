@@ -98,7 +98,7 @@ def every_subset(table, columns):
 
 
 def raw_of(rows, schema):
-    raw = keras_mm.data.dataset.to_raw(rows, schema)
+    raw = keras_mm.data.raw.to_raw(rows, schema)
     return {
         name: np.array([v for v in values], dtype=values.dtype)
         for name, values in raw.items()

@@ -43,9 +43,9 @@ def exported(tmp_path_factory):
 
 
 def raw_of(model, table):
-    raw = keras_mm.data.dataset.to_raw(table, model.schema)
+    raw = keras_mm.data.raw.to_raw(table, model.schema)
     return {
-        name: value.raw_array(list(keras_mm.data.dataset.read_files(raw[name])))
+        name: value.raw_array(list(keras_mm.data.raw.read_files(raw[name])))
         for name, value in model.schema.inputs.items()
     }
 

@@ -63,9 +63,9 @@ def check(table, inputs, chosen, tmp_path):
     expected = model.predict(rows, verbose=0)
     assert np.isfinite(expected).all()
     # What a client without TensorFlow sends, to the runtime of TF Serving.
-    raw = keras_mm.data.dataset.to_raw(rows, schema)
+    raw = keras_mm.data.raw.to_raw(rows, schema)
     raw = {
-        name: value.raw_array(list(keras_mm.data.dataset.read_files(raw[name])))
+        name: value.raw_array(list(keras_mm.data.raw.read_files(raw[name])))
         for name, value in schema.inputs.items()
     }
     answer = keras_mm.serving.run_in_libtensorflow(path, "serving_default", raw)

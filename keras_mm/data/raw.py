@@ -1,0 +1,108 @@
+"""The inputs' columns of a table -> raw arrays, and these decoded."""
+
+import numpy as np
+
+from ..errors import refuse_rows
+from .columns import require_columns
+from .to_table import to_table
+
+# Decoded rows up to this size are kept in memory between epochs; larger tables
+# are decoded again in every epoch, and memory does not grow with them.
+MEMORY_LIMIT = 256 * 2**20
+_CHUNK = 256
+
+
+def to_raw(table, schema, base_dir=None, bad="error"):
+    """Table -> dict of checked arrays of raw values, one for each input."""
+    require_columns(table.columns, schema.inputs)
+    return {
+        name: value.to_raw(table[name], name, base_dir, bad)
+        for name, value in schema.inputs.items()
+    }
+
+
+def memory_size(schema, rows):
+    """Bytes that `rows` decoded rows take."""
+    return rows * sum(value.compact_bytes for value in schema.inputs.values())
+
+
+def read_files(raw):
+    """Paths in an array of raw files -> their bytes; all else stays."""
+    if raw.dtype != object:
+        return raw
+    values = raw.copy()
+    for place, value in np.ndenumerate(raw):
+        if isinstance(value, str):
+            with open(value, "rb") as file:
+                values[place] = file.read()
+    return values
+
+
+def decode_all(raw, schema, bad="error"):
+    """Decodes every row once; returns a dict of compact NumPy arrays."""
+    import tensorflow as tf
+
+    rows = len(next(iter(raw.values())))
+    parts = {name: [] for name in raw}
+    for start in range(0, rows, _CHUNK):
+        for name, values in raw.items():
+            value = schema.inputs[name]
+            compact = value.decode_array(read_files(values[start : start + _CHUNK]))
+            parts[name].append(tf.nest.map_structure(lambda t: t.numpy(), compact))
+    compact = {
+        name: tf.nest.map_structure(lambda *chunk: np.concatenate(chunk), *chunks)
+        for name, chunks in parts.items()
+    }
+    for name in file_names(schema):
+        wrong = broken(raw[name], compact[name][1])
+        if wrong.any() and bad == "error":
+            refuse_files(name, wrong, raw[name])
+    return compact
+
+
+def broken(raw, ok):
+    """Which files are there but could not be read: `bool` array, as `ok` is.
+
+    Args:
+        raw: array of raw files, `(rows,)` or `(rows, items)`.
+        ok: what `decode` says of them: `bool` array `(rows,)`, or `(rows,
+            items)` if each item counts by itself.
+    """
+    present = raw != b""
+    return (present if present.ndim == ok.ndim else present.any(axis=1)) & ~ok
+
+
+def unreadable(raw, value):
+    """Which files are there but cannot be decoded; see `broken`."""
+    wrong = []
+    # Clips are larger than pictures.
+    rows = max(1, min(_CHUNK, MEMORY_LIMIT // (8 * value.compact_bytes)))
+    for start in range(0, len(raw), rows):
+        chunk = read_files(raw[start : start + rows])
+        _, ok = value.decode_array(chunk)
+        wrong.append(broken(chunk, ok.numpy()))
+    return np.concatenate(wrong)
+
+
+def refuse_unreadable(table, schema, base_dir=None):
+    """Names the files of a table that cannot be decoded, if any."""
+    raw = to_raw(to_table(table), schema, base_dir)
+    for name in file_names(schema):
+        wrong = unreadable(raw[name], schema.inputs[name])
+        if wrong.any():
+            refuse_files(name, wrong, raw[name])
+
+
+def file_names(schema):
+    return [name for name, value in schema.inputs.items() if value.is_file]
+
+
+def refuse_files(name, wrong, raw):
+    value = next(value for value in np.ravel(raw[wrong][0]) if value)
+    refuse_rows(
+        name,
+        np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1)),
+        "a file that cannot be decoded",
+        "Correct the cells, or pass bad='missing' to treat them as missing.",
+        value if isinstance(value, str) else value[:20],
+    )

@@ -1,0 +1,172 @@
+"""A `tf.data.Dataset` of rows: its cells mean what those of a table mean."""
+
+import contextlib
+import re
+
+import numpy as np
+
+from ..errors import RowsError
+from ..inputs.parallel import map_in_parallel
+from .class_weights import weights_of_classes
+from .columns import column_of, require_columns
+from .raw import broken, file_names, read_files, refuse_files, to_raw
+from .row_cells import cells_of, flat_arrays, without_gaps
+from .targets import encode_targets
+
+
+def from_rows(
+    dataset,
+    schema,
+    batch_size,
+    shuffle,
+    seed,
+    base_dir,
+    bad,
+    with_target,
+    class_weight,
+):
+    """Rows -> batches of tensors; see `to_dataset`.
+
+    The cells of a batch go through the same Python functions as those of a table.
+    """
+    import pandas as pd
+    import tensorflow as tf
+
+    targets = schema.targets if with_target else {}
+    names = [*schema.inputs, *targets]
+    require_columns(dataset.element_spec, names)
+    weights = None
+    if class_weight is not None:
+        weights = _class_weights(dataset, schema, class_weight)
+    dataset = map_in_parallel(
+        dataset, lambda row: {name: without_gaps(row[name]) for name in names}
+    )
+    row, files = dataset.element_spec, file_names(schema)
+    dataset = dataset.enumerate()
+    if shuffle:
+        dataset = dataset.shuffle(1024, seed=seed)
+    # Lists of different lengths are not padded: what was padded is no cell.
+    shapes = [spec.shape.rank for spec in tf.nest.flatten(row)]
+    batch = dataset.batch if None in shapes else dataset.ragged_batch
+    dataset = batch(batch_size)
+    several = dataset.element_spec[1]
+
+    def encode(rows, *arrays):
+        arrays = iter(arrays)
+        table = pd.DataFrame(
+            {
+                name: cells_of(arrays, row[name], several[name], name in files)
+                for name in names
+            }
+        )
+        with _numbered(rows):
+            raw = to_raw(table, schema, base_dir, bad)
+            labels = encode_targets(table, schema) if targets else {}
+        if not isinstance(labels, dict):
+            labels = {schema.target_name: labels}
+        found = [
+            np.asarray(read_files(raw[name]), value.raw_array_dtype)
+            for name, value in schema.inputs.items()
+        ]
+        return found + (list(labels.values()) if targets else [])
+
+    outputs = [value.serving_spec(name) for name, value in schema.inputs.items()]
+    for name, target in targets.items():
+        example = target.encode(pd.Series([], dtype=object), name, True)
+        outputs.append(tf.TensorSpec([None, *example.shape[1:]], example.dtype))
+
+    def read(rows, batch):
+        arrays = [rows, *flat_arrays({name: batch[name] for name in names})]
+        found = tf.numpy_function(encode, arrays, [spec.dtype for spec in outputs])
+        for tensor, spec in zip(found, outputs):
+            tensor.set_shape(spec.shape)
+        return rows, *found
+
+    def finish(rows, *found):
+        found = iter(found)
+        inputs = {}
+        for name, value in schema.inputs.items():
+            raw = next(found)
+            compact = value.decode(raw)
+            if value.is_file and bad == "error":
+                compact = compact[0], _refuse_broken(name, rows, raw, compact[1])
+            inputs[name] = value.finish(compact)
+        labels = dict(zip(targets, found))
+        if not labels:
+            return (inputs,)
+        if schema.has_several_targets:
+            return inputs, labels
+        label = labels[schema.target_name]
+        return (
+            (inputs, label)
+            if weights is None
+            else (inputs, label, _take(weights, label))
+        )
+
+    # In order, and one batch at a time: some inputs draw random numbers.
+    dataset = dataset.map(tf.autograph.experimental.do_not_convert(read))
+    dataset = map_in_parallel(dataset, finish)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+@contextlib.contextmanager
+def plain_errors():
+    """What a cell is refused for is a `ValueError`, also out of a dataset."""
+    try:
+        yield
+    except Exception as error:
+        # TensorFlow adds where in its graph a Python function has failed.
+        found = re.search(
+            r"\w*Error: (Column .*?|Every target .*?)\n+Traceback ",
+            str(error),
+            re.DOTALL,
+        )
+        if found and not isinstance(error, ValueError):
+            raise ValueError(found[1]) from error
+        raise
+
+
+@contextlib.contextmanager
+def _numbered(rows):
+    """Errors name the dataset's rows, not those of the batch."""
+    try:
+        yield
+    except RowsError as error:
+        raise error.renumbered(rows) from None
+
+
+def _refuse_broken(name, rows, raw, ok):
+    """`ok`; raises an error if there are files that cannot be decoded."""
+    import tensorflow as tf
+
+    def check(rows, raw, ok):
+        wrong = broken(raw, ok)
+        if wrong.any():
+            with _numbered(rows):
+                refuse_files(name, wrong, raw)
+        return ok
+
+    checked = tf.numpy_function(check, [rows, raw, ok], tf.bool)
+    return tf.ensure_shape(checked, ok.shape)
+
+
+def _class_weights(dataset, schema, class_weight):
+    """Weights of the classes; `"balanced"` reads the labels once."""
+    target, name = schema.target, schema.target_name
+    labels = np.zeros(0, "int32")
+    if class_weight == "balanced":
+        if dataset.cardinality() < 0:
+            raise ValueError(
+                "How often each class is there can only be counted in a dataset of "
+                "known length. Pass a dict from class to weight, or "
+                "dataset.apply(tf.data.experimental.assert_cardinality(rows)). "
+                f"Received: class_weight={class_weight!r}"
+            )
+        labels = target.encode(column_of(dataset, name), name)
+    return weights_of_classes(target, class_weight, labels)
+
+
+def _take(weights, labels):
+    import tensorflow as tf
+
+    return tf.gather(tf.constant(weights), labels)

@@ -1,0 +1,47 @@
+"""The targets' columns of a table -> arrays of labels."""
+
+import numpy as np
+
+from ..errors import RowsError, without_target
+from ..inputs import ClassLabel
+from .columns import require_columns
+
+
+def encode_targets(table, schema):
+    """The target's labels as an array; of several targets a dict of arrays.
+
+    With several targets labels may be missing, but not all of a row.
+    """
+    if not schema.targets:
+        raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
+    require_columns(table.columns, schema.targets)
+    several = schema.has_several_targets
+    labels = {
+        name: value.encode(table[name], name, several)
+        for name, value in schema.targets.items()
+    }
+    if not several:
+        return labels[schema.target_name]
+    refuse_rows_without_label(labels, schema)
+    return labels
+
+
+def refuse_rows_without_label(labels, schema):
+    """Names the rows of a dict of encoded labels that have none at all."""
+    known = [is_known(codes, schema.targets[name]) for name, codes in labels.items()]
+    rows = np.flatnonzero(~np.any(known, axis=0))
+    if len(rows):
+        raise RowsError(
+            "Every target is missing in",
+            rows,
+            ": there is nothing to learn or to compare with. Drop "
+            "these rows: table.dropna(subset=[...], how='all'). "
+            f"Received: targets={list(labels)}",
+        )
+
+
+def is_known(codes, target):
+    """Which rows of encoded labels have one: bool array `(rows,)`."""
+    codes = np.reshape(codes, (len(codes), -1))
+    known = codes >= 0 if isinstance(target, ClassLabel) else ~np.isnan(codes)
+    return known.all(axis=1)
