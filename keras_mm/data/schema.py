@@ -1,17 +1,17 @@
-import re
-
 import keras
 
 from ..inputs import ClassLabel, Input, MultiLabel, Number
+from ..inputs.names import served_name
 from .columns import column_of
-
-# What TensorFlow takes as the name of an argument; it changes any other one.
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+from .names import check_answers, check_names
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Schema:
     """Which columns of a table go into a model, and which ones come out.
+
+    Columns may be called as they like. An exported model calls `unit price (EUR)`
+    `unit_price_EUR`; see `served_names`.
 
     Examples:
 
@@ -28,8 +28,8 @@ class Schema:
             `keras_mm.build_multitask`.
 
     Raises:
-        ValueError: if a target is also an input, or a name or type cannot be
-            used.
+        ValueError: if a target is also an input, two columns would have one name
+            in an exported model, or a name or type cannot be used.
     """
 
     def __init__(self, inputs, targets=None):
@@ -39,8 +39,8 @@ class Schema:
             raise ValueError(
                 f"A schema needs at least one input column. Received: inputs={inputs}"
             )
+        check_names([*self.inputs, *self.targets])
         for name, value in self.inputs.items():
-            check_name(name)
             if isinstance(value, type) or not isinstance(value, Input):
                 raise ValueError(
                     "An input must be an object such as keras_mm.Image(), "
@@ -48,7 +48,6 @@ class Schema:
                     f" Received: inputs[{name!r}]={value!r}"
                 )
         for name, value in self.targets.items():
-            check_name(name)
             if not isinstance(value, (ClassLabel, MultiLabel, Number)):
                 raise ValueError(
                     "A target must be a keras_mm.ClassLabel(), "
@@ -62,15 +61,12 @@ class Schema:
                     f"Received: inputs={list(self.inputs)}, "
                     f"targets={list(self.targets)}"
                 )
-        for name, value in self.targets.items():
-            # What an exported model answers with, besides the target itself.
-            answers = {f"{name}_classes", f"{name}_probabilities"}
-            if not isinstance(value, Number) and answers & set(self.targets):
-                raise ValueError(
-                    f"In an exported model {sorted(answers)} belong to the target "
-                    f"{name!r}. Rename the other target. "
-                    f"Received: targets={list(self.targets)}"
-                )
+        check_answers(self)
+
+    @property
+    def served_names(self):
+        """dict from column name to its name in an exported model."""
+        return {n: served_name(n) for n in [*self.inputs, *self.targets]}
 
     @property
     def target_name(self):
@@ -165,14 +161,12 @@ class Schema:
     def describe(self):
         """A few lines for people: each column and what becomes of it."""
         width = max(map(len, [*self.inputs, *self.targets]))
-        lines = [
-            f"  {name:<{width}}  {value.describe()}"
-            for name, value in self.inputs.items()
-        ]
-        lines += [
-            f"  {name:<{width}}  -> {value.describe()}"
-            for name, value in self.targets.items()
-        ]
+        lines = []
+        for name, served in self.served_names.items():
+            is_input = name in self.inputs
+            value = self.inputs[name] if is_input else self.targets[name]
+            line = f"  {name:<{width}}  {'' if is_input else '-> '}{value.describe()}"
+            lines.append(line if served == name else f"{line}, served as {served}")
         return "Schema\n" + "\n".join(lines)
 
     __repr__ = describe
@@ -192,14 +186,4 @@ class Schema:
         return cls(
             inputs={name: deserialize(value) for name, value in config["inputs"]},
             targets={name: deserialize(value) for name, value in config["targets"]},
-        )
-
-
-def check_name(name):
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(
-            "A column's name becomes a name in the exported model, which "
-            "starts with a letter and holds letters, digits and '_'. Rename "
-            "the column: table.rename(columns={...}). "
-            f"Received: name={name!r}"
         )

@@ -125,6 +125,14 @@ class ClassLabel:
                 refuse_rows(name, rows, what, remedy, column.iloc[rows[0]])
         return np.maximum(codes, -1)
 
+    def answers(self, name):
+        """What an exported model predicts: {output name: what it is}."""
+        return {
+            name: "the most probable class",
+            f"{name}_classes": f"the names of all {self.num_classes} classes",
+            f"{name}_probabilities": "their probabilities, in the same order",
+        }
+
     def describe(self):
         """One line for people."""
         if self.class_names is None:

@@ -215,6 +215,13 @@ class Input:
             words = f"array of {lengths} {words}s"
         return words
 
+    def answers(self, name):
+        """What an exported model says about the input: {output name: what it is}."""
+        if not self.is_file:
+            return {}
+        each = f"for each of {self.num_items}: " if self.num_items else ""
+        return {f"{name}_ok": f"{each}whether it was there and could be read"}
+
     def describe(self):
         """One line for people: raw form -> tensor form."""
         return type(self).__name__

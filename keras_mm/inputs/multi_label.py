@@ -96,6 +96,15 @@ class MultiLabel:
                 )
         return codes
 
+    def answers(self, name):
+        """What an exported model predicts: {output name: what it is}."""
+        chosen = f"of probability {self.threshold} and more"
+        return {
+            name: f"the labels {chosen}, joined by `{self.separator}`",
+            f"{name}_classes": f"the names of all {self.num_classes} classes",
+            f"{name}_probabilities": "their probabilities, in the same order",
+        }
+
     def describe(self):
         """One line for people."""
         return f"MultiLabel, {self.num_classes or '?'} labels"

@@ -123,6 +123,10 @@ class Number(Input):
             )
         return values[:, None].astype("float32")
 
+    def answers(self, name):
+        """What an exported model predicts: {output name: what it is}."""
+        return {name: "the predicted number"}
+
     def sample(self, random, bad=False):
         """A number near the column's mean; infinity when `bad`."""
         if bad:

@@ -4,7 +4,7 @@ from keras import layers, ops
 from .. import fusion as fusion_room
 from ..data import Schema
 from ..data.columns import require_columns
-from ..data.schema import check_name
+from ..data.names import check_names
 from ..encoders.encoder import masked_mean
 from ..fusion.late_fusion import LateFusion
 from ..heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
@@ -241,7 +241,7 @@ def _members(towers, modalities):
         for tower, columns in towers.items():
             columns = [columns] if isinstance(columns, str) else list(columns)
             if tower not in modalities:
-                check_name(tower)
+                check_names([tower])
             require_columns(of_column, columns)
             parts = list(dict.fromkeys(of_column[column] for column in columns))
             whole = {column for part in parts for column in modalities[part]}

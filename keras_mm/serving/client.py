@@ -1,12 +1,15 @@
-import base64
-import json
-import urllib.error
-import urllib.request
+import random
+import time
 
 from ..data import to_table
-from ..data.columns import require_columns
-from ..errors import missing_extra
-from .requests import raw_numbers, raw_strings
+from .address import Address
+from .grpc_transport import GrpcTransport
+from .requests import find_columns, raw_numbers, raw_strings
+from .rest_transport import RestTransport
+
+# What a server says that merged this request with one of another shape.
+_MERGED = "from different tasks have different shapes"
+_TRIES = 3
 
 
 class Client:
@@ -16,7 +19,9 @@ class Client:
     it needs no schema: a column of a picture, which the model answers with
     `<column>_ok`, may hold file paths, encoded bytes or arrays, and a column of
     clips lists of them; any other string column text; a number column numbers.
-    Missing cells are sent as `""` or NaN.
+    Missing cells are sent as `""` or NaN. Columns are called as in training, or as
+    the served inputs are. When a call is refused, what the model takes and gives is
+    asked for once more: the server may have a newer version.
 
     Examples:
 
@@ -28,8 +33,8 @@ class Client:
 
     Args:
         url: string: `http://host:port` (or `https`) of the REST interface, or
-            `grpc://host:port`, which needs the extra `serving`. A REST
-            address may name the model, with a version or a label, in the form
+            `grpc://host:port`, which needs the extra `serving`. Both may name the
+            model, with a version or a label, in the form
             `.../v1/models/<name>[/versions/<number> | /labels/<label>]`.
         name: string, the model's name, unless the address has it.
         timeout: float, seconds to wait for one answer.
@@ -41,18 +46,12 @@ class Client:
 
     def __init__(self, url, name=None, timeout=30.0):
         self.url = url
-        self.name = name
+        address = Address.parse(url, name)
+        self.name = address.name
         self.timeout = timeout
-        scheme = str(url).partition("://")[0]
-        if scheme in ("http", "https"):
-            self._transport = _Rest(url, name, timeout)
-        elif scheme == "grpc":
-            self._transport = _Grpc(url, name, timeout)
-        else:
-            raise ValueError(
-                "The address must start with http://, https:// or grpc://. "
-                f"Received: url={url!r}"
-            )
+        is_grpc = address.server.startswith("grpc://")
+        transport = GrpcTransport if is_grpc else RestTransport
+        self._transport = transport(address, timeout)
         self._signatures = None
 
     @property
@@ -97,25 +96,37 @@ class Client:
                 server refuses the request; with the server's message.
             ConnectionError: if the server does not answer, or fails.
         """
-        import pandas as pd
-
         if int(batch_size) < 1:
             raise ValueError(
                 f"`batch_size` must be at least 1. Received: batch_size={batch_size}"
             )
-        index = table.index if isinstance(table, pd.DataFrame) else None
+        index = getattr(table, "index", None) if hasattr(table, "iloc") else None
         table = to_table(table)
+        known = self._signatures
+        try:
+            return self._predict(table, index, signature, batch_size, base_dir, bad)
+        except ValueError:
+            # The server may have a newer version, which takes or gives other things.
+            if known is not None:
+                self._signatures = self._transport.signatures()
+            if self._signatures == known or known is None:
+                raise
+        return self._predict(table, index, signature, batch_size, base_dir, bad)
+
+    def _predict(self, table, index, signature, batch_size, base_dir, bad):
+        import pandas as pd
+
         if signature not in self.signatures:
             raise ValueError(
                 f"The server's model has the signatures {list(self.signatures)}. "
                 f"Received: signature={signature!r}"
             )
         spec = self.signatures[signature]
-        require_columns(table.columns, spec["inputs"])
+        columns = find_columns(table.columns, list(spec["inputs"]))
         numbers = {
             name: raw_numbers(
-                table[name],
-                name,
+                table[columns[name]],
+                columns[name],
                 dtype in ("DT_FLOAT", "DT_DOUBLE"),
                 bad,
                 spec["shapes"][name],
@@ -130,8 +141,8 @@ class Client:
                 name: numbers[name][batch]
                 if name in numbers
                 else raw_strings(
-                    table[name].iloc[batch],
-                    name,
+                    table[columns[name]].iloc[batch],
+                    columns[name],
                     self._is_file(name),
                     base_dir,
                     bad,
@@ -140,7 +151,7 @@ class Client:
                 )
                 for name in spec["inputs"]
             }
-            answer = self._transport.predict(signature, spec, inputs)
+            answer = self._ask(signature, spec, inputs)
             for name, values in outputs.items():
                 rows = len(table.iloc[batch])
                 if len(answer[name]) != rows:
@@ -150,10 +161,20 @@ class Client:
                     )
                 values.extend(answer[name])
         # Each value is one cell, a list too.
-        columns = {
-            name: pd.Series(values, index=index) for name, values in outputs.items()
-        }
-        return pd.DataFrame(columns)
+        return pd.DataFrame(
+            {name: pd.Series(values, index=index) for name, values in outputs.items()}
+        )
+
+    def _ask(self, signature, spec, inputs):
+        """One request; again if another, of another shape, was merged with it."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._transport.predict(signature, spec, inputs)
+            except ValueError as error:
+                if _MERGED not in str(error) or not left:
+                    raise
+            # Not together with the same one again.
+            time.sleep(random.uniform(0.01, 0.05))
 
     def _is_file(self, name):
         return any(
@@ -163,223 +184,3 @@ class Client:
 
     def __repr__(self):
         return f"Client(url={self.url!r}, name={self.name!r})"
-
-
-class _Rest:
-    """TF Serving's REST interface."""
-
-    def __init__(self, url, name, timeout):
-        url = str(url).rstrip("/")
-        if "/v1/models/" in url:
-            self.model = url
-        elif name:
-            self.model = f"{url}/v1/models/{name}"
-        else:
-            raise ValueError(
-                "Name the model: Client(url, name), or the address "
-                f"http://host:port/v1/models/<name>. Received: url={url!r}"
-            )
-        self.timeout = timeout
-
-    def signatures(self):
-        answer = self._ask(f"{self.model}/metadata")
-        try:
-            signatures = answer["metadata"]["signature_def"]["signature_def"]
-        except (KeyError, TypeError) as error:
-            raise ConnectionError(
-                "The answer holds no model metadata: is it the REST port of TF "
-                f"Serving? Received: url={self.model + '/metadata'!r}"
-            ) from error
-        return {
-            name: {
-                **{
-                    side: {k: info["dtype"] for k, info in spec.get(side, {}).items()}
-                    for side in ("inputs", "outputs")
-                },
-                "shapes": {
-                    key: _shape(info) for key, info in spec.get("inputs", {}).items()
-                },
-            }
-            for name, spec in signatures.items()
-            if not name.startswith("__saved_model")
-        }
-
-    def predict(self, signature, spec, inputs):
-        columns = [[_to_json(cell) for cell in values] for values in inputs.values()]
-        body = {
-            "signature_name": signature,
-            "instances": [dict(zip(inputs, cells)) for cells in zip(*columns)],
-        }
-        rows = self._ask(f"{self.model}:predict", body)["predictions"]
-        outputs = list(spec["outputs"])
-        if len(outputs) == 1:
-            # The server leaves the name of a single output out.
-            return {outputs[0]: [_from_json(row) for row in rows]}
-        return {name: [_from_json(row[name]) for row in rows] for name in outputs}
-
-    def _ask(self, url, body=None):
-        # NaN is written as NaN, which the server reads and strict JSON has not.
-        data = None if body is None else json.dumps(body).encode("utf-8")
-        request = urllib.request.Request(
-            url, data, headers={"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                return json.loads(response.read())
-        except urllib.error.HTTPError as error:
-            message = _error_message(error.read())
-            refused = 400 <= error.code < 500
-            raise (ValueError if refused else ConnectionError)(
-                f"The server answered {error.code}: {message} Received: url={url!r}"
-            ) from error
-        except OSError as error:
-            raise ConnectionError(
-                f"The server does not answer: {getattr(error, 'reason', error)}. "
-                f"Is it running there? Received: url={url!r}"
-            ) from error
-        except ValueError as error:
-            raise ConnectionError(
-                "The server's answer is no JSON: is it the REST port of TF "
-                f"Serving? Received: url={url!r}"
-            ) from error
-
-
-def _shape(info):
-    """An input's shape in the metadata of a model, `[]` if it has none."""
-    dims = info.get("tensor_shape", {}).get("dim", [])
-    return _lengths(int(dim["size"]) for dim in dims)
-
-
-def _lengths(sizes):
-    """-1 -> None, any length."""
-    return [None if size < 0 else size for size in sizes]
-
-
-def _to_json(cell):
-    """A raw value as TF Serving reads it from JSON."""
-    if isinstance(cell, bytes):
-        return {"b64": base64.b64encode(cell).decode("ascii")}
-    if isinstance(cell, list):
-        return [_to_json(item) for item in cell]
-    return cell if isinstance(cell, str) else cell.tolist()
-
-
-def _from_json(cell):
-    """Outputs whose names end in `_bytes` come in base64."""
-    if isinstance(cell, list):
-        return [_from_json(item) for item in cell]
-    if isinstance(cell, dict):
-        return base64.b64decode(cell["b64"])
-    return cell
-
-
-def _error_message(body):
-    """The text in `{"error": "..."}`, or the start of whatever came."""
-    text = body.decode("utf-8", "replace")
-    try:
-        text = str(json.loads(text)["error"])
-    except (ValueError, KeyError, TypeError):
-        pass
-    return text.strip()[:1000]
-
-
-class _Grpc:
-    """TF Serving's gRPC interface."""
-
-    def __init__(self, url, name, timeout):
-        try:
-            import grpc
-            from tensorflow_serving.apis import prediction_service_pb2_grpc
-        except ImportError as error:
-            raise missing_extra("tensorflow_serving", "serving") from error
-        if not name:
-            raise ValueError(
-                f"Name the model: Client(url, name). Received: name={name!r}"
-            )
-        self.name = name
-        self.timeout = timeout
-        # gRPC's own limit of 4 MB is less than a few hundred embeddings.
-        self.channel = grpc.insecure_channel(
-            str(url).partition("://")[2].rstrip("/"),
-            options=[
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
-            ],
-        )
-        self.stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
-
-    def signatures(self):
-        from tensorflow.core.framework import types_pb2
-        from tensorflow_serving.apis import get_model_metadata_pb2
-
-        request = get_model_metadata_pb2.GetModelMetadataRequest(
-            metadata_field=["signature_def"]
-        )
-        request.model_spec.name = self.name
-        answer = self._ask(self.stub.GetModelMetadata, request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
-        return {
-            name: {
-                **{
-                    side: {
-                        key: types_pb2.DataType.Name(info.dtype)
-                        for key, info in getattr(spec, side).items()
-                    }
-                    for side in ("inputs", "outputs")
-                },
-                "shapes": {
-                    key: _lengths(dim.size for dim in info.tensor_shape.dim)
-                    for key, info in spec.inputs.items()
-                },
-            }
-            for name, spec in signatures.signature_def.items()
-            if not name.startswith("__saved_model")
-        }
-
-    def predict(self, signature, spec, inputs):
-        import tensorflow as tf
-        from tensorflow.core.framework import types_pb2
-        from tensorflow_serving.apis import predict_pb2
-
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name = self.name
-        request.model_spec.signature_name = signature
-        for name, dtype in spec["inputs"].items():
-            tensor = tf.make_tensor_proto(
-                inputs[name], dtype=types_pb2.DataType.Value(dtype)
-            )
-            request.inputs[name].CopyFrom(tensor)
-        answer = self._ask(self.stub.Predict, request)
-        return {
-            name: [
-                _decode(cell, name)
-                for cell in tf.make_ndarray(answer.outputs[name]).tolist()
-            ]
-            for name in spec["outputs"]
-        }
-
-    def _ask(self, method, request):
-        import grpc
-
-        try:
-            return method(request, timeout=self.timeout)
-        except grpc.RpcError as error:
-            refused = error.code() in (
-                grpc.StatusCode.INVALID_ARGUMENT,
-                grpc.StatusCode.NOT_FOUND,
-                grpc.StatusCode.FAILED_PRECONDITION,
-            )
-            raise (ValueError if refused else ConnectionError)(
-                f"The server answered {error.code().name}: {error.details()} "
-                f"Received: name={self.name!r}"
-            ) from error
-
-
-def _decode(cell, name):
-    """Strings as text, as they come over REST."""
-    if isinstance(cell, list):
-        return [_decode(item, name) for item in cell]
-    if isinstance(cell, bytes) and not name.endswith("_bytes"):
-        return cell.decode("utf-8", "replace")
-    return cell

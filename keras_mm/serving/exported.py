@@ -106,7 +106,8 @@ class ExportedModel:
         """Answers for the rows of a table.
 
         Args:
-            table: rows, in any form that `keras_mm.data.to_table` reads.
+            table: rows, in any form that `keras_mm.data.to_table` reads. Columns
+                are called as in training, or as the served inputs are.
             signature: string; one that takes raw values.
             base_dir: folder that relative file paths start from.
             batch_size: int.
@@ -119,12 +120,11 @@ class ExportedModel:
         import tensorflow as tf
 
         from ..data import to_table
-        from ..data.columns import require_columns
-        from .requests import raw_numbers, raw_strings
+        from .requests import find_columns, raw_numbers, raw_strings
 
         table = to_table(table)
         specs = self.inputs(signature)
-        require_columns(table.columns, specs)
+        columns = find_columns(table.columns, specs)
         pictures = {
             name.removesuffix("_ok")
             for name in self.outputs("serving_default")
@@ -132,14 +132,16 @@ class ExportedModel:
         }
         raw = {
             name: raw_strings(
-                table[name],
-                name,
+                table[columns[name]],
+                columns[name],
                 name in pictures,
                 base_dir,
                 is_list=spec.shape.rank == 2,
             )
             if spec.dtype == tf.string
-            else raw_numbers(table[name], name, shape=spec.shape.as_list())
+            else raw_numbers(
+                table[columns[name]], columns[name], shape=spec.shape.as_list()
+            )
             for name, spec in specs.items()
         }
         parts = []

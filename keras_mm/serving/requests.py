@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from ..data.columns import require_columns
 from ..errors import refuse_rows
 from ..inputs import Number
 from ..inputs.audio import is_sound, to_wav
@@ -11,7 +12,38 @@ from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import encode_array
 from ..inputs.items import items_of
+from ..inputs.names import served_name
 from ..inputs.video import is_clip, is_clip_path
+
+
+def find_columns(columns, names):
+    """The column of a table for each input of a served model.
+
+    Args:
+        columns: names of the table's columns.
+        names: names of the model's inputs.
+
+    Returns:
+        dict from input name to column name.
+
+    Raises:
+        ValueError: if there is none for an input, or more than one.
+    """
+    found = {}
+    for column in map(str, columns):
+        # A model that was exported by others may call its inputs as it likes.
+        name = column if column in names else served_name(column)
+        found.setdefault(name, []).append(column)
+    for name in names:
+        if len(found.get(name, ())) > 1:
+            raise ValueError(
+                f"The columns {found[name]} would both be read as {name!r}. Drop the "
+                "one that the model was not made for. "
+                f"Received: columns={list(columns)}"
+            )
+        if name not in found:
+            require_columns(columns, [name])
+    return {name: found[name][0] for name in names}
 
 
 def raw_numbers(column, name, is_float=True, bad="error", shape=()):

@@ -5,12 +5,15 @@ from keras import ops
 
 from ..fusion.fusion import masked_mean
 from ..inputs import ClassLabel, MultiLabel
+from ..inputs.names import served_name
 from ..models import Retriever
 from ..names import columns_of_model, encoders_of, layer_name
 
 
 def signatures(model, index=None, k=10):
     """dict from signature name to `(function, dict of TensorSpec)`.
+
+    Inputs and outputs are called by their columns' served names.
 
     Args:
         model: a `MultimodalModel` on the TensorFlow backend. Signatures that
@@ -22,21 +25,26 @@ def signatures(model, index=None, k=10):
 
     schema = model.schema
     tensor_specs = {
-        tensor.name: tf.TensorSpec(
-            [None, *tensor.shape[1:]], tensor.dtype, name=tensor.name
+        served_name(tensor.name): tf.TensorSpec(
+            [None, *tensor.shape[1:]], tensor.dtype, name=served_name(tensor.name)
         )
         for tensor in model.inputs
     }
 
     def serve_tensors(tensors):
-        return _answer(model(_listed(model, tensors), training=False), schema)
+        tensors = [tensors[served_name(tensor.name)] for tensor in model.inputs]
+        return _answer(model(tensors, training=False), schema)
 
     found = {"serving_tensors": (serve_tensors, tensor_specs)}
     if not schema.is_adapted:
         found["serving_default"] = (serve_tensors, tensor_specs)
         return found
 
-    raw_specs = {n: value.serving_spec(n) for n, value in schema.inputs.items()}
+    served = schema.served_names
+    raw_specs = {
+        served[name]: value.serving_spec(served[name])
+        for name, value in schema.inputs.items()
+    }
     preprocess = _preprocessing(schema, raw_specs)
 
     def serve(raw):
@@ -56,8 +64,8 @@ def signatures(model, index=None, k=10):
         found["search"] = (search, raw_specs)
 
     # Parts of the model, for embeddings and explanations.
-    for name, part, outputs_of in _parts(model):
-        columns = columns_of_model(part)
+    for name, part, outputs_of in parts_of(model):
+        columns = [served[column] for column in columns_of_model(part)]
         specs = {column: raw_specs[column] for column in columns}
         found[name] = (_part_function(part, preprocess, outputs_of), specs)
     return found
@@ -92,7 +100,7 @@ def _part_function(part, preprocess, outputs_of):
     return serve
 
 
-def _parts(model):
+def parts_of(model):
     """`(signature, model of a part, its outputs -> named tensors)`.
 
     What is computed on top is not wired into the parts: a model that was loaded
@@ -100,7 +108,11 @@ def _parts(model):
     """
     if isinstance(model, Retriever):
         for name in model.towers:
-            yield f"embed_{name}", model.tower(name), lambda out: {"embedding": out}
+            yield (
+                f"embed_{served_name(name)}",
+                model.tower(name),
+                lambda out: {"embedding": out},
+            )
         return
     layers = {layer.name: layer for layer in model.layers}
     fusion = layers[layer_name("fusion")]
@@ -112,28 +124,31 @@ def _parts(model):
         lambda out: {"embedding": out[0] if isinstance(out, (list, tuple)) else out},
     )
     modalities, encoders = modality_names(model), encoders_of(model)
+    served = [served_name(name) for name in modalities]
     for name in modalities:
+        signature = f"embed_{served_name(name)}"
         if name in encoders:
             encoder = encoders[name]
-            yield f"embed_{name}", encoder, lambda out: {"embedding": masked_mean(*out)}
+            yield signature, encoder, lambda out: {"embedding": masked_mean(*out)}
         else:
             # The textbook's model has no nested encoders.
             inputs = [tensor for tensor in model.inputs if tensor.name == name]
             part = keras.Model(inputs, layers[layer_name("vector", name)].output)
-            yield f"embed_{name}", part, lambda out: {"embedding": out}
+            yield signature, part, lambda out: {"embedding": out}
     if kind == "modalities":
         yield (
             "explain",
             fused,
-            lambda out: {n: out[1][:, index] for index, n in enumerate(modalities)},
+            lambda out: {n: out[1][:, index] for index, n in enumerate(served)},
         )
     elif kind == "pairs" and fusion.pairs:
         yield (
             "explain",
             fused,
             lambda out: {
-                f"{modalities[query]}_to_{modalities[value]}": out[1][index]
-                for index, (query, value) in enumerate(fusion.pairs)
+                f"{served[query]}_to_{served[value]}": out[index]
+                # A layer's output is a flat list: the vector, then the maps.
+                for index, (query, value) in enumerate(fusion.pairs, 1)
             },
         )
 
@@ -168,17 +183,21 @@ def _preprocessing(schema, specs):
         return preprocess
 
     # One graph a column, which the signatures share.
+    served = schema.served_names
     functions = {
-        name: tf.function(of(value), input_signature=[specs[name]], autograph=False)
+        name: tf.function(
+            of(value), input_signature=[specs[served[name]]], autograph=False
+        )
         for name, value in schema.inputs.items()
     }
 
     def preprocess(raw):
         tensors, readable = {}, {}
-        for name in raw:
-            tensors[name], ok = functions[name](raw[name])
-            if ok is not None:
-                readable[f"{name}_ok"] = ok
+        for name, function in functions.items():
+            if served[name] in raw:
+                tensors[name], ok = function(raw[served[name]])
+                if ok is not None:
+                    readable[f"{served[name]}_ok"] = ok
         return tensors, readable
 
     return preprocess
@@ -187,12 +206,12 @@ def _preprocessing(schema, specs):
 def _answer(output, schema):
     """Predictions -> named outputs; without a target, a retriever's vectors."""
     if not schema.targets:
-        return {f"{name}_embedding": vectors for name, vectors in output.items()}
+        return {f"{served_name(n)}_embedding": v for n, v in output.items()}
     if not schema.has_several_targets:
         output = {schema.target_name: output}
     found = {}
     for name, target in schema.targets.items():
-        found |= _answer_of(output[name], name, target)
+        found |= _answer_of(output[name], served_name(name), target)
     return found
 
 

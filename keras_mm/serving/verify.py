@@ -4,20 +4,21 @@ import os
 
 import numpy as np
 
-from ..models.unit import unit
+from ..inputs.names import served_name
+from .expected import TOLERANCE, Expected
 from .exported import ExportedModel
 
-TOLERANCE = 1e-5
+_CHUNK = 32
 _MOST_SUBSETS = 16
 
 
 def verify(path, model, rows=None, index=None):
     """Compares an exported model with the model that it was made of.
 
-    Every signature is run. `serving_default` must give the model's own
-    predictions on generated rows (each subset of the inputs missing, and
-    unreadable values) and on rows of a table. The result is written to
-    `verification.json` in the version's folder.
+    Every output of every signature, words too, must be what the model gives, on
+    generated rows (each subset of the inputs missing, and unreadable values) and
+    on rows of a table. The result is written to `verification.json` in the
+    version's folder.
 
     Examples:
 
@@ -35,73 +36,39 @@ def verify(path, model, rows=None, index=None):
         dict with `rows`, `largest_difference` and `signatures`.
 
     Raises:
-        RuntimeError: if an answer differs by 1e-5 or more, is not finite, or a
-            signature cannot be run.
+        RuntimeError: if a prediction differs by 1e-5 or more, a vector by 1e-4 of
+            its largest number, a word at all; if a number is not finite, an output
+            is absent, or a signature cannot be run.
     """
-    import pandas as pd
-
-    from ..data import to_table
-    from ..data.raw import read_files, to_raw
-
     exported = ExportedModel(path)
-    schema = model.schema
-    if not schema.is_adapted:
-        raw = _random_tensors(model)
-        expected = _by_name(model.predict(raw, verbose=0), schema)
+    schema, expected = model.schema, Expected(model, index)
+    if schema.is_adapted:
+        raw, predictions = _raw_rows(model, rows)
     else:
-        raw = verification_rows(schema)
-        table = pd.DataFrame({n: pd.Series(list(v)) for n, v in raw.items()})
-        expected = model.predict(table, bad="missing", verbose=0)
-        expected = _by_name(expected, schema)
-        if rows is not None:
-            table = to_table(rows).head(256)
-            real = to_raw(table, schema, bad="missing")
-            # What was read, not the table again: of a clip other frames could
-            # be drawn.
-            table = pd.DataFrame({n: pd.Series(list(v)) for n, v in real.items()})
-            raw = {
-                name: schema.inputs[name].raw_array([*value, *read_files(real[name])])
-                for name, value in raw.items()
-            }
-            more = _by_name(model.predict(table, bad="missing", verbose=0), schema)
-            expected = {n: np.concatenate([expected[n], more[n]]) for n in expected}
-    answer = exported.run("serving_default", raw)
-    got, differences = {}, {}
-    for name, values in expected.items():
-        keys = f"{name}_probabilities", name, f"{name}_embedding"
-        got[name] = next(answer[key] for key in keys if key in answer)
-        difference = np.abs(got[name].reshape(values.shape) - values)
-        # Probabilities are at most 1; numbers have units of their own.
-        differences[name] = difference / np.maximum(1.0, np.abs(values))
-    # A NaN is the largest.
-    name = max(
-        expected, key=lambda name: np.nan_to_num(differences[name], nan=np.inf).max()
-    )
-    difference, count = differences[name], len(expected[name])
-    largest = float(difference.max())
-    for signature in exported.signatures:
-        feed = raw
-        if signature == "serving_tensors":
-            feed = _random_tensors(model)
-        exported.run(signature, feed)
-    if index is not None:
-        query = unit(sum(expected.values()))
-        scores = exported.run("search", raw)["scores"]
-        best = -np.sort(-query @ index.vectors.T, axis=1)[:, : scores.shape[1]]
-        wrong = float(np.nan_to_num(np.abs(scores - best), nan=np.inf).max())
-        if not wrong < TOLERANCE:
-            raise RuntimeError(
-                "The exported search does not find what the index finds. "
-                f"Received: scores that differ by {wrong:.2g}"
-            )
-    if not largest < TOLERANCE:
-        row = int(np.argmax(difference.reshape(count, -1).max(axis=1)))
-        raise RuntimeError(
-            "The exported model does not answer as the model does: row "
-            f"{row} of {count} differs by {largest:.2g}, allowed is {TOLERANCE}. "
-            f"Received: {name}, exported={got[name][row]}, "
-            f"model={expected[name][row]}"
+        raw = random_tensors(model)
+        predictions = model.predict([raw[t.name] for t in model.inputs], verbose=0)
+    if not isinstance(predictions, dict):
+        predictions = {schema.target_name: predictions}
+    count, largest = len(next(iter(raw.values()))), 0.0
+    for start in range(0, count, _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        part = {name: values[chunk] for name, values in raw.items()}
+        predicted = {name: values[chunk] for name, values in predictions.items()}
+        tensors, readable = (
+            _to_tensors(part, schema) if schema.is_adapted else (part, {})
         )
+        for signature in exported.signatures:
+            feed = tensors if signature == "serving_tensors" else part
+            feed = {served_name(name): values for name, values in feed.items()}
+            answer = exported.run(signature, feed)
+            try:
+                difference = expected.check(
+                    signature, answer, predicted, tensors, readable
+                )
+            except RuntimeError as error:
+                error.add_note(f"These are the rows from {start} on, of {count}.")
+                raise
+            largest = max(largest, difference)
     report = {
         "rows": count,
         "largest_difference": largest,
@@ -113,11 +80,36 @@ def verify(path, model, rows=None, index=None):
     return report
 
 
-def _by_name(predictions, schema):
-    """Predictions as a dict from the name of a target, or a tower, to array."""
-    if isinstance(predictions, dict):
-        return predictions
-    return {schema.target_name: predictions}
+def _raw_rows(model, rows):
+    """Generated rows, and up to 256 of a table, with the model's predictions."""
+    import pandas as pd
+
+    from ..data import to_table
+    from ..data.raw import read_files, to_raw
+
+    schema = model.schema
+    raw = verification_rows(schema)
+    if rows is not None:
+        # What was read, not the table again: of a clip other frames could be
+        # drawn.
+        real = to_raw(to_table(rows).head(256), schema, bad="missing")
+        raw = {
+            name: schema.inputs[name].raw_array([*value, *read_files(real[name])])
+            for name, value in raw.items()
+        }
+    table = pd.DataFrame({n: pd.Series(list(v)) for n, v in raw.items()})
+    return raw, model.predict(table, bad="missing", verbose=0)
+
+
+def _to_tensors(raw, schema):
+    """Raw rows -> what the model takes, and which files could be read."""
+    tensors, readable = {}, {}
+    for name, value in schema.inputs.items():
+        compact = value.decode_array(raw[name])
+        tensors[name] = value.finish(compact).numpy()
+        if value.is_file:
+            readable[name] = compact[1].numpy()
+    return tensors, readable
 
 
 def verification_rows(schema, seed=0):
@@ -169,7 +161,7 @@ def _columns(rows, schema):
     return columns
 
 
-def _random_tensors(model, count=36, seed=0):
+def random_tensors(model, count=36, seed=0):
     """Tensors of the model's inputs; the first rows have missing ones."""
     random = np.random.default_rng(seed)
     tensors = {}

@@ -1,0 +1,71 @@
+"""Which names columns may have, and whether their answers keep apart."""
+
+from ..inputs.names import served_name
+
+_GROUPS = ("numbers", "categories")
+
+
+def check_names(names):
+    """Raises a `ValueError` if columns cannot be told apart or cannot be named.
+
+    All that is wrong comes in one message, with the call that mends it.
+    """
+    names = list(dict.fromkeys(names))
+    wrong = [name for name in names if not _is_fine(name)]
+    if wrong:
+        renamed = {name: _proposal(name) for name in wrong}
+        raise ValueError(
+            "A column's name must be text without '/', which Keras cannot name an "
+            f"input by, and not one of {_GROUPS}, the groups of all such columns. "
+            f"Rename the column: table.rename(columns={renamed}). "
+            f"Received: names={wrong}"
+        )
+    columns = {}
+    for name in names:
+        columns.setdefault(served_name(name), []).append(name)
+    for served, several in columns.items():
+        if len(several) > 1:
+            raise ValueError(
+                f"The columns {several} would both be {served!r} in an exported "
+                f"model. Rename one of them: table.rename(columns="
+                f"{ {several[1]: served + '_2'} }). Received: names={names}"
+            )
+
+
+def _is_fine(name):
+    return (
+        isinstance(name, str)
+        and bool(name.strip())
+        and "/" not in name
+        and name not in _GROUPS
+    )
+
+
+def _proposal(name):
+    return f"the_{name}" if name in _GROUPS else served_name(str(name))
+
+
+def check_answers(schema):
+    """Raises a `ValueError` if an exported model would answer twice by one name."""
+    owners = {}
+    for name, value in [*schema.inputs.items(), *schema.targets.items()]:
+        # A number says nothing about itself unless it is predicted.
+        if name in schema.inputs and not value.is_file:
+            continue
+        for answer in value.answers(served_name(name)):
+            if answer.endswith("_bytes"):
+                raise ValueError(
+                    f"TF Serving sends an output whose name ends in '_bytes' as "
+                    "binary data. Rename the target: table.rename(columns="
+                    f"{ {name: name + '_value'} }). "
+                    f"Received: targets={list(schema.targets)}"
+                )
+            if answer in owners:
+                raise ValueError(
+                    f"An exported model would answer with {answer!r} for the column "
+                    f"{owners[answer]!r} and for the column {name!r}: one answer "
+                    "would be lost. Rename one of them: table.rename(columns="
+                    f"{ {name: name + '_2'} }). Received: "
+                    f"inputs={list(schema.inputs)}, targets={list(schema.targets)}"
+                )
+            owners[answer] = name

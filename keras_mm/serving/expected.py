@@ -1,0 +1,176 @@
+"""What an exported model must answer, as the model itself says it, in NumPy."""
+
+import numpy as np
+from keras import ops
+
+from ..inputs import ClassLabel, Number
+from ..inputs.names import served_name
+from ..models.unit import unit
+from .signatures import parts_of
+
+TOLERANCE = 1e-5
+# Of vectors, whose numbers have no unit: share of the largest one.
+_OF_VECTORS = 1e-4
+
+
+class Expected:
+    """Compares an exported model's answers with what the model computes.
+
+    Args:
+        model: the model.
+        index: the `SearchIndex` that was exported with it, or None.
+    """
+
+    def __init__(self, model, index=None):
+        self.model = model
+        self.index = index
+        self.parts = {}
+        if model.schema.is_adapted:
+            self.parts = {name: (p, of) for name, p, of in parts_of(model)}
+
+    def check(self, signature, answer, predictions, tensors, readable):
+        """Raises a `RuntimeError` unless every output is the model's.
+
+        Args:
+            signature: string.
+            answer: dict from output name to array, the exported model's.
+            predictions: dict from target or tower to the model's array.
+            tensors: dict from column to what the model takes for these rows.
+            readable: dict from column to bool array, which files were read.
+
+        Returns:
+            float, the largest difference of a prediction.
+        """
+        if signature == "search":
+            return self._check_search(answer, predictions)
+        if signature in self.parts:
+            expected, tolerances = self._part(signature, tensors)
+        else:
+            expected, tolerances = self._numbers(predictions), {}
+            if signature == "serving_default":
+                expected |= {f"{served_name(n)}_ok": ok for n, ok in readable.items()}
+        words = self._words(answer) if signature.startswith("serving_") else {}
+        if set(answer) != {*expected, *words}:
+            raise RuntimeError(
+                f"The exported signature {signature!r} must answer with "
+                f"{sorted({*expected, *words})}. Received: outputs={sorted(answer)}"
+            )
+        largest = 0.0
+        rows = len(next(iter(predictions.values())))
+        for name, values in expected.items():
+            if len(values) != rows:
+                raise RuntimeError(
+                    f"Output {name!r} of {signature!r} must give a value for each "
+                    f"of {rows} rows. Received: {len(values)} values"
+                )
+            tolerance = tolerances.get(name, TOLERANCE)
+            difference = _difference(answer[name], values, name in tolerances)
+            _refuse(signature, name, answer[name], values, difference >= tolerance)
+            if name not in tolerances:
+                largest = max(largest, float(difference.max(initial=0.0)))
+        for name, values in words.items():
+            wrong = np.array([g != v for g, v in zip(_text(answer[name]), values)])
+            _refuse(signature, name, _text(answer[name]), values, wrong)
+        return largest
+
+    def _numbers(self, predictions):
+        schema, found = self.model.schema, {}
+        for name, values in predictions.items():
+            served = served_name(name)
+            if name not in schema.targets:
+                found[f"{served}_embedding"] = values
+            elif isinstance(schema.targets[name], Number):
+                found[served] = values.reshape(len(values))
+            else:
+                found[f"{served}_probabilities"] = values
+        return found
+
+    def _words(self, answer):
+        """Class names by the answer's own probabilities, which are checked first."""
+        found = {}
+        for name, target in self.model.schema.targets.items():
+            served = served_name(name)
+            probabilities = answer.get(f"{served}_probabilities")
+            if isinstance(target, Number) or probabilities is None:
+                continue
+            names = target.names
+            found[f"{served}_classes"] = [list(names)] * len(probabilities)
+            if isinstance(target, ClassLabel):
+                found[served] = [names[row] for row in probabilities.argmax(axis=1)]
+            else:
+                chosen = probabilities >= np.float32(target.threshold)
+                found[served] = [
+                    target.separator.join(np.array(names, dtype=object)[row])
+                    for row in chosen
+                ]
+        return found
+
+    def _part(self, signature, tensors):
+        part, outputs_of = self.parts[signature]
+        listed = [tensors[tensor.name] for tensor in part.inputs]
+        outputs = outputs_of(part(listed, training=False))
+        found, tolerances = {}, {}
+        for name, value in outputs.items():
+            # Half precision is rounded otherwise in a graph.
+            half = "16" in str(value.dtype)
+            tolerances[name] = 2e-2 if half else _OF_VECTORS
+            found[name] = ops.convert_to_numpy(ops.cast(value, "float32"))
+        return found, tolerances
+
+    def _check_search(self, answer, predictions):
+        """Each id has the score beside it, and no row of the index a higher one."""
+        query = unit(sum(predictions.values()))
+        scores = query @ self.index.vectors.T
+        ids, got = _text(answer["ids"]), answer["scores"]
+        best = -np.sort(-scores, axis=1)[:, : got.shape[1]]
+        _refuse("search", "scores", got, best, _difference(got, best) >= TOLERANCE)
+        places = {name: row for row, name in enumerate(self.index.rows["id"].tolist())}
+        for row, names in enumerate(ids):
+            if not query[row].any():
+                fine = set(names) <= {""}
+            else:
+                fine = len(set(names)) == len(names) and set(names) <= set(places)
+                fine = fine and all(
+                    abs(scores[row, places[name]] - score) < TOLERANCE
+                    for name, score in zip(names, got[row])
+                )
+            wrong = np.full(len(ids), False)
+            wrong[row] = not fine
+            expected = self.index.rows["id"].to_numpy()[np.argsort(-scores, axis=1)]
+            _refuse("search", "ids", ids, expected[:, : got.shape[1]], wrong)
+        return float(_difference(got, best).max(initial=0.0))
+
+
+def _difference(got, values, is_vector=False):
+    """How far numbers are off, each in its own unit; NaN is the farthest."""
+    if np.shape(got) != np.shape(values):
+        return np.full((len(values), 1), np.inf)
+    got, values = np.asarray(got, "float64"), np.asarray(values, "float64")
+    scale = np.abs(values)
+    if is_vector:
+        scale = scale.reshape(len(values), -1).max(axis=1, initial=0.0)
+        scale = scale.reshape(-1, *[1] * (values.ndim - 1))
+    # Probabilities are at most 1; numbers have units of their own.
+    difference = np.abs(got - values) / np.maximum(1.0, scale)
+    return np.nan_to_num(difference, nan=np.inf)
+
+
+def _refuse(signature, name, got, values, wrong):
+    """Raises a `RuntimeError` that shows the first wrong row, if there is one."""
+    rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
+    if len(rows):
+        row = int(rows[0])
+        raise RuntimeError(
+            f"The exported model does not answer as the model does: output {name!r} "
+            f"of {signature!r} is wrong in {len(rows)} of {len(wrong)} rows. "
+            f"Received: exported={got[row]}, model={values[row]}"
+        )
+
+
+def _text(values):
+    """An array of bytes -> lists of `str`."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    if isinstance(values, list):
+        return [_text(value) for value in values]
+    return values.decode("utf-8") if isinstance(values, bytes) else values
