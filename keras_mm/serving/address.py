@@ -4,6 +4,19 @@ from urllib.parse import quote, unquote
 
 _MODEL = re.compile(r"([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?/*")
 
+# What an address, a shell and models.config take without quotes.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def check_model_name(name):
+    """Raises a `ValueError` unless a server can call a model so."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            "A model's folder has the name by which the server is asked: letters, "
+            "digits, '_', '.' and '-'. Export to another folder. "
+            f"Received: path ends in {name!r}"
+        )
+
 
 class Address(NamedTuple):
     """Where a model is served: the server, its name there, its version or label."""

@@ -5,13 +5,15 @@ import sys
 import tempfile
 
 import keras
+import numpy as np
 
 from ..data import Schema
 from ..models import Retriever
-from .companions import write_companions
+from .address import check_model_name
+from .companions import served_inputs, write_companions
 from .libtensorflow import read_signatures
 from .signatures import signatures
-from .verify import example_rows, verification_rows, verify
+from .verify import verification_rows, verify
 
 _IN_TENSORFLOW = """
 import sys, keras, keras_mm
@@ -29,9 +31,11 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
 
     The model goes to `path/<version>`, the next free version number. It is
     written under another name, reloaded, and compared with the model on rows
-    with every modality missing in turn and with unreadable pictures; only then
-    does it get its name, so that a server that watches the folder never sees
+    with every modality missing in turn and with unreadable pictures, every output
+    of every signature; only then does it get its name, so that a server that watches the folder never sees
     half a model, or a wrong one.
+
+    Columns of any name are called by `model.schema.served_names`.
 
     Signatures: `serving_default` takes raw values (encoded pictures, texts,
     numbers, names; `""` and NaN are missing) and gives class names and
@@ -53,7 +57,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
 
     Args:
         model: a model made by a builder.
-        path: folder of the model; its name is the model's name in the server.
+        path: folder of the model; its name is the model's name in the server, of
+            letters, digits, `_`, `.` and `-`.
         rows: a table to compare on, besides generated rows; or None.
         verbose: bool, whether to print what was verified.
         index: `SearchIndex` of a retriever, which is served with it; or None. The
@@ -65,6 +70,7 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
 
     Raises:
         RuntimeError: if the exported model answers differently.
+        ValueError: if the model cannot be served, or not by that name.
     """
     if not isinstance(getattr(model, "schema", None), Schema):
         raise ValueError(
@@ -86,6 +92,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
             f"Received: model={model!r}"
         )
     path = os.fspath(path).rstrip("/")
+    name = os.path.basename(os.path.abspath(path))
+    check_model_name(name)
     os.makedirs(path, exist_ok=True)
     # A name that is no number is invisible to the server.
     temporary = tempfile.mkdtemp(prefix=".export-", dir=path)
@@ -95,11 +103,9 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
         else:
             _write_in_tensorflow(model, temporary, index, k)
         report = verify(temporary, model, rows, index)
-        name = os.path.basename(os.path.abspath(path))
         final = os.path.join(path, str(next_version(path)))
-        if model.schema.is_adapted:
-            requests = _requests(model.schema, temporary)
-            write_companions(path, name, temporary, model.schema, requests)
+        requests = _requests(model.schema, temporary)
+        write_companions(path, name, temporary, model.schema, requests)
         os.chmod(temporary, 0o755)
         os.rename(temporary, final)
     except BaseException:
@@ -146,10 +152,17 @@ def write_saved_model(model, path, index=None, k=10):
 
 def _requests(schema, path):
     """Example rows for every signature that takes raw values."""
-    rows = example_rows(schema)
+    signatures = read_signatures(path)
+    random = np.random.default_rng(1)
+    # One row of tensors is long enough.
+    count = 2 if schema.is_adapted else 1
+    rows = {
+        name: value.raw_array([value.sample(random) for _ in range(count)])
+        for name, value in served_inputs(schema, signatures).items()
+    }
     return {
-        name: {column: rows[column] for column in signature["inputs"]}
-        for name, signature in read_signatures(path).items()
+        name: {key: rows[key] for key in signature["inputs"]}
+        for name, signature in signatures.items()
         if name != "serving_tensors"
     }
 

@@ -74,6 +74,8 @@ def verify(path, model, rows=None, index=None):
         "largest_difference": largest,
         "tolerance": TOLERANCE,
         "signatures": sorted(exported.signatures),
+        # What each column is called in the signatures.
+        "columns": schema.served_names,
     }
     with open(os.path.join(path, "verification.json"), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)
@@ -142,16 +144,6 @@ def verification_rows(schema, seed=0):
     while len(rows) < 36:
         rows.append({n: v.sample(random) for n, v in schema.inputs.items()})
     return _columns(rows, schema)
-
-
-def example_rows(schema, count=2, seed=1):
-    """A few plain raw rows, such as a client would send: a dict of arrays."""
-    random = np.random.default_rng(seed)
-    rows = [
-        {name: value.sample(random) for name, value in schema.inputs.items()}
-        for _ in range(count)
-    ]
-    return _columns(rows, schema) if schema.is_adapted else {}
 
 
 def _columns(rows, schema):

@@ -1,0 +1,64 @@
+"""What a request to a served model holds, for those who write one."""
+
+# Rows in one request: what batching.config allows, and what Client sends.
+MAX_BATCH_SIZE = 32
+
+
+def request_schema(inputs, name, columns):
+    """The JSON Schema of a REST request to `serving_default`.
+
+    Args:
+        inputs: dict from served name to `Input`.
+        name: string, the model's name.
+        columns: dict from served name to the column's own name.
+
+    Returns:
+        dict.
+    """
+    properties = {
+        served: {
+            "title": columns[served],
+            "description": value.describe(),
+            **value.json_schema(),
+        }
+        for served, value in inputs.items()
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"POST /v1/models/{name}:predict",
+        "type": "object",
+        "required": ["instances"],
+        "properties": {
+            "signature_name": {"const": "serving_default"},
+            "instances": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_BATCH_SIZE,
+                "items": {
+                    "type": "object",
+                    "required": list(properties),
+                    # The server refuses what it does not know.
+                    "additionalProperties": False,
+                    "properties": properties,
+                },
+            },
+        },
+        "additionalProperties": False,
+    }
+
+
+def request_example(inputs, rows):
+    """Two rows as the body of a REST request.
+
+    Args:
+        inputs: dict from served name to `Input`.
+        rows: dict from served name to an array of raw values.
+
+    Returns:
+        dict.
+    """
+    columns = {
+        name: [value.to_json(cell) for cell in rows[name][:2]]
+        for name, value in inputs.items()
+    }
+    return {"instances": [dict(zip(columns, row)) for row in zip(*columns.values())]}

@@ -1,0 +1,48 @@
+import numpy as np
+
+from ..inputs.input import Input
+
+
+class TensorInput(Input):
+    """An input of a model that was made without a table: its tensor, as it is.
+
+    Args:
+        info: dict with `dtype` and `shape`, as `read_signatures` gives it.
+    """
+
+    def __init__(self, info):
+        self.raw_dtype = info["dtype"]
+        self.raw_shape = tuple(info["shape"][1:])
+
+    @property
+    def is_id(self):
+        """Whether the numbers are ids of tokens, of which 0 is none."""
+        return "int" in self.raw_dtype
+
+    @property
+    def missing(self):
+        """All 0 for ids, all NaN for other numbers."""
+        return self._filled(0 if self.is_id else float("nan"))
+
+    def sample(self, random, bad=False):
+        """Tokens that are not known, or a grey picture."""
+        return self._filled(1 if self.is_id else 0.5)
+
+    def _filled(self, value):
+        return np.full(self.raw_shape, value, self.raw_dtype)
+
+    def json_schema(self):
+        """Arrays of numbers, or of integers."""
+        schema = {"type": "integer" if self.is_id else "number"}
+        for length in reversed(self.raw_shape):
+            schema = {"type": "array", "items": schema}
+            schema |= {"minItems": length, "maxItems": length}
+        return schema
+
+    def to_json(self, value):
+        """A tensor as nested lists."""
+        return np.asarray(value).tolist()
+
+    def describe(self):
+        """One line for people."""
+        return f"tensor, {self.raw_dtype}"
