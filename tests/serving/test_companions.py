@@ -250,3 +250,56 @@ def test_guide_tells_the_target(tmp_path, exported, schema, requests, target, li
     write_companions(tmp_path, "toy", exported / "1", other, requests)
     for line in lines:
         assert line in read(tmp_path, "SERVING.md")
+
+
+def test_no_batching_where_lengths_differ(tmp_path):
+    """A server that merges such requests fails, or answers wrongly."""
+    import tensorflow as tf
+
+    inputs = {
+        "pulse rate": keras_mm.Sequence(4, mean=[0.0], std=[1.0]),
+        "price": keras_mm.Number(0.0, 1.0),
+    }
+    schema = keras_mm.Schema(inputs, {"best of": keras_mm.ClassLabel(2)})
+    specs = {
+        name: inputs[column].serving_spec(name)
+        for column, name in schema.served_names.items()
+        if column in inputs
+    }
+    module = tf.Module()
+    module.serve = tf.function(lambda **raw: {"rows": tf.shape(raw["price"])})
+    function = module.serve.get_concrete_function(**specs)
+    path = str(tmp_path / "1")
+    tf.saved_model.save(module, path, signatures={"serving_default": function})
+    rows = {"pulse_rate": np.ones((2, 3, 1)), "price": np.ones(2)}
+    # Of an earlier version.
+    (tmp_path / "batching.config").write_text("max_batch_size { value: 32 }")
+    write_companions(tmp_path, "toy", path, schema, {"serving_default": rows})
+    assert not (tmp_path / "batching.config").exists()
+    guide = read(tmp_path, "SERVING.md")
+    command = "\n".join(keras_mm.serving.serving_commands(tmp_path))
+    assert (
+        "--enable_batching" not in command and "In `pulse_rate` rows may have" in guide
+    )
+    assert "| `pulse_rate`, column `pulse rate` |" in guide
+    assert "| `best_of_classes` |" in guide
+    properties = json.loads(read(tmp_path, "request.schema.json"))
+    properties = properties["properties"]["instances"]["items"]["properties"]
+    assert properties["pulse_rate"]["title"] == "pulse rate"
+
+
+def test_guide_tells_how_to_run_a_server(exported):
+    guide = read(exported, "SERVING.md")
+    for words in (
+        "--max_num_load_retries=0",
+        "--grpc_max_threads=200",
+        "--enable_batching",
+        "mv .copying 2",
+        "mv 2 .withdrawn-2",
+        'version_labels { key: "canary" value: 2 }',
+        "--allow_version_labels_for_unavailable_models",
+        "/v1/models/toy/labels/canary",
+        "answers without its name",
+        "| `embed` | `text` | `rows` |",
+    ):
+        assert words in guide, words
