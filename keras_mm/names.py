@@ -1,12 +1,57 @@
-"""Names of layers. Each holds a "-", which no column's name does: none clash."""
+"""Names of layers, and of columns in a served model.
 
+A layer's name holds a "-" before the role that it plays; no column has such a name.
+"""
+
+import re
+import unicodedata
+
+# What TensorFlow takes as the name of an argument; it changes any other one.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# What it calls the first argument itself.
+_TAKEN = ("self",)
 _ENCODER, _INPUT = "-encoder", "-input"
+_ROLES = (
+    *("input", "encoder", "decoder", "fusion", "dropout", "modality-dropout"),
+    *("imputation", "token", "hidden", "standardized", "similarity", "embedding"),
+    *("tower", "noise", "places", "bottleneck", "convolution", "pooling", "vector"),
+)
+_LAYER = re.compile(f"{_NAME.pattern}-({'|'.join(_ROLES)})")
+# What columns of numbers, and of categories, are together.
+_GROUPS = ("numbers", "categories", "all-numbers", "all-categories")
+
+
+def served_name(column):
+    """A column's name in an exported model: a letter, then letters, digits and `_`.
+
+    A name that is one already stays. Accents go, and signs and spaces become `_`;
+    letters of other scripts become their Unicode numbers.
+
+    Examples:
+
+    >>> served_name("price"), served_name("unit price (EUR)"), served_name("2nd")
+    ('price', 'unit_price_EUR', 'column_2nd')
+
+    Args:
+        column: string.
+    """
+    if _NAME.fullmatch(column) and column not in _TAKEN:
+        return column
+    found = []
+    for char in unicodedata.normalize("NFKD", column.replace("ß", "ss")):
+        if unicodedata.combining(char):
+            continue
+        if char.isascii():
+            found.append(char if char.isalnum() else "_")
+        else:
+            found.append(f"_u{ord(char):x}_" if char.isalnum() else "_")
+    name = re.sub("__+", "_", "".join(found)).strip("_")
+    is_name = name[:1].isalpha() and name not in _TAKEN
+    return name if is_name else f"column_{name}".rstrip("_")
 
 
 def layer_name(role, of="modality"):
     """The name of a layer that the library makes.
-
-    It holds a `-`, which a column's name cannot: no column is called like a layer.
 
     Examples:
 
@@ -18,7 +63,15 @@ def layer_name(role, of="modality"):
         role: string, what the layer does.
         of: string, the modality, column, target or tower that it belongs to.
     """
-    return f"{of}-{role}"
+    if role not in _ROLES:
+        raise ValueError(f"`role` must be one of {_ROLES}. Received: role={role!r}")
+    # Inputs alone may have any name, and tell by it which column they are.
+    return f"{of if role == 'input' else served_name(of)}-{role}"
+
+
+def is_layer_name(name):
+    """Whether the library could call a layer so, and a column must not be."""
+    return bool(_LAYER.fullmatch(name)) or name.endswith(_INPUT)
 
 
 def is_encoder_name(name):
@@ -27,7 +80,7 @@ def is_encoder_name(name):
 
 
 def modality_of(name):
-    """The modality whose encoder has this name."""
+    """The modality whose encoder has this name, as an exported model calls it."""
     return name.removesuffix(_ENCODER)
 
 
@@ -38,8 +91,10 @@ def columns_of_model(model):
 
 def encoders_of(model):
     """dict from modality to its encoder, a layer of the model."""
+    names = {layer_name("encoder", group): group for group in _GROUPS}
+    names |= {layer_name("encoder", n): n for n in columns_of_model(model)}
     return {
-        modality_of(layer.name): layer
+        names.get(layer.name, modality_of(layer.name)): layer
         for layer in model.layers
         if is_encoder_name(layer.name)
     }

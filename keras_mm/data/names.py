@@ -1,8 +1,6 @@
 """Which names columns may have, and whether their answers keep apart."""
 
-from ..inputs.names import served_name
-
-_GROUPS = ("numbers", "categories")
+from ..names import is_layer_name, served_name
 
 
 def check_names(names):
@@ -13,10 +11,10 @@ def check_names(names):
     names = list(dict.fromkeys(names))
     wrong = [name for name in names if not _is_fine(name)]
     if wrong:
-        renamed = {name: _proposal(name) for name in wrong}
+        renamed = {name: served_name(str(name)) for name in wrong}
         raise ValueError(
-            "A column's name must be text without '/', which Keras cannot name an "
-            f"input by, and not one of {_GROUPS}, the groups of all such columns. "
+            "A column's name must be text without '/', by which Keras cannot call an "
+            "input, and not that of a layer, such as 'image-encoder'. "
             f"Rename the column: table.rename(columns={renamed}). "
             f"Received: names={wrong}"
         )
@@ -37,12 +35,8 @@ def _is_fine(name):
         isinstance(name, str)
         and bool(name.strip())
         and "/" not in name
-        and name not in _GROUPS
+        and not is_layer_name(name)
     )
-
-
-def _proposal(name):
-    return f"the_{name}" if name in _GROUPS else served_name(str(name))
 
 
 def check_answers(schema):

@@ -1,7 +1,7 @@
 import keras
 
 from ..inputs import ClassLabel, Input, MultiLabel, Number
-from ..inputs.names import served_name
+from ..names import served_name
 from .columns import column_of
 from .names import check_answers, check_names
 

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from ..inputs import ClassLabel, MultiLabel, Number
-from ..names import layer_name
+from ..names import layer_name, served_name
 from .crossentropy import Crossentropy
 from .masked_loss import MaskedLoss
 from .masked_metric import MaskedMetric
@@ -16,7 +16,7 @@ class Head:
 
     Args:
         target: `ClassLabel`, `MultiLabel` or `Number`.
-        name: string, the output layer's name.
+        name: string, the target column's name.
         label_smoothing: float, for classes.
         masked: bool, whether labels may be missing.
     """
@@ -39,7 +39,7 @@ class Head:
             activation=self.activation,
             kernel_initializer="orthogonal" if self.is_class else "glorot_uniform",
             dtype="float32",
-            name=self.name,
+            name=served_name(self.name),
         )(vector)
 
     def activate(self, logits):
@@ -49,11 +49,10 @@ class Head:
                 self.target.std or 1.0,
                 self.target.mean or 0.0,
                 dtype="float32",
-                name=self.name,
+                name=served_name(self.name),
             )(logits)
-        return layers.Activation(self.activation, dtype="float32", name=self.name)(
-            logits
-        )
+        name = served_name(self.name)
+        return layers.Activation(self.activation, dtype="float32", name=name)(logits)
 
     @property
     def is_class(self):

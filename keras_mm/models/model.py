@@ -12,7 +12,7 @@ from ..encoders.pretrained import (
     pretrained_parts,
     renew_lora,
 )
-from ..names import encoders_of
+from ..names import encoders_of, served_name
 from .late import (
     check_late,
     class_indices,
@@ -321,7 +321,7 @@ class MultimodalModel(keras.Model):
 
     def predict_from_logits(self, logits):
         """What a late fusion's logits `(batch, units)` mean as a prediction."""
-        return self.get_layer(self.schema.target_name)(logits)
+        return self.get_layer(served_name(self.schema.target_name))(logits)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, *, base_dir=None, bad="error", **kwargs

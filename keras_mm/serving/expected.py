@@ -4,8 +4,8 @@ import numpy as np
 from keras import ops
 
 from ..inputs import ClassLabel, Number
-from ..inputs.names import served_name
 from ..models.unit import unit
+from ..names import columns_of_model, served_name
 from .signatures import parts_of
 
 TOLERANCE = 1e-5
@@ -107,7 +107,7 @@ class Expected:
 
     def _part(self, signature, tensors):
         part, outputs_of = self.parts[signature]
-        listed = [tensors[tensor.name] for tensor in part.inputs]
+        listed = [tensors[column] for column in columns_of_model(part)]
         outputs = outputs_of(part(listed, training=False))
         found, tolerances = {}, {}
         for name, value in outputs.items():

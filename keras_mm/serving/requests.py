@@ -12,8 +12,8 @@ from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import encode_array
 from ..inputs.items import items_of
-from ..inputs.names import served_name
 from ..inputs.video import is_clip, is_clip_path
+from ..names import served_name
 
 
 def find_columns(columns, names):

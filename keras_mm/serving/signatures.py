@@ -5,9 +5,8 @@ from keras import ops
 
 from ..fusion.fusion import masked_mean
 from ..inputs import ClassLabel, MultiLabel
-from ..inputs.names import served_name
 from ..models import Retriever
-from ..names import columns_of_model, encoders_of, layer_name
+from ..names import columns_of_model, encoders_of, layer_name, served_name
 
 
 def signatures(model, index=None, k=10):

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from ..inputs.names import served_name
+from ..names import served_name
 from .expected import TOLERANCE, Expected
 from .exported import ExportedModel
 

@@ -219,12 +219,10 @@ def test_schema_errors():
     for inputs, targets, message in (
         ({}, {"y": label}, "at least one input"),
         ({"y": text}, {"y": label}, "both an input and a target.*Received: inputs="),
-        ({"a": text}, {"y": label, "y_classes": label}, "Rename the other target"),
+        ({"a": text}, {"y": label, "y_classes": label}, "Rename one of them"),
         ({"a": keras_mm.Text}, {"y": label}, r"Received: inputs\['a'\]="),
         ({"a": text}, {"y": text}, r"Received: targets\['y'\]="),
-        ({"a b": text}, {"y": label}, "Received: name='a b'"),
-        ({"a/b": text}, {"y": label}, "Received: name='a/b'"),
-        ({3: text}, {"y": label}, "Received: name=3"),
+        ({"a/b": text, 3: text}, {"y": label}, r"Received: names=\['a/b', 3\]"),
     ):
         with pytest.raises(ValueError, match=message):
             keras_mm.Schema(inputs, targets)
@@ -342,9 +340,3 @@ def test_stratifying_by_numbers_is_refused():
     table = pd.DataFrame({"price": np.arange(20.0)})
     with pytest.raises(ValueError, match="Received: stratify='price'"):
         keras_mm.data.split(table, stratify="price")
-
-
-@pytest.mark.parametrize("name", ["sex-at-birth", "a.b", "1st", "_id", "a b", "é", ""])
-def test_names_that_an_export_would_change(name):
-    with pytest.raises(ValueError, match="Rename the column.*Received: name="):
-        keras_mm.Schema({name: keras_mm.Number()})
