@@ -72,7 +72,7 @@ def test_it_says_what_comes_out(exported):
     with open(path.rsplit("/", 1)[0] + "/SERVING.md", encoding="utf-8") as file:
         text = file.read()
     assert "`item_embedding` | a vector of length 1" in text
-    assert "`embed_item`, `embed_text`" in text
+    assert "| `embed_item` | `image`, `price` | `embedding` |" in text
     found = keras_mm.load_exported(path)(table.head(3))
     np.testing.assert_allclose(
         np.stack(found["text_embedding"]), model.embed(table.head(3), "text"), atol=1e-5
