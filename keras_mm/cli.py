@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 
+from .train_command import TYPES, base_dir_of, part_of, print_scores, train_model
+
 
 def main(arguments=None):
     """Runs the command; returns the exit code.
@@ -64,6 +66,17 @@ def _parser():
         action="append",
         help="column to predict; may be given several times",
     )
+    train.add_argument(
+        "--as",
+        "--task",
+        dest="types",
+        type=_type,
+        action="append",
+        default=[],
+        metavar="[COLUMN=]TYPE",
+        help="what a column is, the target if none is named, where it would be taken "
+        f"for something else: {', '.join(TYPES)}; may be given several times",
+    )
     train.add_argument("--inputs", type=_names, help="columns to use: a,b,c")
     train.add_argument(
         "--exclude", type=_names, default=[], help="columns to leave out: a,b,c"
@@ -81,7 +94,7 @@ def _parser():
     train.add_argument("--class-weight", choices=["balanced"])
     train.add_argument("--seed", type=int, default=0)
     _reading(train)
-    train.set_defaults(run=_train)
+    train.set_defaults(run=train_model)
 
     evaluate = commands.add_parser("evaluate", help="score a model on a table")
     evaluate.add_argument("model", metavar="MODEL", help="a .keras file")
@@ -123,10 +136,24 @@ def _reading(parser):
         default="error",
         help="what to do with cells that cannot be read",
     )
+    parser.add_argument(
+        "--missing",
+        type=_names,
+        default=[],
+        metavar="TEXTS",
+        help="texts that stand for a missing cell, besides the empty one: NA,?",
+    )
 
 
 def _names(text):
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _type(text):
+    column, _, kind = text.rpartition("=")
+    if kind not in TYPES:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(TYPES)}")
+    return column, kind
 
 
 def _positive(text):
@@ -142,100 +169,6 @@ def _demo(options):
     demo(options.output, quick=options.quick, seed=options.seed)
 
 
-def _base_dir(options):
-    """Paths in a table file start from the file's own folder, unless told."""
-    return options.base_dir or os.path.dirname(os.path.abspath(options.table))
-
-
-def _train(options):
-    import keras_mm
-
-    base_dir = _base_dir(options)
-    table = keras_mm.data.to_table(options.table)
-    test = options.test and keras_mm.data.to_table(options.test)
-    if options.validation:
-        train, validation = table, keras_mm.data.to_table(options.validation)
-    elif options.split_by:
-        parts = keras_mm.data.split(table, by=options.split_by)
-        if len(parts) < 2:
-            raise ValueError(
-                f"Column {options.split_by!r} names one part only. "
-                f"Received: split_by={options.split_by!r}"
-            )
-        train, validation = parts[:2]
-        test = parts[2] if len(parts) > 2 and test is None else test
-    else:
-        # Classes can be dealt out evenly, numbers cannot.
-        target = options.target[0]
-        values = table.get(target) if len(options.target) == 1 else None
-        counts = None if values is None else values.astype(str).value_counts()
-        few = counts is not None and len(counts) <= min(100, len(table) / 2)
-        stratify = target if few else None
-        train, validation = keras_mm.data.split(
-            table,
-            fractions=(0.8, 0.2),
-            groups=options.groups,
-            stratify=stratify,
-            seed=options.seed,
-        )
-        kept = f" (each {options.groups} in one part)" if options.groups else ""
-        print(
-            f"Split at random{kept}: {len(train)} training, {len(validation)} "
-            "validation rows"
-        )
-    aside = [name for name in (options.split_by, options.groups) if name]
-    schema = keras_mm.infer_schema(
-        train,
-        target=options.target,
-        inputs=options.inputs,
-        exclude=[*options.exclude, *aside],
-        base_dir=base_dir,
-        image_size=options.image_size,
-    )
-    if schema.has_several_targets:
-        build = keras_mm.build_multitask
-    elif isinstance(schema.target, keras_mm.Number):
-        build = keras_mm.build_regressor
-    else:
-        build = keras_mm.build_classifier
-    settings = {"fusion": options.fusion, "seed": options.seed}
-    if options.modality_dropout is not None:
-        settings["modality_dropout"] = options.modality_dropout
-    model = build(schema, **settings)
-    print(f"Model with {model.count_params():,} parameters")
-    model.fit(
-        train,
-        validation_data=validation,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        class_weight=options.class_weight,
-        base_dir=base_dir,
-        bad=options.bad,
-        verbose=0,
-        callbacks=keras_mm.training.callbacks("training"),
-    )
-    for name, part in (("validation", validation), ("test", test)):
-        if part is not None:
-            scores = keras_mm.evaluation.score(
-                model, part, base_dir=base_dir, bad=options.bad
-            )
-            _print_scores(name, scores)
-    folder = os.path.dirname(options.output)
-    if folder:
-        os.makedirs(folder, exist_ok=True)
-    model.save(options.output)
-    print(f"Saved to {options.output}")
-
-
-def _print_scores(name, scores):
-    if any(isinstance(value, dict) for value in scores.values()):
-        for target, values in scores.items():
-            _print_scores(f"{name} {target}", values)
-        return
-    values = "  ".join(f"{key} {value:.4f}" for key, value in scores.items())
-    print(f"{name}: {values or 'no row has a label'}")
-
-
 def _load(path):
     import keras
 
@@ -249,29 +182,32 @@ def _load(path):
 def _evaluate(options):
     import keras_mm
 
-    model = _load(options.model)
-    scores = keras_mm.evaluation.score(
-        model,
-        options.table,
-        withhold=options.withhold,
-        base_dir=_base_dir(options),
-        bad=options.bad,
-    )
-    _print_scores(os.path.basename(options.table), scores)
+    model, part = _load(options.model), part_of(options.table, options)
+    with part.named():
+        scores = keras_mm.evaluation.score(
+            model,
+            part.table,
+            withhold=options.withhold,
+            base_dir=base_dir_of(options),
+            bad=options.bad,
+        )
+    print_scores(os.path.basename(options.table), scores)
 
 
 def _predict(options):
     import keras_mm
 
-    table = keras_mm.data.to_table(options.table)
+    part = part_of(options.table, options)
     if os.path.isdir(options.model):
         exported = keras_mm.load_exported(options.model)
-        answers = exported(table, base_dir=_base_dir(options))
+        with part.named():
+            answers = exported(part.table, base_dir=base_dir_of(options))
     else:
         model = _load(options.model)
-        output = model.predict(
-            table, base_dir=_base_dir(options), bad=options.bad, verbose=0
-        )
+        with part.named():
+            output = model.predict(
+                part.table, base_dir=base_dir_of(options), bad=options.bad, verbose=0
+            )
         answers = keras_mm.evaluation.to_frame(output, model.schema)
     if options.output:
         answers.to_csv(options.output, index=False)

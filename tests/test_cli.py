@@ -3,10 +3,14 @@
 import json
 
 import keras
+import numpy as np
 import pandas as pd
 import pytest
 
 from keras_mm.cli import main
+from keras_mm.data.split import with_rare_first
+from keras_mm.errors import refuse_rows
+from keras_mm.train_command import Part
 
 from .helpers import make_table
 
@@ -92,7 +96,7 @@ def test_export_inspect_and_predict_alike(work, capsys):
     assert "serving_default" in out and "<- image: string" in out
     assert main(["inspect", folder, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["serving_default"]["inputs"]["price"]["dtype"] == "float32"
+    assert found["serving_default"]["inputs"]["price"]["dtype"] == "float64"
     assert main(["inspect", model]) == 0
     assert "ClassLabel, 3 classes" in capsys.readouterr().out
     table = str(work / "table.csv")
@@ -129,8 +133,73 @@ def test_bad_rows_are_an_error_with_their_numbers(work, capsys):
     assert main([*arguments, "--bad", "missing"]) == 0
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_rare_classes_and_rows_of_the_file(tmp_path, capsys):
+    labels = ["cat", "dog"] * 20
+    rare = {3: "eel", 17: "fox", 29: "gnu", 32: "hen"}
+    labels = [rare.get(row, label) for row, label in enumerate(labels)]
+    table = pd.DataFrame({"x": map(str, range(40)), "label": labels})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["train", str(tmp_path / "t.csv"), "--target", "label", "--epochs", "1"]
+    arguments += ["--output", str(tmp_path / "m.keras")]
+    assert main(arguments) == 0
+    assert "in training only: eel, fox, gnu, hen\n" in capsys.readouterr().out
+    # One row is in the training part, one in the other, wherever they are.
+    for row in (5, 30):
+        table.assign(x=[*table.x[:row], "?", *table.x[row + 1 :]]).to_csv(
+            tmp_path / "t.csv", index=False
+        )
+        assert main(arguments) == 1
+        assert f"t.csv: Column 'x': no finite number in row {row} (1 in all" in (
+            capsys.readouterr().err
+        )
+    assert main([*arguments, "--bad", "missing"]) == 0
+    assert main([*arguments, "--missing", "NA,?", "--seed", "1"]) == 0
+    assert "cannot be read" not in capsys.readouterr().out.split("Saved")[-2]
+
+
+def test_row_numbers_of_either_part(tmp_path):
+    part = Part(pd.DataFrame({"x": list("abcdef")}), "folder/t.csv").take([1, 4, 5])
+    assert part.table.x.tolist() == ["b", "e", "f"]
+    with pytest.raises(
+        ValueError, match=r"^t.csv: Column 'x': odd in rows 4, 5 \(2 in"
+    ):
+        with part.named():
+            refuse_rows("x", [1, 2], "odd", "Mend.", "e")
+
+
+def test_rare_labels_move_with_their_groups():
+    table = pd.DataFrame({"g": list("aabbccdd")})
+    labels = [{"u"}, {"u"}, {"v"}, {"u"}, {"u"}, set(), {"u"}, {"u"}]
+    parts = [np.arange(0, 2), np.arange(2, 6), np.arange(6, 8)]
+    moved = with_rare_first(parts, table, "g", labels)
+    assert [part.tolist() for part in moved] == [[0, 1, 2, 3], [4, 5], [6, 7]]
+    moved = with_rare_first(parts, table, None, labels)
+    assert [part.tolist() for part in moved] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    with pytest.raises(ValueError, match="too rare"):
+        with_rare_first([parts[0], np.array([2])], table, None, labels)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_columns_are_what_they_are_said_to_be(tmp_path, capsys):
+    table = pd.DataFrame(
+        {"zip": np.arange(50) % 25, "x": 0.5, "label": np.arange(50) % 25}
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["train", str(tmp_path / "t.csv"), "--target", "label", "--epochs", "1"]
+    arguments += ["--output", str(tmp_path / "m.keras")]
+    assert main(arguments) == 0
+    assert "label: 25 whole numbers are taken for numbers" in capsys.readouterr().out
+    assert main([*arguments, "--as", "classes", "--as", "zip=category"]) == 0
+    out = capsys.readouterr().out
+    assert "ClassLabel, 25 classes" in out and "zip    Category, " in out
+    assert "taken for numbers" not in out
+
+
 def test_usage_errors_exit_with_2():
-    for arguments in ([], ["train"], ["nonsense"], ["train", "t", "--epochs", "0"]):
+    named = ["train", "t", "--target", "y"]
+    wrong = ([], ["train"], ["nonsense"], [*named, "--as", "wine"])
+    for arguments in (*wrong, [*named, "--epochs", "0"]):
         with pytest.raises(SystemExit) as error:
             main(arguments)
         assert error.value.code == 2

@@ -16,6 +16,8 @@ def digest(cell):
     if str(getattr(cell, "dtype", "")) == "object":
         # The bytes of such an array are addresses.
         cell = cell.tolist()
+    if isinstance(cell, dict):
+        cell = [part for pair in cell.items() for part in pair]
     if isinstance(cell, (list, tuple)):
         parts = [digest(part) or b"" for part in cell]
         cell = b"".join(parts) + bytes(len(parts))

@@ -1,10 +1,15 @@
+import collections
 import os
+import warnings
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+from .cell_kinds import PICTURE_ENDINGS
 
 
 def from_folder(path):
     """Reads a folder of pictures with one sub-folder for each class.
+
+    Hidden files and folders, whose names begin with a dot, and files that are no
+    pictures are passed over; one warning says how many.
 
     Examples:
 
@@ -21,25 +26,43 @@ def from_folder(path):
 
     if not os.path.isdir(path):
         raise ValueError(f"There is no such folder. Received: path={path!r}")
-    rows = []
+    rows, skipped = [], collections.Counter()
     for label in sorted(os.listdir(path)):
         folder = os.path.join(path, label)
-        if not os.path.isdir(folder):
+        if label.startswith(".") or not os.path.isdir(folder):
+            skipped[_what(path, label)] += 1
             continue
+        texts = set()
         for file in sorted(os.listdir(folder)):
             stem, ending = os.path.splitext(os.path.join(folder, file))
-            if ending.lower() not in _PICTURES:
+            if file.startswith(".") or ending.lower() not in PICTURE_ENDINGS:
+                skipped[_what(folder, file)] += 1
                 continue
             row = {"image": stem + ending, "label": label}
             if os.path.isfile(stem + ".txt"):
                 row["text"] = _read_text(stem + ".txt")
+                texts.add(stem)
             rows.append(row)
+        skipped["files .txt"] -= len(texts)
     if not rows:
         raise ValueError(
             "The folder must hold one sub-folder of pictures for each class "
-            f"({', '.join(_PICTURES)}). Received: path={path!r}"
+            f"({', '.join(PICTURE_ENDINGS)}). Received: path={path!r}"
         )
+    # Counts above 0.
+    skipped = ", ".join(f"{count} {what}" for what, count in sorted((+skipped).items()))
+    if skipped:
+        warnings.warn(f"Passed over in {os.fspath(path)!r}: {skipped}.", stacklevel=2)
     return pd.DataFrame(rows)
+
+
+def _what(folder, name):
+    """What is passed over, for people."""
+    if name.startswith("."):
+        return "hidden"
+    if os.path.isdir(os.path.join(folder, name)):
+        return "folders in folders"
+    return f"files {os.path.splitext(name)[1].lower() or 'without an ending'}"
 
 
 def _read_text(path):

@@ -1,6 +1,7 @@
 import math
 import os
 
+from ..errors import rows_text
 from ..inputs import (
     Audio,
     Category,
@@ -14,42 +15,69 @@ from ..inputs import (
     Vector,
     Video,
 )
-from ..inputs.audio import is_sound, length_and_rate
-from ..inputs.cells import is_missing, to_floats
-from ..inputs.date import to_iso
+from ..inputs.audio import length_and_rate
+from ..inputs.cells import MISSING_WORDS, is_missing, is_no_value, to_floats
 from ..inputs.graph import infer_graph, is_graph
-from ..inputs.image import check_encoded
 from ..inputs.items import items_of
-from ..inputs.video import is_clip, is_clip_path
+from ..inputs.literals import from_text
+from .cell_kinds import (
+    file_kind,
+    has_decimal_comma,
+    held_file,
+    is_array,
+    is_code,
+    is_date,
+    is_list,
+    is_number,
+    is_plain,
+    is_video,
+)
 from .columns import require_columns
 from .schema import Schema
 from .to_table import to_table
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 # Longer sequences are cut: encoders take time for each step.
 _MOST_STEPS = 1024
 # Longer lists of pictures are taken for the frames of a clip.
 _MOST_PICTURES = 16
-_SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+# Whole numbers of more values than this are numbers, not classes.
+_MOST_CLASSES = 20
+_COMMAS = "numbers with a decimal comma; write them with a point, 1234.5"
+_NOTHING = "neither pictures, texts, numbers nor categories"
 
 
 def infer_schema(
-    table, target, inputs=None, exclude=(), base_dir=None, image_size=96, verbose=True
+    table,
+    target,
+    inputs=None,
+    exclude=(),
+    types=None,
+    base_dir=None,
+    image_size=96,
+    verbose=True,
 ):
     """Decides what each column of a table is, says so, and adapts to it.
 
-    A column becomes an `Image` if its cells are encoded pictures, paths of
-    pictures or lists of up to 16 of them, a `Video` if they are clips, paths of
+    It looks at the cells, whatever they are stored as: a column of a CSV file
+    becomes what the same column of a DataFrame does. A column becomes an `Image` if
+    its cells are pictures (encoded, arrays, Pillow's, dicts of Hugging Face), paths
+    of pictures or lists of up to 16 of them, a `Video` if they are clips, paths of
     clips, arrays of frames or longer lists of pictures, an
     `Audio` of up to 10 seconds if they are sounds or paths of sounds, a `Graph` if
-    they are dicts of nodes and edges, a `Number` if they are numbers, a `Date` if
-    nearly all are dates in ISO form, a `Category` if the same few texts come again
-    and again, and a `Text` otherwise; lists of texts become one, too. Lists and arrays of numbers become a `Vector`
-    if they have one length, and a `Sequence` if they have several or two
-    dimensions. Columns that cannot
+    they are dicts of nodes and edges, a `Number` if nearly all are numbers, a `Date`
+    if nearly all are dates in ISO form, a `Category` if the same few texts come again
+    and again, and a `Text` otherwise; lists of texts become one, too. Lists and
+    arrays of numbers become a `Vector` if they have one length, and a `Sequence` if
+    they have several or two dimensions. Text of digits that would lose something as
+    numbers (leading zeros, more than 15 digits) is no number. Columns that cannot
     help (all missing, one value only, a different code in every row) are left
-    out. Columns that say which rows belong together, such as an author or a
+    out. Nothing is learned from single cells that cannot be read, such as a `?`
+    among numbers: they are said, and refused in training unless `bad="missing"`.
+    Columns that say which rows belong together, such as an author or a
     split, must be named in `exclude`: nothing in them tells.
+
+    A target becomes a `MultiLabel` if its cells are lists, a `ClassLabel` if they are
+    texts, booleans or whole numbers of up to 20 values, and a `Number` otherwise.
 
     Examples:
 
@@ -62,6 +90,9 @@ def infer_schema(
             `keras_mm.build_multitask`.
         inputs: names of the columns to use; all but the excluded if not given.
         exclude: names of columns to leave out.
+        types: dict from column name to the input or target that it is, for columns
+            that would be taken for something else, such as
+            `{"digit": keras_mm.ClassLabel(), "zip": keras_mm.Category()}`.
         base_dir: folder that relative file paths start from.
         image_size: int or pair, height and width that pictures get.
         verbose: bool, whether to print what was decided.
@@ -71,7 +102,8 @@ def infer_schema(
     """
     table = to_table(table)
     targets = [target] if isinstance(target, str) else list(target)
-    require_columns(table.columns, [*targets, *(inputs or ()), *exclude])
+    types = dict(types or {})
+    require_columns(table.columns, [*targets, *(inputs or ()), *exclude, *types])
     if inputs is not None and set(targets) & set(inputs):
         raise ValueError(
             "The target cannot be an input: the model would be told the answer. "
@@ -82,64 +114,165 @@ def infer_schema(
         for name in (inputs or table.columns)
         if name not in targets and name not in exclude
     ]
-    found, left_out = {}, {}
+    found, left_out, notes = {}, {}, {}
     for name in names:
-        kind = _input_for(table[name], base_dir, image_size)
+        kind = types.get(name) or _input_for(table[name], base_dir, image_size)
         if isinstance(kind, str):
             left_out[name] = kind
         else:
             found[name] = kind
+            notes[name] = _words_note(kind, table[name])
+            if name not in types:
+                notes[name] = notes[name] or _odd_note(kind, table[name])
     if inputs is not None and left_out:
         raise ValueError(
             "Columns that were asked for cannot be inputs: "
             + "; ".join(f"{name}: {why}" for name, why in left_out.items())
             + f". Received: inputs={list(inputs)}"
         )
-    answers = {name: _target_for(table[name], name) for name in targets}
-    schema = Schema(found, answers).adapt(table)
+    answers = {}
+    for name in targets:
+        answers[name] = types.get(name) or target_for(table[name], name)
+        notes[name] = _words_note(answers[name], table[name])
+        if name not in types:
+            notes[name] = notes[name] or classes_note(answers[name], table[name], name)
+    schema = Schema(found, answers).adapt(table, bad="missing")
     if verbose:
         print(schema.describe())
         for name, why in left_out.items():
             print(f"  {name} left out: {why}")
+        for name, note in notes.items():
+            if note:
+                print(f"  {name}: {note}")
     return schema
 
 
-def _known(column):
-    return [cell for cell in column if not is_missing(cell)]
+def target_for(column, name):
+    """A target for the column."""
+    cells = _as_lists([cell for cell in column if not is_missing(cell)])
+    if not cells:
+        raise ValueError(f"Target column {name!r} is empty. Received: target={name!r}")
+    if all(
+        isinstance(cell, (list, tuple, set)) or len(getattr(cell, "shape", ())) == 1
+        for cell in cells
+    ):
+        return MultiLabel()
+    distinct = len({str(cell) for cell in cells})
+    if _has_categories(column):
+        return ClassLabel()
+    if _are_numbers(cells):
+        whole = all(float(cell).is_integer() for cell in cells if is_number(cell))
+        return ClassLabel() if whole and distinct <= _MOST_CLASSES else Number()
+    if distinct > _MOST_CLASSES and _nearly_all(has_decimal_comma, cells):
+        raise ValueError(
+            f"Target column {name!r} holds {_COMMAS}. Received: {name}={cells[0]!r}"
+        )
+    if distinct > 0.5 * len(cells) and distinct > _MOST_CLASSES:
+        raise ValueError(
+            f"Target column {name!r} has a different text in most rows; a "
+            "classifier needs a few classes. Choose another target. "
+            f"Received: {name} with {distinct} values in {len(cells)} rows"
+        )
+    return ClassLabel()
+
+
+def classes_note(target, column, name):
+    """That whole numbers of more than a few values may be classes."""
+    cells = [cell for cell in column if is_number(cell)]
+    if not isinstance(target, Number) or not all(
+        float(cell).is_integer() for cell in cells
+    ):
+        return None
+    distinct = len({float(cell) for cell in cells})
+    return (
+        f"{distinct} whole numbers are taken for numbers; if they are classes: "
+        f"types={{{name!r}: keras_mm.ClassLabel()}}, or keras-mm train --as classes"
+    )
+
+
+def _odd_note(kind, column):
+    """Which cells of a number or date column are none."""
+    question = {Number: is_number, Date: is_date}.get(type(kind))
+    if question is None:
+        return None
+    odd = [
+        row
+        for row, cell in enumerate(column)
+        if not is_no_value(cell) and not question(cell)
+    ]
+    if not odd:
+        return None
+    return (
+        f"{column.iloc[odd[0]]!r} in {rows_text(odd)} cannot be read: correct it, name "
+        "it with to_table(table, missing=[...]) or keras-mm --missing, or train with "
+        "bad='missing'"
+    )
+
+
+def _words_note(kind, column):
+    """That `NA` and the like are names here."""
+    if not isinstance(kind, (Category, ClassLabel, MultiLabel)):
+        return None
+    words = {
+        cell
+        for cell in column
+        if isinstance(cell, str) and cell.lower() in MISSING_WORDS
+    }
+    if not words:
+        return None
+    words = sorted(words)
+    return (
+        f"{words} are taken for names; to_table(table, missing={words}), or keras-mm "
+        "--missing, reads them as missing"
+    )
 
 
 def _input_for(column, base_dir, image_size):
     """An input for the column, or the reason why there is none."""
-    cells = _known(column)
+    cells = [cell for cell in column if not is_missing(cell)]
     if not cells:
         return "every cell is missing"
+    cells = _as_lists(cells)
     first = cells[:20]
-    if 2 * sum(map(_is_list, first)) > len(first):
+    if _most(map(is_list, first), first):
         found = _items_for(cells, base_dir, image_size)
         if found:
             return found
-    if 2 * sum(_is_clip(cell, base_dir) for cell in first) > len(first):
+    if _most((is_video(cell, base_dir) for cell in first), first):
         return Video()
     # A broken picture among others is not what the column is; it is refused,
     # with its row, when the table is read.
-    if 2 * sum(_is_picture(cell, base_dir) for cell in first) > len(first):
+    kinds = [file_kind(cell, base_dir) for cell in first]
+    if _most((kind == "picture" for kind in kinds), first):
         return Image(image_size)
-    sounds = [cell for cell in first if _is_sound(cell)]
-    if 2 * len(sounds) > len(first):
-        return _audio_for(sounds, base_dir)
-    if 2 * sum(map(is_graph, first)) > len(first):
+    if _most((kind == "sound" for kind in kinds), first):
+        return _audio_for(
+            [cell for cell, kind in zip(first, kinds) if kind == "sound"], base_dir
+        )
+    if _most((kind == "other" for kind in kinds), first):
+        return "paths of files that are neither pictures, sounds nor clips"
+    if _most(map(is_graph, first), first):
         return _graph_for(cells)
-    if all(isinstance(cell, (list, tuple)) or _is_array(cell) for cell in first):
+    if all(isinstance(cell, (list, tuple)) or is_array(cell) for cell in first):
         return _series_for(cells)
-    if any(isinstance(cell, (bytes, bytearray, list, tuple, dict)) for cell in cells):
-        return "neither pictures, texts, numbers nor categories"
+    if not all(map(is_plain, cells)):
+        return _NOTHING
+    return _plain_for(column, cells)
+
+
+def _plain_for(column, cells):
+    """An input for texts, numbers, dates and categories."""
     distinct = {str(cell) for cell in cells}
     if len(distinct) == 1:
         return "the same value in every row"
-    if _are_numbers(column):
+    if _has_categories(column):
+        return Category()
+    if _are_numbers(cells):
         return Number()
-    if sum(map(_is_date, cells)) >= 0.95 * len(cells):
+    if _nearly_all(is_date, [cell for cell in cells if not is_no_value(cell)]):
         return Date()
+    if _nearly_all(has_decimal_comma, cells):
+        return _COMMAS
     mean_words = sum(len(str(cell).split()) for cell in cells) / len(cells)
     if len(distinct) <= max(20, 0.05 * len(cells)) and mean_words < 4:
         return Category()
@@ -148,13 +281,35 @@ def _input_for(column, base_dir, image_size):
     return Text()
 
 
-def _is_list(cell):
-    """Whether a cell is a list, or a JSON list, of texts, paths or files."""
-    items = items_of(cell)
-    if len(items) == 1 and items[0] is cell:
-        return False
-    kinds = (str, bytes, bytearray, os.PathLike)
-    return all(is_missing(item) or isinstance(item, kinds) for item in items)
+def _most(answers, cells):
+    return 2 * sum(answers) > len(cells)
+
+
+def _nearly_all(question, cells):
+    """Whether 95 of 100 cells answer yes, or all but one of ten and more."""
+    no = sum(not question(cell) for cell in cells)
+    return bool(cells) and (no <= 0.05 * len(cells) or (no == 1 and len(cells) >= 10))
+
+
+def _are_numbers(cells):
+    """Whether nearly all cells are numbers, and none a code of digits."""
+    cells = [cell for cell in cells if not is_no_value(cell)]
+    return not any(map(is_code, cells)) and _nearly_all(is_number, cells)
+
+
+def _has_categories(column):
+    """Whether pandas was told that a column is one of categories."""
+    return str(column.dtype) == "category"
+
+
+def _as_lists(cells):
+    """Cells of which most spell lists or dicts, as in a CSV file -> these."""
+    first = cells[:20]
+    read = [from_text(cell) for cell in first]
+    if not _most((new is not old for new, old in zip(read, first)), first):
+        return cells
+    cells = [from_text(cell) for cell in cells]
+    return [cell for cell in cells if not is_missing(cell)]
 
 
 def _items_for(cells, base_dir, image_size):
@@ -168,29 +323,11 @@ def _items_for(cells, base_dir, image_size):
     first = items[:20]
     if not first:
         return None
-    if 2 * sum(_is_picture(item, base_dir) for item in first) > len(first):
+    if _most((file_kind(item, base_dir) == "picture" for item in first), first):
         return Image(image_size, num_images=most) if most <= _MOST_PICTURES else Video()
     if all(isinstance(item, str) for item in items):
         return Text(num_texts=most)
     return None
-
-
-def _is_picture(cell, base_dir):
-    if isinstance(cell, (str, os.PathLike)):
-        return os.fspath(cell).lower().endswith(_PICTURES)
-    if isinstance(cell, (bytes, bytearray)):
-        try:
-            check_encoded(bytes(cell))
-        except ValueError:
-            return False
-        return True
-    shape = getattr(cell, "shape", ())
-    dtype = getattr(cell, "dtype", None)
-    return len(shape) in (2, 3) and min(shape) > 0 and str(dtype) == "uint8"
-
-
-def _is_array(cell):
-    return len(getattr(cell, "shape", ())) > 0
 
 
 def _series_for(cells):
@@ -198,7 +335,7 @@ def _series_for(cells):
     try:
         first = [to_floats(cell) for cell in cells[:20]]
     except ValueError:
-        return "neither pictures, texts, numbers nor categories"
+        return _NOTHING
     ranks = {array.ndim for array in first}
     lengths = {len(cell) for cell in cells}
     if ranks == {1} and len(lengths) == 1:
@@ -218,36 +355,16 @@ def _graph_for(cells):
         return "graphs without nodes, or too large for a dense adjacency"
 
 
-def _is_date(cell):
-    try:
-        to_iso(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_clip(cell, base_dir):
-    if isinstance(cell, (str, os.PathLike)):
-        return is_clip_path(os.path.join(base_dir or "", cell))
-    if isinstance(cell, (bytes, bytearray)):
-        return is_clip(bytes(cell))
-    if isinstance(cell, (list, tuple)) or str(getattr(cell, "dtype", "")) == "object":
-        frames = [frame for frame in cell if not is_missing(frame)]
-        return len(frames) > 0 and _is_picture(frames[0], base_dir)
-    shape = getattr(cell, "shape", ())
-    return len(shape) == 4 and shape[-1] == 3 and str(cell.dtype) == "uint8"
-
-
-def _is_sound(cell):
-    if isinstance(cell, (str, os.PathLike)):
-        return os.fspath(cell).lower().endswith(_SOUNDS)
-    return isinstance(cell, (bytes, bytearray)) and is_sound(bytes(cell[:12]))
-
-
 def _audio_for(cells, base_dir):
     """As long as the longest of some sounds, at no higher rate than they have."""
     found = []
     for cell in cells:
+        if isinstance(cell, dict) and "array" in cell:
+            found.append(
+                (len(cell["array"]) / cell["sampling_rate"], cell["sampling_rate"])
+            )
+            continue
+        cell = held_file(cell)
         if isinstance(cell, (str, os.PathLike)):
             cell = os.path.join(base_dir or "", os.fspath(cell))
         try:
@@ -260,39 +377,3 @@ def _audio_for(cells, base_dir):
     lengths, rates = zip(*found)
     duration = min(10, math.ceil(max(lengths)))
     return Audio(duration, sampling_rate=min(16000, max(rates)))
-
-
-def _are_numbers(column):
-    import pandas as pd
-
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(
-        column
-    )
-
-
-def _target_for(column, name):
-    import pandas as pd
-
-    cells = _known(column)
-    if not cells:
-        raise ValueError(f"Target column {name!r} is empty. Received: target={name!r}")
-    if all(
-        isinstance(cell, (list, tuple, set))
-        or hasattr(cell, "shape")
-        and len(cell.shape) == 1
-        for cell in cells
-    ):
-        return MultiLabel()
-    distinct = len({str(cell) for cell in cells})
-    if pd.api.types.is_float_dtype(column):
-        whole = all(float(cell).is_integer() for cell in cells)
-        return ClassLabel() if whole and distinct <= 20 else Number()
-    if _are_numbers(column):
-        return ClassLabel() if distinct <= 20 else Number()
-    if distinct > 0.5 * len(cells) and distinct > 20:
-        raise ValueError(
-            f"Target column {name!r} has a different text in most rows; a "
-            "classifier needs a few classes. Choose another target. "
-            f"Received: {name} with {distinct} values in {len(cells)} rows"
-        )
-    return ClassLabel()

@@ -99,16 +99,23 @@ class Schema:
         """Whether every input can turn raw values into tensors."""
         return all(value.is_adapted for value in self.inputs.values())
 
-    def adapt(self, table):
+    def adapt(self, table, bad="error"):
         """Learns vocabularies, normalisation and class names; returns `self`.
 
         Args:
             table: the TRAINING rows, in any form that `keras_mm.data.to_table`
                 reads. What validation and test rows hold must not be learned.
+            bad: `"error"` refuses an input's cells that cannot be read, with their
+                row numbers; with `"missing"` nothing is learned from them.
         """
+        import pandas as pd
+
         for name, value in self.inputs.items():
             if type(value).adapt is not Input.adapt:
-                value.adapt(column_of(table, name), name)
+                column = column_of(table, name)
+                if bad == "missing":
+                    column = pd.Series(list(value.to_raw(column, name, bad=bad)))
+                value.adapt(column, name)
         for name, value in self.targets.items():
             column = column_of(table, name)
             if isinstance(value, Number):

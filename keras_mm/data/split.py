@@ -38,6 +38,12 @@ def split(
         list of DataFrames, in the order of the parts.
     """
     table = to_table(table)
+    rows = split_rows(table, by, fractions, groups, stratify, seed)
+    return [table.iloc[part].reset_index(drop=True) for part in rows]
+
+
+def split_rows(table, by, fractions, groups=None, stratify=None, seed=0):
+    """The rows' numbers, in order, for each part; see `split`."""
     if by is not None:
         return _split_by(table, by)
     if abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
@@ -60,7 +66,35 @@ def split(
             "There are fewer groups than parts to split into. "
             f"Received: groups={groups!r}, fractions={fractions}"
         )
-    return [table[np.isin(fold, part)].reset_index(drop=True) for part in parts]
+    return [np.flatnonzero(np.isin(fold, part)) for part in parts]
+
+
+def with_rare_first(parts, table, groups, values):
+    """Moves rows to the first part until it has every value that another one has.
+
+    Args:
+        parts: list of int arrays, the rows of each part.
+        table: DataFrame.
+        groups: name of a column whose equal values stay in one part, or None.
+        values: a set for each of the table's rows.
+
+    Returns:
+        list of int arrays.
+    """
+    group = np.arange(len(table)) if groups is None else texts(table[groups])
+    group, values = np.asarray(group), list(values)
+    known = set().union(*(values[row] for row in parts[0]))
+    rest = np.concatenate(parts[1:])
+    moved = group[[row for row in rest if not values[row] <= known]]
+    moved = rest[np.isin(group[rest], moved)]
+    parts = [np.union1d(parts[0], moved)] + [np.setdiff1d(p, moved) for p in parts[1:]]
+    if not all(map(len, parts)):
+        raise ValueError(
+            "Every row of a part has a label that the first part has not: the labels "
+            "are too rare to be split. Add rows, or choose the parts by hand. "
+            f"Received: {len(table)} rows, groups={groups!r}"
+        )
+    return parts
 
 
 def _folds(table, groups, stratify, seed, most=20):
@@ -95,5 +129,5 @@ def _split_by(table, by):
             f"Column {by!r} must say train, validation or test in every row. "
             f"Received: {by}={unknown[:5]}"
         )
-    parts = [table[values.isin(part)].reset_index(drop=True) for part in _PARTS]
+    parts = [np.flatnonzero(values.isin(part)) for part in _PARTS]
     return [part for part in parts if len(part)]

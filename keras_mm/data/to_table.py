@@ -1,18 +1,32 @@
 import os
 
+from .read_file import read_file
 
-def to_table(source):
+
+def to_table(source, missing=()):
     """Reads rows from wherever they are into a pandas DataFrame.
+
+    Cells mean what the source spells. Those of a CSV or TSV file are text as it
+    stands there, `"01234"`, `"true"` and `"NA"`: types come from the schema, whose
+    numbers, dates, vectors, sequences, graphs and lists read text. Values of JSON
+    keep their types. Only an empty cell, `null` or an absent name of JSON, and what
+    pandas has for it, is missing; besides, numbers and dates are missing where text
+    says so (`"NA"`, `"N/A"`, `"NaN"`, `"null"`, `"None"`, in any case of letters).
 
     Examples:
 
     >>> keras_mm.data.to_table({"age": [31, 47], "city": ["Oslo", None]}).shape
     (2, 2)
+    >>> keras_mm.data.to_table({"city": ["Oslo", "?"]}, missing=["?"])["city"].tolist()
+    ['Oslo', None]
 
     Args:
         source: a pandas DataFrame; the path of a `.csv`, `.tsv`, `.parquet`,
-            `.jsonl` or `.json` (one object a line) file; or a dict from column
-            name to a list or array with one entry a row.
+            `.jsonl` or `.json` (one object a line, or an array of objects) file;
+            or a dict from column name to a list or array with one entry a row.
+            Text files are in UTF-8, or in what their byte order mark says; a CSV
+            file may be parted by `;`, tabs or `|` where all rows agree.
+        missing: strings; text cells that hold one of them are missing, too.
 
     Returns:
         DataFrame, the rows numbered from 0. The source is not changed.
@@ -24,32 +38,11 @@ def to_table(source):
     import pandas as pd
 
     if isinstance(source, (str, os.PathLike)):
-        table = _read(os.fspath(source))
+        table = read_file(os.fspath(source))
     elif isinstance(source, pd.DataFrame):
         table = source
     elif isinstance(source, dict):
-        lengths = {}
-        for name, values in source.items():
-            if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-                raise ValueError(
-                    "A dict table holds a list or array for each column. "
-                    f"Received: {name}={values!r}"
-                )
-            lengths[name] = len(values)
-        if len(set(lengths.values())) > 1:
-            raise ValueError(
-                "The columns of a table must be of the same length. "
-                f"Received: lengths={lengths}"
-            )
-        # list(): an array of many dimensions becomes one cell a row.
-        table = pd.DataFrame(
-            {
-                name: pd.Series(list(values), dtype=object)
-                if getattr(values, "ndim", 1) != 1
-                else values
-                for name, values in source.items()
-            }
-        )
+        table = _from_dict(source)
     else:
         raise ValueError(
             "A table is a pandas DataFrame, the path of a CSV, Parquet or JSON "
@@ -68,26 +61,46 @@ def to_table(source):
         )
     # Rows are numbered from 0 in every message; a duplicate or shuffled index
     # must not decide which cells belong together.
-    return table.reset_index(drop=True)
+    table = table.reset_index(drop=True)
+    words = {missing} if isinstance(missing, str) else set(missing)
+    for name in table.columns if words else ():
+        table[name] = _without(table[name], words)
+    return table
 
 
-def _read(path):
+def _from_dict(source):
     import pandas as pd
 
-    if not os.path.isfile(path):
-        raise ValueError(f"There is no such file. Received: table={path!r}")
-    ending = os.path.splitext(path)[1].lower()
-    try:
-        if ending in (".csv", ".tsv"):
-            return pd.read_csv(path, sep="\t" if ending == ".tsv" else ",")
-        if ending in (".parquet", ".pq"):
-            return pd.read_parquet(path)
-        if ending in (".jsonl", ".ndjson", ".json"):
-            return pd.read_json(path, lines=True)
-    except Exception as error:
+    lengths = {}
+    for name, values in source.items():
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+            raise ValueError(
+                "A dict table holds a list or array for each column. "
+                f"Received: {name}={values!r}"
+            )
+        lengths[name] = len(values)
+    if len(set(lengths.values())) > 1:
         raise ValueError(
-            f"The file cannot be read as a table: {error}. Received: table={path!r}"
-        ) from error
-    raise ValueError(
-        f"A table file ends in .csv, .tsv, .parquet or .jsonl. Received: table={path!r}"
+            "The columns of a table must be of the same length. "
+            f"Received: lengths={lengths}"
+        )
+    # list(): an array of many dimensions becomes one cell a row.
+    return pd.DataFrame(
+        {
+            name: pd.Series(list(values), dtype=object)
+            if getattr(values, "ndim", 1) != 1
+            else values
+            for name, values in source.items()
+        }
     )
+
+
+def _without(column, words):
+    """A column in which some texts are missing cells; others stay as they are."""
+    import pandas as pd
+
+    wrong = [isinstance(cell, str) and cell in words for cell in column]
+    if not any(wrong):
+        return column
+    cells = [None if bad else cell for bad, cell in zip(wrong, column)]
+    return pd.Series(cells, dtype=object)

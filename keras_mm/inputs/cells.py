@@ -1,6 +1,20 @@
 """What a cell of a table holds: missing, text, bytes."""
 
+import re
+
 import numpy as np
+
+# What text says where a number or a date is missing, in any case of letters.
+# Among names all of these are names: a country may be NA.
+MISSING_WORDS = frozenset(
+    ("nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "nat", "none", "null")
+)
+# What Python reads besides, such as 1_000, is no number.
+_NUMBER = re.compile(
+    r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf|infinity)",
+    re.IGNORECASE,
+)
+_BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 def is_missing(cell):
@@ -20,6 +34,39 @@ def is_missing(cell):
     import pandas as pd
 
     return cell is pd.NA or cell is pd.NaT
+
+
+def is_no_value(cell):
+    """Whether a cell of numbers or dates is missing, which text may say by a word."""
+    if is_missing(cell):
+        return True
+    is_text = isinstance(cell, (str, bytes, bytearray))
+    return is_text and _stripped(cell).lower() in MISSING_WORDS
+
+
+def to_number(cell):
+    """One number in any of its forms -> float; NaN where it is missing.
+
+    Text is read as it stands in a CSV file: `"1.5"`, `"1e-3"`, `"True"`, `"NA"`.
+
+    Raises:
+        ValueError, TypeError, OverflowError: if it is no number.
+    """
+    if is_no_value(cell):
+        return np.nan
+    if not isinstance(cell, (str, bytes, bytearray)):
+        return float(cell)
+    text = _stripped(cell)
+    if text.lower() in _BOOLEANS:
+        return _BOOLEANS[text.lower()]
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("no number")
+    return float(text)
+
+
+def _stripped(text):
+    text = text if isinstance(text, str) else bytes(text).decode("utf-8", "replace")
+    return text.strip()
 
 
 def to_floats(cell):

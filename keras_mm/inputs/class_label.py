@@ -47,7 +47,8 @@ class ClassLabel:
         cells = [cell for cell in column if not is_missing(cell)]
         names = {to_text(cell) for cell in cells}
         try:
-            names = sorted(names, key=float)
+            # "01" and "1" are two classes, in the same order each time.
+            names = sorted(names, key=lambda label: (float(label), label))
         except ValueError:
             names = sorted(names)
         if len(names) < 2:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing
+from .cells import is_no_value
 from .input import Input
 from .standardize import draw_near, mean_and_std
 
@@ -95,7 +95,7 @@ class Date(Input):
         values[:] = b""
         wrong = []
         for row, cell in enumerate(column):
-            if is_missing(cell):
+            if is_no_value(cell):
                 continue
             try:
                 values[row] = to_iso(cell).encode("ascii")

@@ -6,6 +6,7 @@ import numpy as np
 from ..errors import refuse_rows
 from .cells import is_missing
 from .input import Input
+from .literals import from_text
 from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
 # What one row's tensor may take: its size grows with the square of the nodes.
@@ -149,7 +150,7 @@ class Graph(Input):
         values, wrong, reason = [], [], {}
         for row, cell in enumerate(column):
             try:
-                values.append(self._to_list(cell))
+                values.append(self._to_list(from_text(cell)))
             except ValueError as error:
                 values.append(self.missing)
                 wrong.append(row)

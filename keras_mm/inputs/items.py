@@ -1,17 +1,16 @@
 """Columns of lists: several pictures, or several texts, in one cell."""
 
-import json
-
 import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_missing
+from .literals import from_text
 
 
 def items_of(cell):
     """A cell of a column of lists -> the list of its items.
 
-    Text that is a JSON list of strings, as a CSV file has it, is read; anything
+    Text that spells a list of strings, as a CSV file has it, is read; anything
     else that is no list counts as a list of one.
     """
     if isinstance(cell, (list, tuple)):
@@ -21,13 +20,11 @@ def items_of(cell):
         (cell.ndim == 1 and cell.dtype.kind in "OSU") or cell.ndim == 4
     ):
         return list(cell)
-    if isinstance(cell, str) and cell.lstrip()[:1] == "[":
-        try:
-            items = json.loads(cell)
-        except ValueError:
-            return [cell]
-        if all(item is None or isinstance(item, str) for item in items):
-            return items
+    items = from_text(cell)
+    if isinstance(items, list) and all(
+        isinstance(item, str) or is_missing(item) for item in items
+    ):
+        return items
     return [] if is_missing(cell) else [cell]
 
 

@@ -3,15 +3,18 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_missing, to_text
+from .literals import from_text
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class MultiLabel:
     """A target column with any number of labels a row.
 
-    A cell is a list of labels, or text with a separator between them. An
-    empty list or text means: none of the labels; None or NaN is refused,
-    unless the model has several targets.
+    A cell is a list of labels, text that spells one (`"['red', 'round']"` in a
+    CSV file), text with a separator between them, or a list of 0 and 1, one for
+    each of the labels. An empty list or text means: none of the labels; None or
+    NaN, which is what an empty cell of a CSV file is, is refused, unless the
+    model has several targets.
 
     Examples:
 
@@ -20,7 +23,8 @@ class MultiLabel:
     [[0.0, 1.0], [0.0, 0.0]]
 
     Args:
-        class_names: list of strings, learned by `adapt` if not given.
+        class_names: list of strings, learned by `adapt` if not given; those of
+            lists of 0 and 1 are their places, `["0", "1", ...]`.
         separator: string between the labels of a text cell.
         threshold: float, the probability from which a label is predicted.
     """
@@ -30,17 +34,35 @@ class MultiLabel:
         self.separator = separator
         self.threshold = threshold
 
-    def _labels(self, cell):
+    def labels_of(self, cell):
+        """The labels of a cell that is not missing, as strings."""
+        cell = from_text(cell)
         if isinstance(cell, (bytes, str)):
             cell = to_text(cell).split(self.separator)
+        elif not hasattr(cell, "__len__"):
+            cell = [cell]
+        names = self.class_names or []
+        # A list of more than two says the same label twice, or it is no list of
+        # labels called 0 and 1.
+        if len(cell) == len(names) and (len(names) > 2 or not {"0", "1"} & set(names)):
+            if _is_indicator(cell):
+                return [name for name, there in zip(names, cell) if there]
         return [label.strip() for label in map(to_text, cell) if label.strip()]
 
     def adapt(self, column, name="target"):
         """Learns the label names from a column; returns `self`."""
-        names = set()
-        for cell in column:
-            if not is_missing(cell):
-                names.update(self._labels(cell))
+        cells = [from_text(cell) for cell in column if not is_missing(cell)]
+        length = None if self.class_names else _common_length(cells)
+        if length == 2:
+            raise ValueError(
+                f"Column {name!r} holds two numbers, 0 or 1, in every cell: labels "
+                "called 0 and 1, or which of two labels there are? Name the labels: "
+                f"MultiLabel(class_names=[...]). Received: {name}={cells[0]!r}"
+            )
+        if length:
+            self.class_names = [str(place) for place in range(length)]
+            return self
+        names = set().union(*map(self.labels_of, cells))
         if not names:
             raise ValueError(
                 f"Column {name!r} must hold at least one label to learn from. "
@@ -69,12 +91,13 @@ class MultiLabel:
         codes = np.zeros((len(column), len(indices)), dtype="float32")
         absent, unknown = [], []
         for row, cell in enumerate(column):
+            cell = from_text(cell)
             if is_missing(cell):
                 empty = isinstance(cell, (str, bytes, list, tuple, np.ndarray))
                 if not empty:
                     absent.append(row)
                 continue
-            for label in self._labels(cell):
+            for label in self.labels_of(cell):
                 if label in indices:
                     codes[row, indices[label]] = 1.0
                 else:
@@ -83,7 +106,7 @@ class MultiLabel:
             codes[absent] = np.nan
             absent = []
         for rows, what in (
-            (absent, "no labels (None or NaN; write '' for none of them)"),
+            (absent, "no labels (None or NaN; write [] for none of them)"),
             (unknown, "a label that the model was not made for"),
         ):
             if rows:
@@ -123,3 +146,20 @@ class MultiLabel:
     def from_config(cls, config):
         """Creates the target again from `get_config()`."""
         return cls(**config)
+
+
+def _is_indicator(cell):
+    """Whether a cell is a list of numbers or booleans, each 0 or 1."""
+    return not isinstance(cell, (str, bytes, set)) and all(
+        isinstance(value, (bool, int, float, np.generic))
+        and not isinstance(value, np.str_)
+        and value in (0, 1)
+        for value in cell
+    )
+
+
+def _common_length(cells):
+    """The length of all cells, if each is a list of 0 and 1, and there is one."""
+    lengths = {len(cell) if hasattr(cell, "__len__") else 0 for cell in cells}
+    length = lengths.pop() if len(lengths) == 1 else 0
+    return length if length > 1 and all(map(_is_indicator, cells)) else None

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing
+from .cells import to_number
 from .input import Input
 from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
@@ -70,18 +70,15 @@ class Number(Input):
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Column of numbers -> `float64` array, NaN where missing.
 
-        Numbers written as text are read; text that is no number, infinities and
-        what is larger than 1e30 in size are bad cells.
+        Numbers written as text are read, also `"True"` as 1 and `"False"` as 0;
+        text such as `"NA"` and `"nan"` is missing. Other text, infinities and what
+        is larger than 1e30 in size are bad cells.
         """
         values = np.full(len(column), np.nan, dtype="float64")
         wrong = []
         for row, cell in enumerate(column):
-            if is_missing(cell):
-                continue
             try:
-                if isinstance(cell, (bytes, bytearray)):
-                    cell = bytes(cell).decode("utf-8")
-                values[row] = float(cell)
+                values[row] = to_number(cell)
             except (TypeError, ValueError, OverflowError):
                 wrong.append(row)
                 continue

@@ -4,6 +4,7 @@ import numpy as np
 from ..errors import refuse_rows
 from .cells import float_dtype, is_missing, to_floats
 from .input import Input
+from .literals import from_text
 from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
 
@@ -97,7 +98,7 @@ class Sequence(Input):
         dtype = float_dtype(column)
         rows = [np.empty((0, self.channels), dtype)] * len(column)
         wrong, reason = [], ""
-        for row, cell in enumerate(column):
+        for row, cell in enumerate(map(from_text, column)):
             if is_missing(cell):
                 continue
             try:

@@ -4,6 +4,7 @@ import numpy as np
 from ..errors import refuse_rows
 from .cells import float_dtype, is_missing, to_floats
 from .input import Input
+from .literals import from_text
 from .standardize import LARGEST, known_numbers, mean_and_std, standardize
 
 
@@ -72,7 +73,7 @@ class Vector(Input):
         """
         rows = np.full((len(column), self.size), np.nan, float_dtype(column))
         wrong, reason = [], ""
-        for row, cell in enumerate(column):
+        for row, cell in enumerate(map(from_text, column)):
             if is_missing(cell):
                 continue
             try:

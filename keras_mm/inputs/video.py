@@ -11,6 +11,7 @@ from ..errors import missing_extra, refuse_rows
 from .cells import is_missing
 from .image import MAX_PIXELS, Image, check_encoded, encode_array
 from .input import Input
+from .literals import from_text
 
 _SAMPLINGS = ("uniform", "random", "dense")
 _ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
@@ -129,6 +130,8 @@ class Video(Input):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for row, cell in enumerate(column):
+                # A CSV file spells a list of frames.
+                cell = from_text(cell)
                 if is_missing(cell):
                     continue
                 choose = _Choice(self, offsets[row])

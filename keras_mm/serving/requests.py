@@ -12,6 +12,7 @@ from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.image import encode_array
 from ..inputs.items import items_of
+from ..inputs.literals import from_text
 from ..inputs.video import is_clip, is_clip_path
 from ..names import served_name
 
@@ -58,6 +59,10 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
         shape: list, shape of the served model's batch, None where any length
             will do, if it is known.
     """
+    import pandas as pd
+
+    # A CSV file spells arrays and graphs.
+    column = pd.Series(list(map(from_text, column)), column.index, dtype=object)
     if any(map(is_graph, column)):
         return infer_graph(column).to_raw(column, name, bad=bad)
     is_array = len(shape) > 1
@@ -65,7 +70,7 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
         return _padded(column, shape)
     if is_float:
         return Number().to_raw(column, name, bad=bad)
-    return np.array(column.tolist())
+    return np.array([int(cell) if isinstance(cell, str) else cell for cell in column])
 
 
 def _padded(column, shape):

@@ -231,7 +231,7 @@ def test_floats_of_anything():
     assert to_floats(deep).shape == (1, 2, 2)
 
 
-def test_inferred():
+def test_inferred(capsys):
     random = np.random.default_rng(0)
     rows = 24
     table = pd.DataFrame(
@@ -273,10 +273,12 @@ def test_inferred():
     assert schema.modalities()["numbers"] == ["day", "moment"]
     with pytest.raises(ValueError, match="no pictures, vectors or sequences"):
         keras_mm.infer_schema(table, target="label", inputs=["ragged"])
-    # One bad date among many is refused with its row.
+    # One bad date among many is said, and refused with its row in training.
     table.loc[5, "moment"] = "yesterday"
+    schema = keras_mm.infer_schema(table, "label", inputs=["moment"])
+    assert "'yesterday' in row 5 cannot be read" in capsys.readouterr().out
     with pytest.raises(ValueError, match="no date in ISO form in row 5"):
-        keras_mm.infer_schema(table, "label", inputs=["moment"])
+        keras_mm.data.to_dataset(table, schema)
     labels = table.assign(label=[[0, 1], [1]] * (rows // 2))
     target = keras_mm.infer_schema(labels, "label", inputs=["pulse"], verbose=False)
     assert isinstance(target.target, keras_mm.MultiLabel)

@@ -1,0 +1,175 @@
+"""Table files -> DataFrames whose cells are what the file spells."""
+
+import codecs
+import csv
+import itertools
+import json
+import os
+import re
+
+# Longer marks first: that of UTF-32 begins as that of UTF-16 does.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SEPARATORS = (",", ";", "\t", "|")
+# Rows that must agree before a separator is taken for one.
+_ROWS = 50
+_RECORDS = "table.to_json(path, orient='records', lines=True)"
+
+
+def read_file(path):
+    """Reads a CSV, TSV, Parquet, JSON Lines or JSON file; see `to_table`."""
+    import pandas as pd
+
+    if not os.path.isfile(path):
+        raise ValueError(f"There is no such file. Received: table={path!r}")
+    ending = os.path.splitext(path)[1].lower()
+    readers = {".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+    readers |= dict.fromkeys((".csv", ".tsv"), _read_csv)
+    readers |= dict.fromkeys((".json", ".jsonl", ".ndjson"), _read_json)
+    if ending not in readers:
+        raise ValueError(
+            "A table file ends in .csv, .tsv, .parquet, .jsonl or .json. Whatever "
+            "else pandas reads goes as a DataFrame. "
+            f"Received: table={path!r}"
+        )
+    try:
+        return readers[ending](path)
+    except UnicodeError as error:
+        raise ValueError(
+            f"The file is no text in UTF-8: {error}. Save it as UTF-8, or tell "
+            "pandas its encoding and pass the DataFrame: pandas.read_csv(path, "
+            "encoding='cp1252', dtype=str, keep_default_na=False). "
+            f"Received: table={path!r}"
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"The file cannot be read as a table: {str(error).strip()}. Received: table={path!r}"
+        ) from error
+
+
+def _encoding(path):
+    """UTF-8 with or without a mark, or what another mark says."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    marks = (name for mark, name in _MARKS if start.startswith(mark))
+    return next(marks, "utf-8-sig")
+
+
+def _read_csv(path):
+    """Cells as text, NaN where they are empty."""
+    import pandas as pd
+
+    encoding = _encoding(path)
+    table = pd.read_csv(
+        path,
+        sep=_separator(path, encoding),
+        encoding=encoding,
+        # Read as data, a row that is longer than the names is an error, and equal
+        # names stay equal.
+        header=None,
+        dtype=object,
+        keep_default_na=False,
+        na_values=[""],
+    )
+    names = table.iloc[0]
+    table = table.iloc[1:]
+    table.columns = [
+        f"Unnamed: {place}" if name != name else name
+        for place, name in enumerate(names)
+    ]
+    return table
+
+
+def _separator(path, encoding):
+    """What stands between a file's columns; refused where that is not certain."""
+    usual = "\t" if path.lower().endswith(".tsv") else ","
+    widths = {mark: _widths(path, encoding, mark) for mark in _SEPARATORS}
+
+    def fits(mark):
+        return len(set(widths[mark])) == 1 and widths[mark][0] > 1
+
+    if fits(usual) or not any(width[:1] > [1] for width in widths.values()):
+        return usual
+    others = [mark for mark in _SEPARATORS if mark != usual and fits(mark)]
+    if len(others) == 1:
+        return others[0]
+    if others or widths[usual][:1] <= [1]:
+        raise ValueError(
+            "it is not certain what stands between its columns. Pass a DataFrame: "
+            "pandas.read_csv(path, sep=';', dtype=str, keep_default_na=False)"
+        )
+    return usual
+
+
+def _widths(path, encoding, separator):
+    """Numbers of cells in a file's first rows, with some separator."""
+    with open(path, encoding=encoding, newline="") as file:
+        rows = csv.reader(file, delimiter=separator)
+        try:
+            return [len(row) for row in itertools.islice(rows, _ROWS) if row]
+        except csv.Error:
+            # A cell longer than this reader takes: a whole file without quotes.
+            return []
+
+
+def _read_json(path):
+    """JSON Lines, or an array of objects; values keep their types."""
+    import pandas as pd
+
+    with open(path, encoding=_encoding(path)) as file:
+        start = re.match(r"\s*(.?)", file.read(1000))[1]
+        file.seek(0)
+        if start == "[":
+            records = json.load(file, object_pairs_hook=_object)
+        else:
+            records = list(_lines(file))
+    for number, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise ValueError(f"row {number} is no object. Write {_RECORDS}")
+    if len(records) == 1 and all(map(_is_column, records[0].values())):
+        raise ValueError(f"it holds columns instead of rows. Write {_RECORDS}")
+    names = dict.fromkeys(name for record in records for name in record)
+    return pd.DataFrame(
+        {name: _column([record.get(name) for record in records]) for name in names}
+    )
+
+
+def _lines(file):
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            yield json.loads(line, object_pairs_hook=_object)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"line {number}: {error.msg}. JSON tables hold one object a line, or "
+                f"an array of objects; write {_RECORDS}"
+            ) from error
+
+
+def _object(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"a name stands twice in one object of {names}")
+    return found
+
+
+def _is_column(value):
+    """Whether a value is a column as `DataFrame.to_json(path)` writes it."""
+    return isinstance(value, dict) and bool(value) and all(map(str.isdigit, value))
+
+
+def _column(values):
+    """Numbers as numbers, all else as it is: an integer is never made a float."""
+    import pandas as pd
+
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind == "floating":
+        return pd.Series(values, dtype="float64")
+    whole = kind in ("integer", "boolean") and None not in values
+    return pd.Series(values, dtype=None if whole else object)

@@ -1,0 +1,226 @@
+"""What `keras-mm train` does: read, split, infer, train, score, save."""
+
+import contextlib
+import os
+import typing
+
+from .errors import RowsError
+
+# What a column can be said to be.
+TYPES = {
+    "classes": "ClassLabel",
+    "classification": "ClassLabel",
+    "labels": "MultiLabel",
+    "numbers": "Number",
+    "regression": "Number",
+    "category": "Category",
+    "text": "Text",
+    "date": "Date",
+    "image": "Image",
+    "audio": "Audio",
+    "video": "Video",
+}
+
+
+class Part(typing.NamedTuple):
+    """A file's rows, or some of them.
+
+    Args:
+        table: DataFrame.
+        path: string, the file.
+        rows: int array, the number in the file of each row, or None for all.
+    """
+
+    table: typing.Any
+    path: str
+    rows: typing.Any = None
+
+    @contextlib.contextmanager
+    def named(self):
+        """Errors about rows name the file, and its rows."""
+        try:
+            yield
+        except RowsError as error:
+            if self.rows is not None:
+                error = error.renumbered(self.rows)
+            raise ValueError(f"{os.path.basename(self.path)}: {error}") from error
+
+    def take(self, rows):
+        """Some of the rows."""
+        table = self.table.iloc[rows].reset_index(drop=True)
+        return Part(table, self.path, rows)
+
+
+def part_of(path, options):
+    """All rows of a file."""
+    import keras_mm
+
+    return Part(keras_mm.data.to_table(path, options.missing), path)
+
+
+def base_dir_of(options):
+    """Paths in a table file start from the file's own folder, unless told."""
+    return options.base_dir or os.path.dirname(os.path.abspath(options.table))
+
+
+def train_model(options):
+    """Runs the command."""
+    import keras_mm
+
+    whole = part_of(options.table, options)
+    types = _types(whole.table, options)
+    train, validation, test = _parts(whole, types, options)
+    reading = {"base_dir": base_dir_of(options), "bad": options.bad}
+    aside = [name for name in (options.split_by, options.groups) if name]
+    with train.named():
+        schema = keras_mm.infer_schema(
+            train.table,
+            target=options.target,
+            inputs=options.inputs,
+            exclude=[*options.exclude, *aside],
+            types=types,
+            base_dir=reading["base_dir"],
+            image_size=options.image_size,
+        )
+    _say_what_may_be_classes(whole.table, schema, options)
+    if schema.has_several_targets:
+        build = keras_mm.build_multitask
+    elif isinstance(schema.target, keras_mm.Number):
+        build = keras_mm.build_regressor
+    else:
+        build = keras_mm.build_classifier
+    settings = {"fusion": options.fusion, "seed": options.seed}
+    if options.modality_dropout is not None:
+        settings["modality_dropout"] = options.modality_dropout
+    model = build(schema, **settings)
+    print(f"Model with {model.count_params():,} parameters")
+    try:
+        model.fit(
+            train.table,
+            validation_data=validation.table,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            class_weight=options.class_weight,
+            verbose=0,
+            callbacks=keras_mm.training.callbacks("training"),
+            **reading,
+        )
+    except RowsError:
+        # Whose rows these are is seen by reading each part alone.
+        for part in (train, validation):
+            with part.named():
+                keras_mm.data.to_dataset(part.table, model.schema, **reading)
+        raise
+    for name, part in (("validation", validation), ("test", test)):
+        if part is not None:
+            with part.named():
+                scores = keras_mm.evaluation.score(model, part.table, **reading)
+            print_scores(name, scores)
+    folder = os.path.dirname(options.output)
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+    model.save(options.output)
+    print(f"Saved to {options.output}")
+
+
+def print_scores(name, scores):
+    """One line; of several targets one each."""
+    if any(isinstance(value, dict) for value in scores.values()):
+        for target, values in scores.items():
+            print_scores(f"{name} {target}", values)
+        return
+    values = "  ".join(f"{key} {value:.4f}" for key, value in scores.items())
+    print(f"{name}: {values or 'no row has a label'}")
+
+
+def _types(table, options):
+    """What the command line says that columns are, and what the targets are."""
+    import keras_mm
+    from keras_mm.data.columns import require_columns
+    from keras_mm.data.infer import target_for
+
+    types = {}
+    for column, kind in options.types:
+        for name in [column] if column else options.target:
+            kind_of = getattr(keras_mm, TYPES[kind])
+            types[name] = kind_of(options.image_size) if kind == "image" else kind_of()
+    # Decided on all rows: parts may have fewer classes.
+    require_columns(table.columns, options.target)
+    for name in options.target:
+        types[name] = types.get(name) or target_for(table[name], name)
+    return types
+
+
+def _say_what_may_be_classes(table, schema, options):
+    from keras_mm.data.infer import classes_note
+
+    said = {name for column, _ in options.types for name in [column] or options.target}
+    for name, target in schema.targets.items():
+        note = classes_note(target, table[name], name)
+        if note and name not in said and "" not in said:
+            print(f"  {name}: {note}")
+
+
+def _parts(whole, types, options):
+    """Training, validation and test rows; the last may be None."""
+    from keras_mm.data.split import split_rows
+
+    test = part_of(options.test, options) if options.test else None
+    if options.validation:
+        return whole, part_of(options.validation, options), test
+    if not options.split_by:
+        return *_split(whole, types, options), test
+    rows = split_rows(whole.table, options.split_by, ())
+    if len(rows) < 2:
+        raise ValueError(
+            f"Column {options.split_by!r} names one part only. "
+            f"Received: split_by={options.split_by!r}"
+        )
+    parts = [whole.take(part) for part in rows]
+    return parts[0], parts[1], test or (parts[2] if len(parts) > 2 else None)
+
+
+def _split(whole, types, options):
+    """Training and validation rows at random, whose labels are known in training."""
+    import keras_mm
+    from keras_mm.data.split import split_rows, with_rare_first
+
+    table, target = whole.table, options.target[0]
+    # Classes can be dealt out evenly, numbers cannot.
+    stratify = None
+    if len(options.target) == 1 and isinstance(types[target], keras_mm.ClassLabel):
+        stratify = target if table[target].astype(str).duplicated().any() else None
+    rows = split_rows(table, None, (0.8, 0.2), options.groups, stratify, options.seed)
+    labels = _labels(table, options.target, types)
+    rows = with_rare_first(rows, table, options.groups, labels)
+    train, validation = (set().union(*(labels[row] for row in part)) for part in rows)
+    kept = f" (each {options.groups} in one part)" if options.groups else ""
+    print(
+        f"Split at random{kept}: {len(rows[0])} training, {len(rows[1])} "
+        "validation rows"
+    )
+    rare = sorted(label for _, label in train - validation)
+    if rare:
+        more = f" and {len(rare) - 10} more" if len(rare) > 10 else ""
+        print(
+            f"Too rare to validate on, in training only: {', '.join(rare[:10])}{more}"
+        )
+    return [whole.take(part) for part in rows]
+
+
+def _labels(table, targets, types):
+    """For each row the labels that a model must know: a set of (target, label)."""
+    import keras_mm
+    from keras_mm.inputs.cells import is_missing, to_text
+
+    labels = [set() for _ in range(len(table))]
+    for name in targets:
+        kind = types[name]
+        if isinstance(kind, keras_mm.Number):
+            continue
+        for row, cell in enumerate(table[name]):
+            if not is_missing(cell):
+                several = isinstance(kind, keras_mm.MultiLabel)
+                found = kind.labels_of(cell) if several else [to_text(cell)]
+                labels[row].update((name, label) for label in found)
+    return labels
