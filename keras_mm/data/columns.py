@@ -1,6 +1,7 @@
 """Columns of tables, whatever kind of table it is."""
 
 import difflib
+import warnings
 
 from .row_cells import series, without_gaps
 
@@ -42,8 +43,40 @@ def require_columns(columns, names):
     columns = [str(column) for column in columns]
     for name in names:
         if name not in columns:
-            near = difflib.get_close_matches(name, columns, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"The table has no column {name!r}.{hint} Received: columns={columns}"
-            )
+            raise ValueError(f"{_absent(name, columns)} Received: columns={columns}")
+
+
+def fill_absent(table, names):
+    """Adds columns of missing cells for those that are not there, and warns.
+
+    Args:
+        table: a table in any form, or a `tf.data.Dataset` of dicts.
+        names: names of columns; one of them must be there.
+
+    Returns:
+        A DataFrame or a dataset.
+    """
+    if not is_dataset(table):
+        from .to_table import to_table
+
+        table = to_table(table)
+    columns = [str(c) for c in (table.element_spec if is_dataset(table) else table)]
+    absent = [name for name in names if name not in columns]
+    if not absent:
+        return table
+    if len(absent) == len(list(names)):
+        require_columns(columns, names)
+    warnings.warn(
+        " ".join(_absent(name, columns) for name in absent)
+        + " Its cells count as missing.",
+        stacklevel=3,
+    )
+    if is_dataset(table):
+        return table.map(lambda row: {**row, **dict.fromkeys(absent, "")})
+    return table.assign(**dict.fromkeys(absent))
+
+
+def _absent(name, columns):
+    near = difflib.get_close_matches(name, columns, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"The table has no column {name!r}.{hint}"

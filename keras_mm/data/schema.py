@@ -32,6 +32,9 @@ class Schema:
             in an exported model, or a name or type cannot be used.
     """
 
+    # Whether a model's weights depend on what was learned.
+    is_in_use = False
+
     def __init__(self, inputs, targets=None):
         self.inputs = dict(inputs)
         self.targets = dict(targets or {})
@@ -107,9 +110,20 @@ class Schema:
                 reads. What validation and test rows hold must not be learned.
             bad: `"error"` refuses an input's cells that cannot be read, with their
                 row numbers; with `"missing"` nothing is learned from them.
+
+        Raises:
+            ValueError: if a column cannot be learned from, or the schema is that of
+                a model and has learned already.
         """
         import pandas as pd
 
+        if self.is_in_use and self.is_adapted:
+            raise ValueError(
+                "The schema is a model's, whose weights stand for this vocabulary, "
+                "these classes and these means. Build another model from a copy: "
+                "keras_mm.Schema.from_config(model.schema.get_config()).adapt(table). "
+                f"Received: schema={self!r}"
+            )
         for name, value in self.inputs.items():
             if type(value).adapt is not Input.adapt:
                 column = column_of(table, name)

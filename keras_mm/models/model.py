@@ -3,7 +3,7 @@ from keras import ops
 
 from ..data import Schema, overlap, to_dataset, to_table
 from ..data.class_weights import class_weights
-from ..data.columns import is_dataset
+from ..data.columns import fill_absent, is_dataset
 from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
 from ..encoders.pretrained import (
@@ -35,7 +35,7 @@ class MultimodalModel(keras.Model):
     holds the schema.
     """
 
-    schema = None
+    _schema = None
     seed = None
 
     # Encoders by name: the learning rate of what is pretrained in them, which
@@ -48,6 +48,17 @@ class MultimodalModel(keras.Model):
     def encoders(self):
         """dict from modality to its encoder, a layer of the model."""
         return encoders_of(self)
+
+    @property
+    def schema(self):
+        """What the model takes and answers; `adapt` cannot change it any more."""
+        return self._schema
+
+    @schema.setter
+    def schema(self, schema):
+        self._schema = schema
+        if schema is not None:
+            schema.is_in_use = True
 
     def compile(self, optimizer="rmsprop", *args, **kwargs):
         """`keras.Model.compile`; encoders keep learning rates of their own.
@@ -352,7 +363,8 @@ class MultimodalModel(keras.Model):
         """Predictions in the order of the rows; `keras.Model.predict`, for tables too.
 
         Args:
-            x: a table (the target is not needed), or what Keras takes.
+            x: a table (the target is not needed, and the cells of an absent input
+                are missing, with a warning), or what Keras takes.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
             bad: as in `fit`.
@@ -363,6 +375,7 @@ class MultimodalModel(keras.Model):
             several targets a dict of arrays.
         """
         if self._is_table(x):
+            x = fill_absent(x, self.schema.inputs)
             x = self._dataset(x, batch_size, base_dir, bad, with_target=False)
             batch_size = None
         else:

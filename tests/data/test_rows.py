@@ -171,3 +171,16 @@ def test_large_numbers_stay_apart():
     schema = keras_mm.Schema({"x": keras_mm.Number()}).adapt(rows)
     (got,) = collect(data.to_dataset(rows, schema))
     np.testing.assert_allclose(got["x"].std(), 1.0, rtol=1e-4)
+
+
+def test_absent_columns_of_a_dataset():
+    from keras_mm.data.columns import fill_absent
+
+    rows = tf.data.Dataset.from_tensor_slices({"a": [1.0, 2.0]})
+    schema = keras_mm.Schema(
+        {"a": keras_mm.Number(0.0, 1.0), "b": keras_mm.Vector(2, 0.0, 1.0)}
+    )
+    with pytest.warns(UserWarning, match="no column 'b'"):
+        rows = fill_absent(rows, schema.inputs)
+    (got,) = collect(data.to_dataset(rows, schema))
+    assert got["a"].tolist() == [[1.0], [2.0]] and np.isnan(got["b"]).all()

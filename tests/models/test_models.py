@@ -14,6 +14,8 @@ from keras import layers, ops
 import keras_mm
 
 from ..helpers import (
+    dense_model,
+    dense_table,
     make_table,
     random_pixels,
     small_encoders,
@@ -786,3 +788,26 @@ def test_uint8_pictures_are_a_table():
     model = keras_mm.build_classifier(schema, encoders=encoders)
     model.fit(x, y, verbose=0)
     assert predict(model, x).shape == (6, 2)
+
+
+def test_absent_columns_are_missing_and_the_schema_stays():
+    table = dense_table(12)
+    model = dense_model(table)
+    expected = model.predict(table.assign(bad=None), verbose=0)
+    for rows in (
+        table.drop(columns="bad"),
+        table[["good"]].rename(columns={"good": "Good"}).assign(good=table["good"]),
+    ):
+        with pytest.warns(UserWarning, match="no column 'bad'.* missing") as caught:
+            got = model.predict(rows, verbose=0)
+        assert len(caught) == 1
+        np.testing.assert_array_equal(got, expected)
+    for use in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="no column 'bad'.*Received: columns="):
+            use(table.drop(columns="bad"), verbose=0)
+    with pytest.raises(ValueError, match="no column 'good'"):
+        model.predict(table[["category"]], verbose=0)
+    with pytest.raises(ValueError, match="from_config.*Received: schema=Schema"):
+        model.schema.adapt(table)
+    again = keras_mm.Schema.from_config(model.schema.get_config())
+    assert again.adapt(table).get_config() == model.schema.get_config()
