@@ -17,18 +17,19 @@ _MARKS = (
 _SEPARATORS = (",", ";", "\t", "|")
 # Rows that must agree before a separator is taken for one.
 _ROWS = 50
-_RECORDS = "table.to_json(path, orient='records', lines=True)"
+_REMEDY = (
+    "JSON tables hold one object a line, or an array of objects; write "
+    "table.to_json(path, orient='records', lines=True)"
+)
 
 
 def read_file(path):
     """Reads a CSV, TSV, Parquet, JSON Lines or JSON file; see `to_table`."""
-    import pandas as pd
-
     if not os.path.isfile(path):
         raise ValueError(f"There is no such file. Received: table={path!r}")
     ending = os.path.splitext(path)[1].lower()
-    readers = {".parquet": pd.read_parquet, ".pq": pd.read_parquet}
-    readers |= dict.fromkeys((".csv", ".tsv"), _read_csv)
+    readers = dict.fromkeys((".csv", ".tsv"), _read_csv)
+    readers |= dict.fromkeys((".parquet", ".pq"), _read_parquet)
     readers |= dict.fromkeys((".json", ".jsonl", ".ndjson"), _read_json)
     if ending not in readers:
         raise ValueError(
@@ -51,6 +52,14 @@ def read_file(path):
         ) from error
 
 
+def _read_parquet(path):
+    from pyarrow import parquet
+
+    # Integers stay integers where some are missing.
+    table = parquet.read_table(path, partitioning=None)
+    return table.to_pandas(integer_object_nulls=True)
+
+
 def _encoding(path):
     """UTF-8 with or without a mark, or what another mark says."""
     with open(path, "rb") as file:
@@ -64,9 +73,13 @@ def _read_csv(path):
     import pandas as pd
 
     encoding = _encoding(path)
+    with open(path, encoding=encoding) as file:
+        # Excel reads, and some programs write, a line that says it.
+        said = re.fullmatch(r"sep=(.)\n?", file.readline(10))
     table = pd.read_csv(
         path,
-        sep=_separator(path, encoding),
+        sep=said[1] if said else _separator(path, encoding),
+        skiprows=1 if said else 0,
         encoding=encoding,
         # Read as data, a row that is longer than the names is an error, and equal
         # names stay equal.
@@ -121,34 +134,39 @@ def _read_json(path):
     import pandas as pd
 
     with open(path, encoding=_encoding(path)) as file:
-        start = re.match(r"\s*(.?)", file.read(1000))[1]
+        is_array = re.match(r"\s*\[", file.read(1000))
         file.seek(0)
-        if start == "[":
-            records = json.load(file, object_pairs_hook=_object)
-        else:
-            records = list(_lines(file))
-    for number, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise ValueError(f"row {number} is no object. Write {_RECORDS}")
-    if len(records) == 1 and all(map(_is_column, records[0].values())):
-        raise ValueError(f"it holds columns instead of rows. Write {_RECORDS}")
-    names = dict.fromkeys(name for record in records for name in record)
-    return pd.DataFrame(
-        {name: _column([record.get(name) for record in records]) for name in names}
-    )
+        columns, number = {}, -1
+        for number, record in enumerate((_array if is_array else _lines)(file)):
+            if not isinstance(record, dict):
+                raise ValueError(f"row {number} is no object. {_REMEDY}")
+            for name, value in record.items():
+                column = columns.setdefault(name, [])
+                # Rows that do not have it.
+                column += [None] * (number - len(column))
+                column.append(value)
+    cells = [column[0] for column in columns.values()]
+    if number == 0 and cells and all(map(_is_column, cells)):
+        raise ValueError(f"it holds columns instead of rows. {_REMEDY}")
+    for column in columns.values():
+        column += [None] * (number + 1 - len(column))
+    return pd.DataFrame({name: _column(cells) for name, cells in columns.items()})
+
+
+def _array(file):
+    try:
+        return json.load(file, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}: {error.msg}. {_REMEDY}") from error
 
 
 def _lines(file):
     for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
         try:
-            yield json.loads(line, object_pairs_hook=_object)
+            if line.strip():
+                yield json.loads(line, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
-            raise ValueError(
-                f"line {number}: {error.msg}. JSON tables hold one object a line, or "
-                f"an array of objects; write {_RECORDS}"
-            ) from error
+            raise ValueError(f"line {number}: {error.msg}. {_REMEDY}") from error
 
 
 def _object(pairs):

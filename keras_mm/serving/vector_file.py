@@ -126,7 +126,11 @@ def _chunks(table, needed, columns, rows):
         batches = file.iter_batches(
             rows, columns=[c for c in given.names if c in needed]
         )
-        chunks = (to_table(batch.to_pandas()) for batch in batches if len(batch))
+        chunks = (
+            to_table(batch.to_pandas(integer_object_nulls=True))
+            for batch in batches
+            if len(batch)
+        )
         types = pa.schema([given.field(name) for name in columns])
         return chunks, file.metadata.num_rows, types
     if not path and not hasattr(table, "columns") and not isinstance(table, dict):

@@ -43,11 +43,19 @@ def test_json_keeps_its_types(tmp_path):
 
 @pytest.mark.parametrize("content, encoding", [
     ("a;b\n1,5;é\n2,5;y\n", "utf-8"), ("a\tb\n1,5\té\n", "utf-8"), ("a|b\n1,5|é\n", "utf-8"),
-    ('a,b\n"1,5",é\n', "utf-16"), ('a,b\n"1,5",é\n', "utf-8-sig"),
+    ("sep=;\na;b\n1,5;é\n", "utf-8"), ('a,b\n"1,5",é\n', "utf-16"), ('a,b\n"1,5",é\n', "utf-8-sig"),
 ])  # fmt: skip
 def test_forms_that_are_certain(content, encoding, tmp_path):
     table = to_table(write(tmp_path / "t.csv", content, encoding))
     assert table.iloc[0].to_dict() == {"a": "1,5", "b": "é"}
+
+
+def test_integers_of_parquet_stay_integers(tmp_path):
+    table = pd.DataFrame({"id": pd.array([2**53 + 1, None], "Int64"), "n": [1.5, None]})
+    for frame in (table, table.convert_dtypes(dtype_backend="pyarrow")):
+        frame.to_parquet(tmp_path / "t.parquet")
+        read = to_table(tmp_path / "t.parquet")
+        assert int(read["id"][0]) == 2**53 + 1 and pd.isna(read["id"][1])
 
 
 def test_one_column_needs_no_separator(tmp_path):
@@ -64,6 +72,7 @@ def test_one_column_needs_no_separator(tmp_path):
     ("t.json", '{"x": {"0": 1, "1": 2}}', "columns instead of rows.*orient='records'"),
     ("t.json", '{"x": [1,\n2]}', "line 1.*one object a line.*orient='records'"),
     ("t.json", "[1, 2]", "row 0 is no object"),
+    ("t.jsonl", "[1, 2]\n[3, 4]\n", "line 2: Extra data. JSON tables hold"),
     ("t.jsonl", '{"a": 1}\n{"a": 1, "a": 2}\n', "twice in one object"),
 ])  # fmt: skip
 def test_what_is_uncertain_is_refused(name, content, message, tmp_path):
