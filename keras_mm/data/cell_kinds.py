@@ -77,6 +77,11 @@ def is_array(cell):
     return len(getattr(cell, "shape", ())) > 0
 
 
+def is_series(cell):
+    """Whether a cell is an array or a list."""
+    return isinstance(cell, (list, tuple)) or is_array(cell)
+
+
 def is_list(cell):
     """Whether a cell is a list of texts, paths, files or pictures, or spells one."""
     items = items_of(cell)

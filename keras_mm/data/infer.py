@@ -24,12 +24,12 @@ from .cell_kinds import (
     file_kind,
     has_decimal_comma,
     held_file,
-    is_array,
     is_code,
     is_date,
     is_list,
     is_number,
     is_plain,
+    is_series,
     is_video,
 )
 from .columns import require_columns
@@ -51,10 +51,10 @@ def infer_schema(
     target,
     inputs=None,
     exclude=(),
-    types=None,
     base_dir=None,
     image_size=96,
     verbose=True,
+    types=None,
 ):
     """Decides what each column of a table is, says so, and adapts to it.
 
@@ -90,12 +90,12 @@ def infer_schema(
             `keras_mm.build_multitask`.
         inputs: names of the columns to use; all but the excluded if not given.
         exclude: names of columns to leave out.
-        types: dict from column name to the input or target that it is, for columns
-            that would be taken for something else, such as
-            `{"digit": keras_mm.ClassLabel(), "zip": keras_mm.Category()}`.
         base_dir: folder that relative file paths start from.
         image_size: int or pair, height and width that pictures get.
         verbose: bool, whether to print what was decided.
+        types: dict from column name to the input or target that it is, for columns
+            that would be taken for something else, such as
+            `{"digit": keras_mm.ClassLabel(), "zip": keras_mm.Category()}`.
 
     Returns:
         An adapted `Schema`.
@@ -253,8 +253,8 @@ def _input_for(column, base_dir, image_size):
         return "paths of files that are neither pictures, sounds nor clips"
     if _most(map(is_graph, first), first):
         return _graph_for(cells)
-    if all(isinstance(cell, (list, tuple)) or is_array(cell) for cell in first):
-        return _series_for(cells)
+    if _nearly_all(is_series, first):
+        return _series_for([cell for cell in cells if is_series(cell)])
     if not all(map(is_plain, cells)):
         return _NOTHING
     return _plain_for(column, cells)

@@ -20,7 +20,8 @@ class Graph(Input):
 
     A cell is a dict `{"nodes": (n, node_features) floats, "edges": (e, 2)
     ints}`, with `"edge_features": (e, edge_features) floats` where the edges
-    have some; or a pair or triple of these arrays. An edge is a pair of node
+    have some; or a pair or triple of these arrays; or text that spells one, as in a
+    CSV file. An edge is a pair of node
     numbers, from 0, its source first. Nodes without features get a constant
     one, `[[1.0]] * n`. A graph without nodes is a missing one; an unknown
     feature is NaN.

@@ -13,9 +13,9 @@ class Sequence(Input):
     """A column of time series: what one or more sensors measured, step by step.
 
     A cell is an array or list `(steps, channels)`, or `(steps,)` if there is
-    one channel. The tensor is standardised, each channel for itself, with mean
-    and standard deviation of the rows that `adapt` saw. It is cut after
-    `length` steps, and shorter sequences are padded with NaN at the end.
+    one channel; or text that spells one, as in a CSV file. The tensor is
+    standardised, each channel for itself, with mean and standard deviation of the
+    rows that `adapt` saw. It is cut after `length` steps, and shorter sequences are padded with NaN at the end.
 
     A gap of one channel is NaN, which encoders read as the channel's mean. A
     step that is NaN in all channels is masked. Signals with times of their own

@@ -12,6 +12,7 @@ from .standardize import LARGEST, known_numbers, mean_and_std, standardize
 class Vector(Input):
     """A column of vectors of one size: embeddings that another model computed.
 
+    A cell is a list or an array, or text that spells one, as in a CSV file.
     The tensor is standardised with one mean and one standard deviation over
     all entries, which keeps angles and distances as they are but brings
     embeddings of any scale to that of the other inputs. A missing vector is

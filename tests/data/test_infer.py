@@ -67,7 +67,9 @@ def test_odd_cells_are_said(capsys):
         "comma": [f"{row},5" for row in range(ROWS)],
         "thing": [object() for _ in range(ROWS)],
     }
-    assert kinds(table) == {"price": "Number", "country": "Category"}
+    table["vector"] = [[1.0, 2.0], "?", *[[row, 0.5] for row in range(2, ROWS)]]
+    found = kinds(table)
+    assert found == {"price": "Number", "country": "Category", "vector": "Vector"}
     said = capsys.readouterr().out
     assert "price: '?' in row 0 cannot be read" in said
     assert "country: ['NA'] are taken for names" in said
