@@ -144,30 +144,6 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
         np.testing.assert_allclose(found[name], value, rtol=1e-4)
 
 
-@on_tensorflow
-def test_export(trained, tmp_path):
-    model, table, _ = trained
-    path = keras_mm.export(model, tmp_path / "model", rows=table, verbose=False)
-    exported = keras_mm.load_exported(path)
-    frame, predicted = exported(table), model.predict(table, verbose=0)
-    np.testing.assert_allclose(frame["price"], predicted["price"][:, 0], rtol=1e-5)
-    for name in ("category", "both"):
-        got = np.array(frame[f"{name}_probabilities"].tolist())
-        np.testing.assert_allclose(got, predicted[name], atol=1e-5)
-        assert frame[name].tolist() == to_frame(predicted, model.schema)[name].tolist()
-    text = (tmp_path / "model" / "SERVING.md").read_text()
-    for output in exported.outputs():
-        assert f"| `{output}` |" in text
-    # The proof looks at every target.
-    layer = model.get_layer("price-standardized")
-    bias = layer.bias + 1.0
-    before = layer.get_weights()
-    layer.bias.assign(bias)
-    with pytest.raises(RuntimeError, match="Received: price, exported="):
-        keras_mm.serving.verify(path, model)
-    layer.set_weights(before)
-
-
 def test_a_missing_label_trains_the_others_alone():
     table = make_rows()
     model = make_model(table, optimizer=keras.optimizers.SGD(0.05))

@@ -1,10 +1,81 @@
-"""A retriever that takes no time, and rows for it."""
+"""Models that take no time, rows for them, and the exports that the tests share.
 
+An export costs some ten seconds: a test that only needs one takes one of these.
+"""
+
+import numpy as np
+import pandas as pd
 import pytest
 
 import keras_mm
+from keras_mm import encoders
 
+from ..encoders import conformance as made
 from ..helpers import make_table, small_encoders
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory):
+    """A model that answers with every kind of target, and columns of any name."""
+    table = make_table(24, missing=False).rename(
+        columns={"text": "product text", "price": "2nd price (EUR)"}
+    )
+    table["best of"] = ["cat", "dog", "eel"] * 8
+    table["tags"] = ["red|round", "red", "", "round"] * 6
+    table["sum"] = np.arange(24.0)
+    schema = keras_mm.Schema(
+        {
+            "image": keras_mm.Image((12, 12), augmentation=None),
+            "product text": keras_mm.Text(sequence_length=6),
+            "2nd price (EUR)": keras_mm.Number(),
+        },
+        {
+            "best of": keras_mm.ClassLabel(),
+            "tags": keras_mm.MultiLabel(),
+            "sum": keras_mm.Number(),
+        },
+    ).adapt(table)
+    small = small_encoders()
+    model = keras_mm.build_multitask(
+        schema,
+        encoders={"image": small["image"], "product text": small["text"]},
+        fusion=keras_mm.fusion.Attention(6, num_heads=2),
+        seed=0,
+    )
+    folder = tmp_path_factory.mktemp("shop") / "shop"
+    path = keras_mm.export(model, folder, rows=table, verbose=False)
+    return table, model, path
+
+
+@pytest.fixture(scope="session")
+def sensors(tmp_path_factory):
+    """A model of what has no fixed length: a clip, a sequence, a graph; and a date."""
+    table = pd.DataFrame(
+        {
+            "clip": pd.Series(made.clips(8), dtype=object),
+            "sensor": pd.Series(made.signals(8), dtype=object),
+            "molecule": pd.Series(made.graphs(8), dtype=object),
+            "day": made.dates(8),
+            "y": ["no", "yes"] * 4,
+        }
+    )
+    inputs = {
+        "clip": keras_mm.Video(3, (8, 8), "random", seed=0),
+        "sensor": keras_mm.Sequence(6, channels=2),
+        "molecule": keras_mm.Graph(6, 2),
+        "day": keras_mm.Date(),
+    }
+    chosen = {
+        "clip": encoders.Frames(temporal="lstm", units=4),
+        "sensor": encoders.TemporalCNN((6,), 3),
+        "molecule": encoders.GCN(8, num_layers=1),
+        "day": encoders.Dense(6),
+    }
+    schema = keras_mm.Schema(inputs, {"y": keras_mm.ClassLabel()}).adapt(table)
+    model = keras_mm.build_classifier(schema, encoders=chosen, seed=0)
+    folder = tmp_path_factory.mktemp("sensors") / "sensors"
+    path = keras_mm.export(model, folder, rows=table, verbose=False)
+    return table, model, path
 
 
 @pytest.fixture(scope="module")

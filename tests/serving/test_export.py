@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import jsonschema
 import keras
 import numpy as np
 import pandas as pd
@@ -15,9 +16,11 @@ import pytest
 
 import keras_mm
 from keras_mm.serving import libtensorflow, run_in_libtensorflow
+from keras_mm.serving.export import next_version
 from keras_mm.serving.verify import verification_rows
 
-from ..helpers import make_table, small_model, small_schema
+from ..helpers import make_table
+from .test_client import Stub
 
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
@@ -145,16 +148,6 @@ def test_same_answers_in_fresh_processes(backend, tmp_path):
     assert answer["image_ok"].tolist() == [cell is not None for cell in rows.image]
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    table = make_table(24, missing=False)
-    schema = small_schema(table)
-    model = small_model(schema, fusion=keras_mm.fusion.Attention(6, num_heads=2))
-    folder = tmp_path_factory.mktemp("export") / "shop"
-    path = keras_mm.export(model, folder, rows=table, verbose=False)
-    return model, path, table
-
-
 ASK = """
 import importlib.util, sys
 script, folder, path, *names = sys.argv[1:]
@@ -169,16 +162,16 @@ assert "tensorflow" not in sys.modules
 """
 
 
-def test_every_signature_runs_on_the_c_library(exported, tmp_path):
-    model, path, _ = exported
+def test_every_signature_runs_on_the_c_library(shop, tmp_path):
+    _, model, path = shop
     raw = verification_rows(model.schema)
     here = keras_mm.serving.ExportedModel(path)
     names = set(here.signatures)
     assert {"serving_default", "serving_tensors", "embed", "explain"} <= names
-    assert {f"embed_{name}" for name in model.schema.modalities()} <= names
-    tensors = {
-        name: np.asarray(value) for name, value in model.schema.preprocess(raw).items()
-    }
+    assert {"embed_image", "embed_product_text"} <= names
+    served, tensors = model.schema.served_names, model.schema.preprocess(raw)
+    raw = {served[name]: value for name, value in raw.items()}
+    tensors = {served[name]: np.asarray(value) for name, value in tensors.items()}
     feeds = {}
     for name in names:
         feed = tensors if name == "serving_tensors" else raw
@@ -196,95 +189,70 @@ def test_every_signature_runs_on_the_c_library(exported, tmp_path):
                 assert np.isfinite(value).all()
 
 
-def test_bad_picture_costs_its_own_row_only(exported):
-    model, path, table = exported
+def test_bad_picture_costs_its_own_row_only(shop):
+    table, model, path = shop
     exported_model = keras_mm.load_exported(os.path.dirname(path))
     rows = table.head(4).copy()
-    target = model.schema.target_name
     before = exported_model(rows)
     rows["image"] = [rows.image[0], b"garbage", rows.image[2][:40], rows.image[3]]
     after = exported_model(rows)
     assert after.image_ok.tolist() == [True, False, False, True]
     for row in (0, 3):
         np.testing.assert_allclose(
-            after[f"{target}_probabilities"][row],
-            before[f"{target}_probabilities"][row],
+            after["best_of_probabilities"][row],
+            before["best_of_probabilities"][row],
             atol=1e-6,
         )
     absent = rows.copy()
     absent["image"] = [rows.image[0], None, None, rows.image[3]]
     np.testing.assert_allclose(
-        np.array(exported_model(absent)[f"{target}_probabilities"].tolist()),
-        np.array(after[f"{target}_probabilities"].tolist()),
+        np.array(exported_model(absent)["best_of_probabilities"].tolist()),
+        np.array(after["best_of_probabilities"].tolist()),
         atol=1e-6,
     )
 
 
-@pytest.fixture(scope="module")
-def small():
-    """A model that is exported in no time."""
-    table = make_table(24, missing=False)
-    schema = small_schema(table, price=keras_mm.Number())
-    return small_model(schema, encoders={"price": keras_mm.encoders.Dense(3)})
-
-
-def test_report_and_versions(exported, small, tmp_path):
-    _, path, _ = exported
+def test_report_and_versions(shop, tmp_path):
+    _, model, path = shop
     with open(os.path.join(path, "verification.json")) as file:
         report = json.load(file)
     assert report["rows"] >= 32
     assert report["largest_difference"] < 1e-5
-    (tmp_path / "7").mkdir()
-    shutil.copytree(path, tmp_path / "8")
-    newest = keras_mm.export(small, tmp_path, verbose=False)
-    assert os.path.basename(newest) == "9"
-    assert keras_mm.load_exported(tmp_path).path == newest
-    assert not [name for name in os.listdir(tmp_path) if name.startswith(".export")]
+    assert report["columns"] == model.schema.served_names
+    for name in ("7", "8", ".export-x", "9a"):
+        (tmp_path / name).mkdir()
+    assert next_version(tmp_path) == 9
+    shutil.copytree(path, tmp_path / "10")
+    assert keras_mm.load_exported(tmp_path).path == str(tmp_path / "10")
+    assert sorted(os.listdir(os.path.dirname(path))) == [
+        *("1", "SERVING.md", "batching.config", "models.config", "monitoring.config"),
+        *("request.json", "request.schema.json"),
+    ]
 
 
-def test_wrong_export_is_refused_and_leaves_nothing(small, tmp_path, monkeypatch):
+def test_wrong_export_is_refused_and_leaves_nothing(shop, tmp_path, monkeypatch):
     """The proof must be able to fail: weights change after they were written."""
-    from keras_mm.serving import export as function
+    _, model, path = shop
+    module = sys.modules[next_version.__module__]
+    bias = model.get_layer("best_of").bias
+    before = np.array(bias)
 
-    module = sys.modules[function.__module__]
-    write = module.write_saved_model
-
-    def write_and_change(model, *args):
-        write(model, *args)
-        layer = model.get_layer(model.schema.target_name)
-        layer.bias.assign(layer.bias + np.arange(layer.bias.shape[0]) * 0.1)
+    def write_and_change(model, path_of_copy, *args):
+        shutil.copytree(path, path_of_copy, dirs_exist_ok=True)
+        bias.assign(bias + np.arange(bias.shape[0]) * 0.1)
 
     monkeypatch.setattr(module, "write_saved_model", write_and_change)
     with pytest.raises(RuntimeError, match="does not answer as the model"):
-        keras_mm.export(small, tmp_path / "wrong", verbose=False)
+        keras_mm.export(model, tmp_path / "wrong", verbose=False)
+    bias.assign(before)
     assert os.listdir(tmp_path / "wrong") == []
 
 
-def test_regressor_and_multi_label(tmp_path):
-    table = make_table(24, missing=False)
-    for name, column, target, build in (
-        ("number", np.arange(24.0) * 10, keras_mm.Number(), keras_mm.build_regressor),
-        (
-            "tags",
-            ["red|round", "red", ""] * 8,
-            keras_mm.MultiLabel(),
-            keras_mm.build_classifier,
-        ),
-    ):
-        rows = table[["text", "price"]].assign(**{name: column})
-        schema = keras_mm.Schema(
-            {"text": keras_mm.Text(sequence_length=6), "price": keras_mm.Number()},
-            {name: target},
-        ).adapt(rows)
-        model = build(schema, seed=0)
-        model.fit(rows, epochs=1, verbose=0)
-        keras_mm.export(model, tmp_path / name, verbose=False)
-        answers = keras_mm.load_exported(tmp_path / name)(rows)
-        frame = keras_mm.evaluation.to_frame(model.predict(rows, verbose=0), schema)
-        if name == "number":
-            np.testing.assert_allclose(answers[name], frame[name], rtol=1e-5)
-        else:
-            assert answers[name].tolist() == frame[name].tolist()
+@pytest.mark.parametrize("name", ["my model", "a:b", 'a"b', "a'b", ".hidden", "größe"])
+def test_folders_that_no_server_can_name(shop, tmp_path, name):
+    with pytest.raises(ValueError, match="Export to another folder. Received: path"):
+        keras_mm.export(shop[1], tmp_path / name, verbose=False)
+    assert not os.listdir(tmp_path)
 
 
 def test_models_without_schema_are_refused(tmp_path):
@@ -304,3 +272,14 @@ def test_textbook_without_a_table_takes_tensors(tmp_path):
     answer = exported_model.run("serving_default", {"image": images, "text": tokens})
     expected = model.predict([images, tokens], verbose=0)
     np.testing.assert_allclose(answer["category_probabilities"], expected, atol=1e-5)
+    # What goes along with it is of tensors, too.
+    folder = tmp_path / "textbook"
+    request = json.loads((folder / "request.json").read_text())
+    schema = json.loads((folder / "request.schema.json").read_text())
+    jsonschema.validate(request, schema)
+    (answer,) = Stub(path).predict(request)["predictions"]
+    assert sum(answer["category_probabilities"]) == pytest.approx(1, abs=1e-5)
+    assert "| `image` | array of 224 x 224 x 3 numbers" in (
+        folder / "SERVING.md"
+    ).read_text(encoding="utf-8")
+    assert os.listdir(os.path.join(path, "assets.extra"))

@@ -38,8 +38,13 @@ def exported(tmp_path_factory):
     model.save(folder / "model.keras")
     # The one that is exported comes from a file, as on another day.
     model = keras.models.load_model(folder / "model.keras")
-    path = keras_mm.export(model, folder / "found", rows=table, verbose=False)
-    return table, model, path
+    table["id"] = [f"number {row}" for row in range(16)]
+    index = keras_mm.SearchIndex(model, "item")
+    index.add(table, id="id")
+    path = keras_mm.export(
+        model, folder / "found", rows=table, verbose=False, index=index, k=3
+    )
+    return table, model, path, index
 
 
 def raw_of(model, table):
@@ -51,7 +56,7 @@ def raw_of(model, table):
 
 
 def test_every_subset_in_the_c_library(exported):
-    table, model, path = exported
+    table, model, path, _ = exported
     rows = subsets_of(table, ["image", "text", "price"])
     raw, expected = raw_of(model, rows), model.predict(rows, verbose=0)
     answer = keras_mm.serving.run_in_libtensorflow(path, "serving_default", raw)
@@ -68,7 +73,7 @@ def test_every_subset_in_the_c_library(exported):
 
 
 def test_it_says_what_comes_out(exported):
-    table, model, path = exported
+    table, model, path, _ = exported
     with open(path.rsplit("/", 1)[0] + "/SERVING.md", encoding="utf-8") as file:
         text = file.read()
     assert "`item_embedding` | a vector of length 1" in text
@@ -77,3 +82,48 @@ def test_it_says_what_comes_out(exported):
     np.testing.assert_allclose(
         np.stack(found["text_embedding"]), model.embed(table.head(3), "text"), atol=1e-5
     )
+
+
+def test_search_in_the_c_library(exported):
+    """Raw bytes and words in, ids out."""
+    table, model, path, index = exported
+    rows = table.iloc[[0, 4, 1, 2, 3]].copy()
+    rows["image"] = [None, rows["image"].iloc[1], None, b"no picture", None]
+    rows["price"] = [None, rows["price"].iloc[1], None, None, None]
+    rows["text"] = ["blue sky", None, None, None, "red tomato"]
+    raw = keras_mm.data.raw.to_raw(rows, model.schema, bad="missing")
+    raw["image"][3] = b"no picture"
+    answer = keras_mm.serving.run_in_libtensorflow(path, "search", raw)
+    ids = [[name.decode() for name in row] for row in answer["ids"].tolist()]
+    assert ids[2] == ids[3] == ["", "", ""], "an empty query finds nothing"
+    assert ids[1][0] == "number 4"
+    expected = index.search({"text": ["blue sky", "red tomato"]}, k=3)
+    assert ids[0] + ids[4] == expected["id"].tolist()
+    got = np.concatenate([answer["scores"][0], answer["scores"][4]])
+    np.testing.assert_allclose(got, expected["score"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "signature, output, fault",
+    [
+        ("search", "ids", lambda ids: np.roll(ids, 1, axis=1)),
+        ("search", "ids", lambda ids: np.roll(ids, 1, axis=0)),
+        ("search", "ids", lambda ids: np.where(ids == b"number 4", b"number 5", ids)),
+        ("search", "scores", lambda scores: scores + 0.01),
+        ("serving_default", "item_embedding", lambda vectors: np.roll(vectors, 1, 1)),
+        ("embed_text", "embedding", lambda vectors: vectors[::-1]),
+    ],
+)
+def test_faults_are_found(exported, monkeypatch, signature, output, fault):
+    table, model, path, index = exported
+    run = keras_mm.serving.ExportedModel.run
+
+    def wrong(self, name, inputs):
+        answer = run(self, name, inputs)
+        if name == signature:
+            answer[output] = fault(answer[output])
+        return answer
+
+    monkeypatch.setattr(keras_mm.serving.ExportedModel, "run", wrong)
+    with pytest.raises(RuntimeError, match=f"output '{output}' of '{signature}' is"):
+        keras_mm.serving.verify(path, model, table, index)
