@@ -11,7 +11,7 @@ from . import (
     serving,
     training,
 )
-from .data import Schema, infer_schema
+from .data import Schema, Tensors, infer_schema
 from .inputs import (
     Audio,
     Category,

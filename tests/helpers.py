@@ -86,12 +86,12 @@ def small_model(schema, **kwargs):
 
 
 def tensors_of(table, schema):
-    """Table -> dict of NumPy tensors for the model."""
+    """Table -> `Tensors` of NumPy arrays for the model."""
     dataset = keras_mm.data.to_dataset(
         table, schema, batch_size=len(table), with_target=False
     )
     (inputs,) = next(iter(dataset))
-    return {name: value.numpy() for name, value in inputs.items()}
+    return keras_mm.Tensors({n: value.numpy() for n, value in inputs.items()})
 
 
 def dense_table(rows=90, seed=0):

@@ -8,5 +8,6 @@ from .infer import infer_schema
 from .overlap import overlap
 from .schema import Schema
 from .split import split
+from .tensors import Tensors
 from .tfds import from_tfds
 from .to_table import to_table

@@ -7,6 +7,7 @@ from .raw import MEMORY_LIMIT, decode_all, file_names, memory_size, to_raw, unre
 from .rows import from_rows
 from .targets import encode_targets
 from .to_table import to_table
+from .weights import row_weights
 
 
 def to_dataset(
@@ -20,6 +21,7 @@ def to_dataset(
     with_target=True,
     class_weight=None,
     labels=None,
+    sample_weight=None,
 ):
     """Turns a table into a `tf.data.Dataset` that a model can be fit on.
 
@@ -47,6 +49,8 @@ def to_dataset(
             weight as a third entry.
         labels: array of a table's rows that is given instead of the schema's
             target, or None.
+        sample_weight: None, or how much each row of a table counts: an array, or
+            the name of a column; given as a third entry, times the class's weight.
 
     Returns:
         Dataset of `(inputs,)`, `(inputs, target)` or `(inputs, target,
@@ -58,6 +62,12 @@ def to_dataset(
         raise ValueError(
             "The schema has not seen a table yet. Call schema.adapt(train) "
             f"first. Received: schema={schema!r}"
+        )
+    if sample_weight is not None and (not schema.targets or is_dataset(table)):
+        raise ValueError(
+            "`sample_weight` goes with a table that has a target. A dataset gives "
+            "(inputs, target, weight). Received: sample_weight of type "
+            f"{type(sample_weight).__name__}, targets={list(schema.targets)}"
         )
     with_target = with_target and bool(schema.targets)
     if is_dataset(table):
@@ -79,6 +89,9 @@ def to_dataset(
         target = encode_targets(table, schema)
         if class_weight is not None:
             weight = class_weights(target, schema.target, class_weight)
+        if sample_weight is not None:
+            weights = row_weights(table, sample_weight)
+            weight = weights if weight is None else weight * weights
     if memory_size(schema, len(table)) <= MEMORY_LIMIT:
         compact = decode_all(raw, schema, bad)
         return _from_memory(compact, schema, target, weight, batch_size, shuffle, seed)

@@ -1,6 +1,7 @@
 import os
 
 from .read_file import read_file
+from .tensors import Tensors
 
 
 def to_table(source, missing=()):
@@ -37,6 +38,12 @@ def to_table(source, missing=()):
     """
     import pandas as pd
 
+    if isinstance(source, Tensors):
+        raise ValueError(
+            "This reads a table, whose cells are preprocessed, and Tensors are "
+            "preprocessed already. Give a DataFrame, a path or a dict of columns. "
+            f"Received: Tensors of {list(source)}"
+        )
     if isinstance(source, (str, os.PathLike)):
         table = read_file(os.fspath(source))
     elif isinstance(source, pd.DataFrame):

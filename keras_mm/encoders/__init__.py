@@ -1,6 +1,7 @@
 """One modality's tensors -> tokens and mask, as a small Keras model."""
 
 from .application import Application
+from .augmentation import Augmentation
 from .average import Average
 from .cnn import CNN
 from .conv3d import Conv3D

@@ -2,6 +2,7 @@ import keras
 from keras import layers, ops
 
 from ..names import layer_name
+from .augmentation import augmented
 from .pretrained import enable_lora
 
 
@@ -21,6 +22,8 @@ class Encoder:
     learning_rate = None
     # The rank of the matrices that train in its place; None: there are none.
     lora_rank = None
+    # Whether `encode` augments pictures itself; otherwise that comes before it.
+    augments = False
 
     def prepare(self, value):
         """The input in the form that the encoder reads, a copy if need be."""
@@ -60,7 +63,10 @@ class Encoder:
         if any(value.num_items for value in inputs.values()):
             tokens, mask = self._encode_items(tensors, inputs, sequences)
         else:
-            tokens, mask = self.encode(tensors, list(inputs.values()), sequences)
+            values, given = list(inputs.values()), tensors
+            if not self.augments:
+                given = [augmented(*pair) for pair in zip(tensors, values)]
+            tokens, mask = self.encode(given, values, sequences)
         model = keras.Model(tensors, [tokens, mask], name=name)
         if self.lora_rank:
             enable_lora(model, self.lora_rank)

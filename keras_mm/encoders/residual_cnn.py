@@ -1,6 +1,7 @@
 import keras
 from keras import layers, ops
 
+from .augmentation import augmented
 from .encoder import Encoder, known, one_token, repeat_mask, without_nan
 from .oriented_gradients import OrientedGradients
 
@@ -30,6 +31,8 @@ class ResidualCNN(Encoder):
     """
 
     reads = ("image",)
+    # Small pictures are quicker to change.
+    augments = True
 
     def __init__(self, filters=(64,), units=128, dropout=0.3):
         self.filters = tuple(filters)
@@ -43,12 +46,10 @@ class ResidualCNN(Encoder):
         shrink = max(1, min(image.shape[1:3]) // 48)
         if shrink > 1:
             x = layers.AveragePooling2D(shrink)(x)
+        x = augmented(x, inputs[0])
         present = known(x)
         # White paper becomes 0, as what lies beyond the border is.
         x = without_nan(layers.Rescaling(-1.0, offset=1.0)(x))
-        choice = getattr(inputs[0], "augmentation", None)
-        if choice is not None:
-            x = augmentation(choice)(x)
         x = _stem(x)
         for filters in self.filters:
             x = _residual_block(x, filters)
@@ -62,25 +63,6 @@ class ResidualCNN(Encoder):
         tokens = layers.Dense(self.units, use_bias=False)(tokens)
         tokens = layers.Activation("relu")(_normalization()(tokens))
         return tokens, repeat_mask(present, tokens)
-
-
-def augmentation(choice):
-    """`"light"` or a layer of the user's -> a layer, active in training only.
-
-    The layer sees inverted pictures: white is 0.
-    """
-    if isinstance(choice, keras.layers.Layer):
-        return choice
-    fill = {"fill_mode": "constant", "fill_value": 0.0}
-    return keras.Sequential(
-        [
-            layers.RandomFlip("horizontal"),
-            layers.RandomRotation(0.03, **fill),
-            layers.RandomTranslation(0.08, 0.08, **fill),
-            layers.RandomZoom((-0.1, 0.1), (-0.1, 0.1), **fill),
-        ],
-        name="augmentation",
-    )
 
 
 def _normalization():

@@ -1,5 +1,6 @@
 import keras
 
+from .augmentation import Augmentation
 from .encoder import Encoder
 from .pretrained import freeze_again
 
@@ -29,6 +30,12 @@ class Trained(Encoder):
 
     def __init__(self, model):
         self.model = model
+
+    @property
+    def augments(self):
+        """Whether the copied model changes pictures in training itself."""
+        parts = self.model._flatten_layers(include_self=False)
+        return any(isinstance(layer, Augmentation) for layer in parts)
 
     def prepare(self, value):
         """The input, standardised as the encoder's own was."""

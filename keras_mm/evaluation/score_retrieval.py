@@ -1,6 +1,6 @@
 import numpy as np
 
-from ..data import to_table
+from ..data import Tensors, to_table
 from ..data.columns import require_columns
 from ..data.content import content_ids
 from ..models import Retriever
@@ -92,7 +92,7 @@ class RetrievalRows:
         import pandas as pd
 
         vectors = {
-            name: model.tower(name).predict(tensors, verbose=0)
+            name: model.tower(name).predict(Tensors(tensors), verbose=0)
             for name, tensors in self._tensors.items()
         }
         scores = {}

@@ -7,6 +7,7 @@ from ..heads import MaskedMeanSquaredError
 from ..names import layer_name
 from .decoder import build_decoder
 from .model import MultimodalModel
+from .seeded import seeded_builder
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -50,6 +51,7 @@ class Autoencoder(MultimodalModel):
         super()._check(x)
 
 
+@seeded_builder
 def build_autoencoder(
     schema,
     column=None,
@@ -105,8 +107,6 @@ def build_autoencoder(
         Neural Networks"; Vincent et al. 2008, "Extracting and Composing Robust
         Features with Denoising Autoencoders".
     """
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
     column, value = _chosen(schema, column)
     if units < 1 or noise < 0:
         raise ValueError(

@@ -10,8 +10,10 @@ from ..fusion.late_fusion import LateFusion
 from ..heads import Head
 from ..names import layer_name
 from .model import MultimodalModel
+from .seeded import seeded_builder
 
 
+@seeded_builder
 def build_model(
     schema,
     encoders=None,
@@ -32,8 +34,6 @@ def build_model(
 
     See `build_classifier`, and `build_multitask` for several targets.
     """
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
     modalities, chosen = choose_encoders(schema, encoders)
     check_learning_rates(learning_rates, modalities)
     if imputation and missing_token:
@@ -202,7 +202,8 @@ def set_tuning(model, chosen, learning_rates):
     }
 
 
-def textbook_model(schema):
+@seeded_builder
+def textbook_model(schema, seed=None):
     """The two-branch model of the field's tutorials, of stock layers only.
 
     image -> Conv2D -> MaxPooling2D -> Flatten; text -> Embedding -> LSTM;
@@ -227,7 +228,7 @@ def textbook_model(schema):
     fused = layers.Concatenate(name=layer_name("fusion"))([x, z])
     head = Head(schema.target, schema.target_name)
     model = MultimodalModel([image, text], head(fused), name="textbook_model")
-    model.schema = schema
+    model.schema, model.seed = schema, seed
     model.compile(optimizer="adam", loss=head.loss, metrics=head.metrics)
     return model
 

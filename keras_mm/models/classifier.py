@@ -70,7 +70,7 @@ def build_classifier(
             },
             targets={"category": ClassLabel(num_classes=num_classes or 10)},
         )
-        return textbook_model(schema)
+        return textbook_model(schema, seed)
     if isinstance(schema, dict) and num_classes is None:
         raise ValueError(
             "A dict of inputs needs the number of classes, too. "

@@ -9,6 +9,7 @@ from keras import ops
 
 from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, MultiLabel
+from .rows import plain, take_rows
 
 
 def late_fusion(model):
@@ -134,14 +135,18 @@ def fit_linear_model(model, x, y, validation_data, **settings):
     state = [*model.weights, *model.optimizer.variables]
     start = [ops.convert_to_numpy(variable) for variable in state]
     features = np.zeros((len(truth), layer.kernel.shape[0], layer.units))
+    weights = settings["sample_weight"]
     for train, held in folds.split(np.zeros(len(truth)), truth if classes else None):
+        part = weights
+        if not (weights is None or isinstance(weights, str)):
+            part = np.asarray(weights)[train]
         model._train(
-            _rows(x, train),
+            take_rows(x, train),
             None if y is None else np.asarray(y)[train],
             validation_data,
-            **settings,
+            **{**settings, "sample_weight": part},
         )
-        part, labels = _rows(x, held), None if y is None else np.asarray(y)[held]
+        part, labels = take_rows(x, held), None if y is None else np.asarray(y)[held]
         found = model._pairs(part, labels, **_reading(settings))
         scores, present, _ = _said(model, found)
         features[held] = ops.convert_to_numpy(
@@ -188,7 +193,7 @@ def _said(model, rows, steps=None):
     node = next(node for node in nodes if node.operation is layer)
     part = keras.Model(model.inputs, list(node.output_tensors[-2:]))
     if isinstance(rows, (tuple, list)):
-        logits, present = part.predict(rows[0], verbose=0)
+        logits, present = part.predict(plain(rows[0]), verbose=0)
         truth = np.asarray(rows[1])
     else:
         found = []
@@ -254,13 +259,6 @@ def class_indices(labels):
     if labels.ndim > 1 and labels.shape[-1] > 1:
         return labels.argmax(-1)
     return labels.reshape(-1).astype(int)
-
-
-def _rows(x, rows):
-    """Some rows of a table or of arrays."""
-    if hasattr(x, "iloc"):
-        return x.iloc[rows].reset_index(drop=True)
-    return keras.tree.map_structure(lambda value: np.asarray(value)[rows], x)
 
 
 def _reading(settings):

@@ -1,18 +1,14 @@
 import keras
-from keras import ops
 
-from ..data import Schema, overlap, to_dataset, to_table
+from ..data import to_dataset
 from ..data.class_weights import class_weights
 from ..data.columns import fill_absent, is_dataset
 from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
-from ..encoders.pretrained import (
-    enable_lora,
-    freeze_again,
-    pretrained_parts,
-    renew_lora,
-)
-from ..names import encoders_of, served_name
+from ..data.to_table import to_table
+from ..encoders.pretrained import renew_lora
+from ..names import served_name
+from .built_model import BuiltModel
 from .late import (
     check_late,
     class_indices,
@@ -21,101 +17,23 @@ from .late import (
     late_fusion,
     weigh_experts,
 )
-from .rates import RatesOptimizer
-from .tensors import are_tensors, check_names, check_tensors, one_target
-from .torch_compile import for_each_size
+from .rows import is_table, pair_of, plain, take_rows, warn_of_overlap, with_target
+from .seeded import seeded
+from .tensors import check_tensors
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
-class MultimodalModel(keras.Model):
+class MultimodalModel(BuiltModel):
     """A functional Keras model that knows its schema and reads tables.
 
     Made by the builders. Everything that `keras.Model` does works; `fit`,
-    `evaluate` and `predict` take tables besides tensors, and the saved file
-    holds the schema.
+    `evaluate`, `predict` and the three of one batch take tables besides tensors, and
+    the saved file holds the schema.
+
+    A DataFrame, a path, a dict of columns and a dataset of dicts are tables. Tensors
+    come as a list, as `keras_mm.Tensors`, or in a dataset of `(inputs, target)`.
+    Calling the model is plain Keras: it takes tensors only.
     """
-
-    _schema = None
-    seed = None
-
-    # Encoders by name: the learning rate of what is pretrained in them, which
-    # `compile` reads, and the rank of their LoRA matrices. Not to be changed in
-    # place: set a new dict and compile.
-    learning_rates = {}
-    lora_ranks = {}
-
-    @property
-    def encoders(self):
-        """dict from modality to its encoder, a layer of the model."""
-        return encoders_of(self)
-
-    @property
-    def schema(self):
-        """What the model takes and answers; `adapt` cannot change it any more."""
-        return self._schema
-
-    @schema.setter
-    def schema(self, schema):
-        self._schema = schema
-        if schema is not None:
-            schema.is_in_use = True
-
-    def compile(self, optimizer="rmsprop", *args, **kwargs):
-        """`keras.Model.compile`; encoders keep learning rates of their own.
-
-        Args:
-            optimizer: Keras optimizer or its name; its learning rate is that
-                of everything but the pretrained parts of `learning_rates`.
-            *args: as in Keras.
-            **kwargs: as in Keras.
-        """
-        if self.learning_rates:
-            optimizer = keras.optimizers.get(optimizer)
-            self._optimizer_config = keras.saving.serialize_keras_object(optimizer)
-            groups = []
-            for name, rate in self.learning_rates.items():
-                parts = pretrained_parts(self.get_layer(name))
-                groups.append((rate, [v for part in parts for v in part.variables]))
-            optimizer = RatesOptimizer(optimizer, groups)
-        super().compile(optimizer, *args, **kwargs)
-
-    def make_train_function(self, force=False):
-        """As in Keras."""
-        return self._make("train_function", super().make_train_function, force)
-
-    def make_test_function(self, force=False):
-        """As in Keras."""
-        return self._make("test_function", super().make_test_function, force)
-
-    def make_predict_function(self, force=False):
-        """As in Keras."""
-        return self._make("predict_function", super().make_predict_function, force)
-
-    def _make(self, name, make, force):
-        """Makes a step; see `for_each_size`."""
-        known = getattr(self, name)
-        make(force)
-        made = getattr(self, name)
-        if (
-            made is not known
-            and keras.backend.backend() == "torch"
-            and self.jit_compile
-        ):
-            setattr(self, name, for_each_size(made))
-        return getattr(self, name)
-
-    def get_compile_config(self):
-        """What `compile` was called with."""
-        config = super().get_compile_config()
-        if config and self.learning_rates:
-            config["optimizer"] = self._optimizer_config
-        return config
-
-    def compile_from_config(self, config):
-        """Compiles the model as `get_compile_config()` says."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer and self.built:
-            self.optimizer.build(self.trainable_variables)
 
     def fit(
         self,
@@ -140,12 +58,14 @@ class MultimodalModel(keras.Model):
         Examples:
 
         >>> model.fit(train, validation_data=validation, epochs=20)
-        >>> model.fit({"image": pixels, "text": ids}, labels, epochs=20)
+        >>> tensors = keras_mm.Tensors({"image": pixels, "text": ids})
+        >>> model.fit(tensors, labels, epochs=20)
 
         Args:
             x: a table (DataFrame, path, dict of raw columns, or
                 `tf.data.Dataset` of dicts), which holds the target too; or
-                what Keras takes: tensors, or a dataset of `(inputs, target)`.
+                tensors: a list of arrays, `keras_mm.Tensors`, a dataset of
+                `(inputs, target)`, or whatever else Keras takes.
             y: the target, if `x` does not hold it; of several targets a dict.
             batch_size: int, 32 if not given.
             epochs: int.
@@ -153,11 +73,13 @@ class MultimodalModel(keras.Model):
             callbacks: as in Keras.
             validation_split: as in Keras; not for tables (see
                 `keras_mm.data.split`).
-            validation_data: a table, or what Keras takes.
+            validation_data: a table, or `(x, y)` or `(x, y, sample_weight)` with the
+                like of what `fit` takes.
             shuffle: bool, whether to shuffle the rows anew in every epoch.
             class_weight: `"balanced"`, or a dict from class name to weight (from
                 index, too, if no class is named by a number).
-            sample_weight: as in Keras; not for tables.
+            sample_weight: array of how much each row counts; of a table also the name
+                of the column that says so. With `class_weight`, the product counts.
             base_dir: folder that the table's relative file paths start from.
             bad: `"error"` refuses cells that cannot be read, `"missing"`
                 treats them as missing.
@@ -166,26 +88,36 @@ class MultimodalModel(keras.Model):
         Returns:
             `keras.callbacks.History`.
         """
-        renew_lora(self)
-        settings = {
-            "batch_size": batch_size,
-            "epochs": epochs,
-            "verbose": verbose,
-            "callbacks": callbacks,
-            "validation_split": validation_split,
-            "shuffle": shuffle,
-            "class_weight": class_weight,
-            "sample_weight": sample_weight,
-            "base_dir": base_dir,
-            "bad": bad,
-            **kwargs,
-        }
+        with seeded(self.seed):
+            renew_lora(self)
+            return self._fit(
+                x,
+                y,
+                self._validation(validation_data, batch_size, base_dir, bad),
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                base_dir=base_dir,
+                bad=bad,
+                **kwargs,
+            )
+
+    def _fit(self, x, y, validation_data, **settings):
+        """Trains the weights, and finds those of a late fusion."""
         late = late_fusion(self)
         if late is None:
             return self._train(x, y, validation_data, **settings)
-        if validation_split and not self._is_table(x) and y is not None:
+        share = settings["validation_split"]
+        if share and not self._is_table(x) and y is not None:
             # The same rows as Keras would take: the last ones.
-            x, y, validation_data = _split_last(x, y, validation_split)
+            weight = settings["sample_weight"]
+            first, validation_data = _split_last((x, y, weight), share)
+            x, y, settings["sample_weight"] = first
             settings["validation_split"] = 0.0
         if late.out_of_fold and self._is_table(x) and not is_dataset(x):
             x, y = to_table(self._with_target(x, y)), None
@@ -194,8 +126,10 @@ class MultimodalModel(keras.Model):
             fit_linear_model(self, x, y, validation_data, **settings)
         history = self._train(x, y, validation_data, **settings)
         if late.weighs and validation_data is not None:
-            rows = self._pairs(validation_data, None, batch_size, base_dir, bad)
-            weigh_experts(self, rows, kwargs.get("validation_steps"))
+            names = ("batch_size", "base_dir", "bad")
+            reading = [settings[name] for name in names]
+            rows = self._pairs(validation_data, None, *reading)
+            weigh_experts(self, rows, settings.get("validation_steps"))
         return history
 
     def _train(
@@ -234,12 +168,12 @@ class MultimodalModel(keras.Model):
                 )
             self._make_variables(x, y)
             return super().fit(
-                x,
+                plain(x),
                 y,
                 batch_size=batch_size,
                 verbose=verbose,
                 validation_split=validation_split,
-                validation_data=validation_data,
+                validation_data=plain(validation_data),
                 shuffle=shuffle,
                 sample_weight=sample_weight,
                 **kwargs,
@@ -250,11 +184,6 @@ class MultimodalModel(keras.Model):
                 "validation, test = keras_mm.data.split(table, ...). "
                 f"Received: validation_split={validation_split}"
             )
-        if sample_weight is not None:
-            raise ValueError(
-                "`sample_weight` goes with tensors. For a table use "
-                "`class_weight`. Received: sample_weight"
-            )
         table = self._with_target(x, y)
         train = self._dataset(
             table,
@@ -263,10 +192,11 @@ class MultimodalModel(keras.Model):
             bad,
             shuffle=shuffle,
             class_weight=class_weight,
+            sample_weight=sample_weight,
         )
         validation = validation_data
         if self._is_table(validation_data):
-            self._warn_of_overlap(table, validation_data)
+            warn_of_overlap(table, validation_data, self.schema)
             validation = self._dataset(validation_data, batch_size, base_dir, bad)
         self._make_variables(train)
         try:
@@ -274,7 +204,7 @@ class MultimodalModel(keras.Model):
                 return super().fit(
                     train,
                     verbose=verbose,
-                    validation_data=validation,
+                    validation_data=plain(validation),
                     # The rows are shuffled already; Keras would warn.
                     shuffle=False,
                     **kwargs,
@@ -285,30 +215,6 @@ class MultimodalModel(keras.Model):
             if "InvalidArgument" in type(error).__name__ and not is_dataset(table):
                 refuse_unreadable(table, self.schema, base_dir)
             raise
-
-    def _make_variables(self, x, y=None):
-        """Makes what optimizer and metrics count with, before the first step.
-
-        TensorFlow traces a step that makes variables twice. (Among several
-        devices they must be made in the step.)
-        """
-        if keras.backend.backend() != "tensorflow" or self.run_eagerly:
-            return
-        if self._distribute_strategy is not None:
-            return
-        if self.optimizer and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
-        if self.loss is None:
-            return
-        y = one_target(x, y)
-        sizes = [n for o in keras.tree.flatten(self.output) for n in o.shape[1:]]
-        if y is not None and None not in sizes:
-            outputs = keras.tree.map_structure(
-                lambda output: ops.zeros((1, *output.shape[1:])), self.output
-            )
-            super().compute_loss(None, y, outputs, training=False)
-            self.compute_metrics(None, y, outputs)
-            self.reset_metrics()
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -335,7 +241,15 @@ class MultimodalModel(keras.Model):
         return self.get_layer(served_name(self.schema.target_name))(logits)
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, *, base_dir=None, bad="error", **kwargs
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        *,
+        sample_weight=None,
+        base_dir=None,
+        bad="error",
+        **kwargs,
     ):
         """Loss and metrics; `keras.Model.evaluate`, for tables too.
 
@@ -343,6 +257,7 @@ class MultimodalModel(keras.Model):
             x: a table, or what Keras takes.
             y: the target, if `x` does not hold it.
             batch_size: int, 32 if not given.
+            sample_weight: as in `fit`.
             base_dir: as in `fit`.
             bad: as in `fit`.
             **kwargs: as in Keras.
@@ -350,14 +265,24 @@ class MultimodalModel(keras.Model):
         Returns:
             list of floats, or a dict with `return_dict=True`.
         """
-        if self._is_table(x):
+        if kwargs.get("_use_cached_eval_dataset"):
+            # Keras itself asks, in `fit`, of rows that were looked at there.
+            pass
+        elif self._is_table(x):
+            weight = {"sample_weight": sample_weight}
             table = self._with_target(x, y)
-            x, y = self._dataset(table, batch_size, base_dir, bad), None
-            batch_size = None
+            x, y = self._dataset(table, batch_size, base_dir, bad, **weight), None
+            batch_size = sample_weight = None
         else:
             self._check(x, y)
         with plain_errors():
-            return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+            return super().evaluate(
+                plain(x),
+                y,
+                batch_size=batch_size,
+                sample_weight=sample_weight,
+                **kwargs,
+            )
 
     def predict(self, x, batch_size=None, *, base_dir=None, bad="error", **kwargs):
         """Predictions in the order of the rows; `keras.Model.predict`, for tables too.
@@ -381,7 +306,59 @@ class MultimodalModel(keras.Model):
         else:
             self._check(x)
         with plain_errors():
-            return super().predict(x, batch_size=batch_size, **kwargs)
+            return super().predict(plain(x), batch_size=batch_size, **kwargs)
+
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
+    ):
+        """One step on one batch; `keras.Model.train_on_batch`, for tables too.
+
+        Args are as in `fit`, but for the `class_weight` of tensors: as in Keras.
+        """
+        if self._is_table(x):
+            settings = {"sample_weight": sample_weight, "class_weight": class_weight}
+            x, y, sample_weight = self._batch(self._with_target(x, y), **settings)
+            class_weight = None
+        return super().train_on_batch(
+            plain(x), y, sample_weight, class_weight, return_dict
+        )
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """Loss and metrics of one batch; `keras.Model.test_on_batch`, for tables too.
+
+        Args are as in `evaluate`.
+        """
+        if self._is_table(x):
+            table = self._with_target(x, y)
+            x, y, sample_weight = self._batch(table, sample_weight=sample_weight)
+        return super().test_on_batch(plain(x), y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x):
+        """Predictions of one batch; `keras.Model.predict_on_batch`, for tables too.
+
+        Args are as in `predict`.
+        """
+        if self._is_table(x):
+            x = fill_absent(x, self.schema.inputs)
+            x, _, _ = self._batch(x, with_target=False)
+        return super().predict_on_batch(plain(x))
+
+    def _batch(self, table, **kwargs):
+        """All rows of a table as one batch of tensors, target and weights."""
+        table = to_table(table)
+        dataset = self._dataset(table, len(table), None, "error", **kwargs)
+        (entry,) = dataset.as_numpy_iterator()
+        return (*entry, None, None)[:3]
+
+    def _validation(self, rows, *reading):
+        """Rows to validate on: a table with its target, or what Keras takes."""
+        x, y, weight = pair_of(rows)
+        if x is rows or not self._is_table(x):
+            return rows
+        table = self._with_target(x, y)
+        if weight is None:
+            return table
+        return self._dataset(table, *reading, sample_weight=weight)
 
     def _dataset(self, table, batch_size, base_dir, bad, **kwargs):
         return to_dataset(
@@ -401,72 +378,20 @@ class MultimodalModel(keras.Model):
         return x if y is None else (x, y)
 
     def _is_table(self, x):
-        if is_dataset(x):
-            return isinstance(x.element_spec, dict)
-        if isinstance(x, dict):
-            return not are_tensors(x, self)
-        return hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
+        return is_table(x, self)
 
     def _with_target(self, table, target):
-        if target is None:
-            return table
-        table = to_table(table)
-        if self.schema.has_several_targets:
-            check_names(target, self.schema)
-            return table.assign(**{n: list(target[n]) for n in self.schema.targets})
-        return table.assign(**{self.schema.target_name: list(target)})
+        return with_target(table, target, self.schema)
 
     def _check(self, x, y=None):
         if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
             check_tensors(x, y, self)
 
-    def _warn_of_overlap(self, train, validation):
-        import warnings
 
-        if is_dataset(train) or is_dataset(validation):
-            return
-        for name, value in self.schema.inputs.items():
-            if value.is_file:
-                count = overlap(train, validation, name)
-                if count:
-                    warnings.warn(
-                        f"{count} files of column {name!r} are in the training "
-                        "rows and in the validation rows: the scores will be too "
-                        "good. Split by group: keras_mm.data.split(groups=...).",
-                        stacklevel=4,
-                    )
-
-    def get_config(self):
-        """The network and the schema."""
-        return {
-            **super().get_config(),
-            "schema": None if self.schema is None else self.schema.get_config(),
-            "seed": self.seed,
-            "learning_rates": dict(self.learning_rates),
-            "lora_ranks": dict(self.lora_ranks),
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Creates the model again from `get_config()`."""
-        config = dict(config)
-        schema, seed = config.pop("schema", None), config.pop("seed", None)
-        rates, ranks = config.pop("learning_rates", {}), config.pop("lora_ranks", {})
-        model = super().from_config(config, custom_objects=custom_objects)
-        model.schema = None if schema is None else Schema.from_config(schema)
-        model.seed = seed
-        model.learning_rates, model.lora_ranks = dict(rates), dict(ranks)
-        freeze_again(model)
-        for name, rank in ranks.items():
-            enable_lora(model.get_layer(name), rank)
-        return model
-
-
-def _split_last(x, y, share):
-    """Arrays without their last rows, and these."""
-    first = int(len(y) * (1 - share))
-
-    def part(rows):
-        return keras.tree.map_structure(lambda value: value[rows], (x, y))
-
-    return *part(slice(None, first)), part(slice(first, None))
+def _split_last(rows, share):
+    """Inputs, targets and weights without their last rows, and these."""
+    first = int(len(rows[1]) * (1 - share))
+    return (
+        tuple(None if part is None else take_rows(part, slice_) for part in rows)
+        for slice_ in (slice(None, first), slice(first, None))
+    )

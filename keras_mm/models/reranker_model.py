@@ -35,6 +35,8 @@ class Reranker(MultimodalModel):
     # The query's tower and the item's: modality -> its columns.
     towers = {}
 
+    _OWN_NAMES = (*MultimodalModel._OWN_NAMES, "towers")
+
     def pairs(
         self,
         retriever,
@@ -295,18 +297,12 @@ class Reranker(MultimodalModel):
             for name, modalities in self.towers.items()
         ]
 
-    def get_config(self):
-        """The network, the schema, and which columns are what."""
-        return {**super().get_config(), "towers": self.towers}
+    def _own_config(self):
+        return {**super()._own_config(), "towers": self.towers}
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Creates the model again from `get_config()`."""
-        config = dict(config)
-        towers = config.pop("towers", {})
-        model = super().from_config(config, custom_objects=custom_objects)
-        model.towers = {
+    def _set_own(self, config):
+        super()._set_own(config)
+        self.towers = {
             tower: {name: list(columns) for name, columns in modalities.items()}
-            for tower, modalities in towers.items()
+            for tower, modalities in config.get("towers", {}).items()
         }
-        return model

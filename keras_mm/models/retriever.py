@@ -18,6 +18,7 @@ from .build import (
     set_tuning,
 )
 from .retriever_model import SIMILARITY, Retriever
+from .seeded import seeded_builder
 
 # What each loss starts with: temperature and shift.
 _LOSSES = {
@@ -28,6 +29,7 @@ _LOSSES = {
 }
 
 
+@seeded_builder
 def build_retriever(
     schema,
     towers=None,
@@ -100,8 +102,6 @@ def build_retriever(
         Language Supervision"; an anchor as in Girdhar et al. 2023, "ImageBind: One
         Embedding Space To Bind Them All".
     """
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
     schema = Schema(schema) if isinstance(schema, dict) else as_schema(schema, None)
     schema = Schema(schema.inputs)
     if group in schema.inputs:

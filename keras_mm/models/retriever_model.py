@@ -11,6 +11,7 @@ from ..data.content import content_ids
 from ..names import layer_name
 from .model import MultimodalModel
 from .prototypes import classify
+from .rows import pair_of
 
 # The layer that holds the temperature.
 SIMILARITY = layer_name("similarity", "scaled")
@@ -34,6 +35,10 @@ class Retriever(MultimodalModel):
     anchor = None
     group = None
     retrieval_loss = None
+
+    _OWN_NAMES = (
+        *MultimodalModel._OWN_NAMES, "towers", "anchor", "group", "retrieval_loss",
+    )  # fmt: skip
 
     @property
     def similarity(self):
@@ -255,13 +260,10 @@ class Retriever(MultimodalModel):
             )
         self.forget()
         x, y = self._with_labels(x, y)
-        if isinstance(validation_data, dict) or (
-            isinstance(validation_data, (list, tuple)) and len(validation_data) == 2
-        ):
-            held_out = validation_data
-            pair = held_out if isinstance(held_out, (list, tuple)) else (held_out, None)
-            if not self._is_table(pair[0]):
-                validation_data = self._with_labels(*pair)
+        if isinstance(validation_data, (dict, list, tuple)):
+            held_out, labels, _ = pair_of(validation_data)
+            if not self._is_table(held_out):
+                validation_data = self._with_labels(held_out, labels)
         return super()._train(x, y, validation_data, **kwargs)
 
     def evaluate(
@@ -282,7 +284,8 @@ class Retriever(MultimodalModel):
         Returns:
             float, or a dict with `return_dict=True`.
         """
-        x, y = self._with_labels(x, y)
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x, y = self._with_labels(x, y)
         return super().evaluate(x, y, batch_size, base_dir=base_dir, bad=bad, **kwargs)
 
     def _with_labels(self, x, y):
@@ -335,25 +338,21 @@ class Retriever(MultimodalModel):
         # The loss checks the numbers of equal rows.
         super()._check(x)
 
-    def get_config(self):
-        """The network, the schema, and what belongs to the loss."""
+    def _own_config(self):
         return {
-            **super().get_config(),
+            **super()._own_config(),
             "towers": {name: list(columns) for name, columns in self.towers.items()},
             "anchor": self.anchor,
             "group": self.group,
             "retrieval_loss": keras.saving.serialize_keras_object(self.retrieval_loss),
         }
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Creates the model again from `get_config()`."""
-        config = dict(config)
-        own = {name: config.pop(name, None) for name in ("towers", "anchor", "group")}
-        loss = config.pop("retrieval_loss", None)
-        model = super().from_config(config, custom_objects=custom_objects)
-        model.set_retrieval(**own, loss=keras.saving.deserialize_keras_object(loss))
-        return model
+    def _set_own(self, config):
+        super()._set_own(config)
+        loss = config.get("retrieval_loss")
+        loss = loss and keras.saving.deserialize_keras_object(loss)
+        own = {name: config.get(name) for name in ("towers", "anchor", "group")}
+        self.set_retrieval(loss=loss, **own)
 
     def set_retrieval(self, towers, loss, anchor=None, group=None):
         """Tells the model which columns are a tower, and how they are compared."""

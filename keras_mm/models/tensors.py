@@ -7,22 +7,6 @@ from ..errors import rows_text
 from ..inputs import ClassLabel
 
 
-def are_tensors(inputs, model):
-    """Whether a dict holds tensors for the model, not columns of a table.
-
-    Tensors have the rank that the model takes and are numbers; `uint8` arrays
-    are pictures of a table.
-    """
-    for tensor in model.inputs:
-        value = inputs.get(tensor.name)
-        shape = getattr(value, "shape", None)
-        if shape is None or len(shape) != len(tensor.shape):
-            return False
-        if str(getattr(value, "dtype", "")).split(".")[-1] in ("uint8", "object"):
-            return False
-    return True
-
-
 def check_tensors(x, y, model):
     """Raises a `ValueError` if arrays do not fit the model.
 

@@ -10,12 +10,15 @@ from ..data import to_dataset, to_table
 from ..data.class_weights import class_weights
 from ..data.raw import read_files, to_raw
 from ..data.targets import encode_targets
+from ..data.weights import row_weights
 from ..encoders.pretrained import renew_lora
 from ..errors import without_target
 from ..files import replacing
 from ..models import Reranker, Retriever
 from ..models.late import check_late, late_fusion, weigh_experts
 from ..models.rest import rest_of
+from ..models.rows import pair_of, with_target
+from ..models.seeded import seeded
 from ..names import columns_of_model, encoders_of
 
 
@@ -26,6 +29,7 @@ def fit_cached(
     folder=None,
     batch_size=32,
     class_weight=None,
+    sample_weight=None,
     base_dir=None,
     bad="error",
     **kwargs,
@@ -54,6 +58,7 @@ def fit_cached(
         folder: folder to keep the tokens in, or None.
         batch_size: int.
         class_weight: as in `model.fit`.
+        sample_weight: as in `model.fit`.
         base_dir: as in `model.fit`.
         bad: as in `model.fit`.
         **kwargs: what `keras.Model.fit` takes besides: `epochs`, `callbacks`...
@@ -71,9 +76,10 @@ def fit_cached(
     answer = model.schema.target
     if answer is None and not retrieves:
         raise without_target(f"model={model.name!r}")
-    if retrieves and class_weight is not None:
+    if retrieves and not (class_weight is None and sample_weight is None):
         raise ValueError(
-            f"A retriever has no classes. Received: class_weight={class_weight!r}"
+            "A retriever has no classes, and its pairs no weights of rows. Received: "
+            f"class_weight={class_weight!r}, sample_weight={sample_weight!r}"
         )
     frozen = [
         layer
@@ -111,15 +117,20 @@ def fit_cached(
     if retrieves:
         rest.forget()
     if class_weight is not None:
-        weights = class_weights(target, answer, class_weight)
-        kwargs["sample_weight"] = weights
+        kwargs["sample_weight"] = class_weights(target, answer, class_weight)
+    if sample_weight is not None:
+        weights = row_weights(to_table(table), sample_weight)
+        kwargs["sample_weight"] = weights * kwargs.get("sample_weight", 1)
     if validation_data is not None:
-        kwargs["validation_data"] = tensors_of(validation_data)
-    if model.seed is not None:
-        # Keras shuffles arrays with this seed.
-        keras.utils.set_random_seed(model.seed)
+        rows, labels, weights = pair_of(validation_data)
+        rows = to_table(with_target(rows, labels, model.schema))
+        found = tensors_of(rows)
+        if weights is not None:
+            found = (*found, row_weights(rows, weights))
+        kwargs["validation_data"] = found
     # What `model.fit` does besides, for tables, is done.
-    history = keras.Model.fit(rest, inputs, target, batch_size=batch_size, **kwargs)
+    with seeded(model.seed):
+        history = keras.Model.fit(rest, inputs, target, batch_size=batch_size, **kwargs)
     if late is not None and late.weighs and validation_data is not None:
         weigh_experts(rest, kwargs["validation_data"])
     return history
@@ -127,7 +138,7 @@ def fit_cached(
 
 def _settings_of(model):
     """What the model was compiled with besides the optimizer."""
-    config = dict(model.get_compile_config())
+    config = dict(model.compile_settings())
     del config["optimizer"], config["loss"]
     settings = keras.saving.deserialize_keras_object(config)
     return settings if isinstance(model, Retriever) else settings | {"loss": model.loss}

@@ -162,7 +162,7 @@ def test_every_fusion_compiled_answers_as_before(data):
     fused = keras.Model(model.inputs, model.get_layer("modality-fusion").output)
     expected = numpy_of(fused(tensors, training=False))
     fused.compile(jit_compile=True)
-    got = fused.predict_on_batch(tensors)
+    got = fused.predict_on_batch(dict(tensors))
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 

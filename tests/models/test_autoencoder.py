@@ -113,7 +113,7 @@ def test_learns_and_reconstructs(kind):
     assert output.shape == target.shape and np.isfinite(output).all()
     np.testing.assert_allclose(after, numpy_loss(target, output), rtol=1e-4)
     # Tensors do as well as a table, with and without their target.
-    for args in ((target,), ({kind: target},), (target, target)):
+    for args in ((target,), (keras_mm.Tensors({kind: target}),), (target, target)):
         np.testing.assert_allclose(
             model.evaluate(*args, batch_size=12, verbose=0), after, rtol=1e-4
         )

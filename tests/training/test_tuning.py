@@ -102,7 +102,8 @@ def test_lora_trains_small_matrices_alone(preset, tmp_path):
 
 def test_a_step_is_as_long_as_the_rates_say(preset, tmp_path):
     """SGD moves by the rate times the gradient."""
-    tensors = {"text": np.array([[2, 5, 7, 8, 3, 0, 0, 0, 0, 0]] * 4, "int32")}
+    ids = np.array([[2, 5, 7, 8, 3, 0, 0, 0, 0, 0]] * 4, "int32")
+    tensors = keras_mm.Tensors({"text": ids})
     labels = np.array([0, 1, 1, 1])
     steps = []
     for rate in (None, 1e-3):

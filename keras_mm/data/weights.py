@@ -1,0 +1,47 @@
+"""How much each row of a table counts."""
+
+import numpy as np
+
+from ..errors import refuse_rows
+from ..inputs import Number
+from .columns import require_columns
+
+
+def row_weights(table, sample_weight):
+    """One weight a row, as a `float32` array.
+
+    Args:
+        table: DataFrame.
+        sample_weight: name of a column of the table, or array `(rows,)`.
+
+    Raises:
+        ValueError: if a weight is missing, negative or infinite, or there are not
+            as many as rows.
+    """
+    import pandas as pd
+
+    name = "sample_weight"
+    if isinstance(sample_weight, str):
+        name = sample_weight
+        require_columns(table.columns, [name])
+        column = table[name]
+    else:
+        shape = np.shape(sample_weight)
+        if shape not in ((len(table),), (len(table), 1)):
+            raise ValueError(
+                "`sample_weight` is the name of a column, or an array with one number "
+                f"for each of the {len(table)} rows. "
+                f"Received: sample_weight of shape {shape}"
+            )
+        column = pd.Series(np.reshape(np.asarray(sample_weight), -1))
+    weights = Number().to_raw(column, name)
+    wrong = np.flatnonzero(~(weights >= 0))
+    if len(wrong):
+        refuse_rows(
+            name,
+            wrong,
+            "no weight of 0 or more",
+            "A row of weight 0 does not count.",
+            column.iloc[wrong[0]],
+        )
+    return weights.astype("float32")

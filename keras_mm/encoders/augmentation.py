@@ -1,0 +1,74 @@
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Augmentation(layers.Layer):
+    """Changes pictures at random: in training, and never otherwise.
+
+    Keras's own layers do so too where nobody says what is being done, as in a model
+    that is called or exported. Here that is no training.
+
+    Examples:
+
+    >>> layer = keras_mm.encoders.Augmentation("light")
+    >>> pictures = np.random.rand(2, 8, 8, 3).astype("float32")
+    >>> bool((np.array(layer(pictures)) == pictures).all())
+    True
+
+    Args:
+        layer: `"light"` (mirroring, small shifts, rotations and zooms; white comes in
+            from beyond the border), or a Keras layer that takes pictures.
+
+    Call arguments:
+        images: float tensor `(batch, height, width, channels)` of 0 to 1; a missing
+            picture is NaN all over, and stays so.
+    """
+
+    def __init__(self, layer="light", **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(layer, dict):
+            layer = keras.saving.deserialize_keras_object(layer)
+        self.layer = _light() if layer == "light" else layer
+
+    def build(self, images_shape):
+        """Builds the layer inside."""
+        if not self.layer.built:
+            self.layer.build(images_shape)
+
+    def call(self, images, training=False):
+        """The pictures, changed in training."""
+        if not training:
+            return images
+        is_nan = ops.isnan(images)
+        absent = ops.all(is_nan, axis=(1, 2, 3), keepdims=True)
+        pixels = ops.where(is_nan, ops.zeros_like(images), images)
+        return ops.where(absent, images, self.layer(pixels, training=True))
+
+    def compute_output_shape(self, images_shape):
+        """The same shape."""
+        return images_shape
+
+    def get_config(self):
+        """The constructor's arguments."""
+        layer = keras.saving.serialize_keras_object(self.layer)
+        return {**super().get_config(), "layer": layer}
+
+
+def augmented(image, value):
+    """A picture's symbolic tensor, augmented as its `Input` says."""
+    choice = getattr(value, "augmentation", None)
+    return image if choice is None else Augmentation(choice)(image)
+
+
+def _light():
+    fill = {"fill_mode": "constant", "fill_value": 1.0}
+    return keras.Sequential(
+        [
+            layers.RandomFlip("horizontal"),
+            layers.RandomRotation(0.03, **fill),
+            layers.RandomTranslation(0.08, 0.08, **fill),
+            layers.RandomZoom((-0.1, 0.1), (-0.1, 0.1), **fill),
+        ],
+        name="light",
+    )

@@ -1,0 +1,193 @@
+import os
+
+import keras
+from keras import ops
+
+from ..data import Schema
+from ..encoders.pretrained import enable_lora, freeze_again, pretrained_parts
+from ..names import encoders_of
+from .rates import RatesOptimizer
+from .tensors import one_target
+from .torch_compile import for_each_size
+
+# Where a compiled model keeps its own configuration, for its copies.
+_OWN = "built_model"
+
+
+class BuiltModel(keras.Model):
+    """What a builder's model knows of itself, compiles with, saves and copies.
+
+    Made from what is in it, as every functional `keras.Model`; the builders tell it
+    the rest.
+    """
+
+    _schema = None
+    seed = None
+
+    # Encoders by name: the learning rate of what is pretrained in them, which
+    # `compile` reads, and the rank of their LoRA matrices. Not to be changed in
+    # place: set a new dict and compile.
+    learning_rates = {}
+    lora_ranks = {}
+
+    @property
+    def schema(self):
+        """What the model takes and answers; `adapt` cannot change it any more."""
+        return self._schema
+
+    @schema.setter
+    def schema(self, schema):
+        self._schema = schema
+        if schema is not None:
+            schema.is_in_use = True
+
+    @property
+    def encoders(self):
+        """dict from modality to its encoder, a layer of the model."""
+        return encoders_of(self)
+
+    def compile(self, optimizer="rmsprop", *args, **kwargs):
+        """`keras.Model.compile`; encoders keep learning rates of their own.
+
+        Args:
+            optimizer: Keras optimizer or its name; its learning rate is that
+                of everything but the pretrained parts of `learning_rates`.
+            *args: as in Keras.
+            **kwargs: as in Keras.
+        """
+        if self.learning_rates:
+            optimizer = keras.optimizers.get(optimizer)
+            self._optimizer_config = keras.saving.serialize_keras_object(optimizer)
+            groups = []
+            for name, rate in self.learning_rates.items():
+                parts = pretrained_parts(self.get_layer(name))
+                groups.append((rate, [v for part in parts for v in part.variables]))
+            optimizer = RatesOptimizer(optimizer, groups)
+        super().compile(optimizer, *args, **kwargs)
+
+    def make_train_function(self, force=False):
+        """As in Keras."""
+        return self._make("train_function", super().make_train_function, force)
+
+    def make_test_function(self, force=False):
+        """As in Keras."""
+        return self._make("test_function", super().make_test_function, force)
+
+    def make_predict_function(self, force=False):
+        """As in Keras."""
+        return self._make("predict_function", super().make_predict_function, force)
+
+    def _make(self, name, make, force):
+        """Makes a step; see `for_each_size`."""
+        known = getattr(self, name)
+        make(force)
+        made = getattr(self, name)
+        if (
+            made is not known
+            and keras.backend.backend() == "torch"
+            and self.jit_compile
+        ):
+            setattr(self, name, for_each_size(made))
+        return getattr(self, name)
+
+    def _make_variables(self, x, y=None):
+        """Makes what optimizer and metrics count with, before the first step.
+
+        TensorFlow traces a step that makes variables twice. (Among several
+        devices they must be made in the step.)
+        """
+        if keras.backend.backend() != "tensorflow" or self.run_eagerly:
+            return
+        if self._distribute_strategy is not None:
+            return
+        if self.optimizer and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        if self.loss is None:
+            return
+        y = one_target(x, y)
+        sizes = [n for o in keras.tree.flatten(self.output) for n in o.shape[1:]]
+        if y is not None and None not in sizes:
+            outputs = keras.tree.map_structure(
+                lambda output: ops.zeros((1, *output.shape[1:])), self.output
+            )
+            super().compute_loss(None, y, outputs, training=False)
+            self.compute_metrics(None, y, outputs)
+            self.reset_metrics()
+
+    def compile_settings(self):
+        """What `compile` was called with, as plain data."""
+        config = super().get_compile_config()
+        if config and self.learning_rates:
+            config["optimizer"] = self._optimizer_config
+        return config
+
+    def get_compile_config(self):
+        """What `compile` was called with, and what belongs to the model alone.
+
+        `keras.models.clone_model` hands nothing else on to a copy.
+        """
+        config = self.compile_settings()
+        return config and {**config, _OWN: self._own_config()}
+
+    def compile_from_config(self, config):
+        """Compiles the model as `get_compile_config()` says."""
+        config = dict(config)
+        own = config.pop(_OWN, None)
+        if own is not None and self.schema is None:
+            self._set_own(own)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def save(self, filepath, *args, **kwargs):
+        """`keras.Model.save`, into a `.keras` file, which holds everything.
+
+        Args:
+            filepath: path that ends in `.keras`.
+            *args: as in Keras.
+            **kwargs: as in Keras.
+        """
+        if os.fspath(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "An HDF5 file does not hold the schema, without which the model reads "
+                "no tables. Save it as a .keras file: model.save('model.keras'). "
+                f"Received: filepath={os.fspath(filepath)!r}"
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def get_config(self):
+        """The network, and what belongs to the model alone."""
+        return {**super().get_config(), **self._own_config()}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Creates the model again from `get_config()`."""
+        config = dict(config)
+        names = cls._OWN_NAMES
+        own = {name: config.pop(name) for name in names if name in config}
+        model = super().from_config(config, custom_objects=custom_objects)
+        model._set_own(own)
+        return model
+
+    # The entries of `_own_config`.
+    _OWN_NAMES = ("schema", "seed", "learning_rates", "lora_ranks")
+
+    def _own_config(self):
+        """What the network does not say, as plain data."""
+        return {
+            "schema": None if self.schema is None else self.schema.get_config(),
+            "seed": self.seed,
+            "learning_rates": dict(self.learning_rates),
+            "lora_ranks": dict(self.lora_ranks),
+        }
+
+    def _set_own(self, config):
+        """Takes over another model's `_own_config`."""
+        schema = config.get("schema")
+        self.schema = None if schema is None else Schema.from_config(schema)
+        self.seed = config.get("seed")
+        self.learning_rates = dict(config.get("learning_rates", {}))
+        self.lora_ranks = dict(config.get("lora_ranks", {}))
+        freeze_again(self)
+        for name, rank in self.lora_ranks.items():
+            enable_lora(self.get_layer(name), rank)

@@ -1,0 +1,166 @@
+"""What a model is given: rows of a table, or tensors."""
+
+import warnings
+
+import keras
+import numpy as np
+
+from ..data import Tensors, overlap, to_table
+from ..data.columns import is_dataset, require_columns
+from ..errors import without_target
+from .tensors import check_names
+
+# Inputs with a single value in a cell, of which an array is none.
+_SINGLE = ("number", "category", "text")
+_BACKENDS = ("tensorflow", "torch", "jax", "jaxlib")
+
+
+def is_table(x, model):
+    """Whether `x` is a table, whose cells are to be preprocessed.
+
+    A dict is one, unless the model was made for arrays: its schema has seen no
+    table, so that it can read none.
+
+    Args:
+        x: what `fit`, `evaluate` or `predict` was given.
+        model: `MultimodalModel`.
+
+    Raises:
+        ValueError: if a dict could be a table as well as tensors.
+    """
+    if isinstance(x, Tensors):
+        return False
+    if is_dataset(x):
+        return isinstance(x.element_spec, dict)
+    if isinstance(x, dict):
+        if not _reads_tables(model.schema):
+            return False
+        _refuse_tensors(x, model)
+        return True
+    return hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
+
+
+def _reads_tables(schema):
+    targets = schema.targets.values() if schema is not None else ()
+    return (
+        schema is not None
+        and schema.is_adapted
+        and all(getattr(target, "class_names", ()) is not None for target in targets)
+    )
+
+
+def _refuse_tensors(columns, model):
+    """Refuses a dict of what is no column, but a tensor of the model's shape."""
+    for tensor in model.inputs:
+        value = columns.get(tensor.name)
+        if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+            continue
+        package = type(value).__module__.partition(".")[0]
+        if package in _BACKENDS:
+            what = f"a tensor of {package}"
+        elif (
+            model.schema.inputs[tensor.name].kind in _SINGLE
+            and len(value.shape) == len(tensor.shape)
+            and getattr(value.dtype, "kind", "O") in "iufb"
+        ):
+            what = "an array of the shape of the model's tensor"
+        else:
+            continue
+        raise ValueError(
+            f"A dict is a table, with one cell a row in each column, but {tensor.name!r} "
+            f"is {what}. If it holds cells, give them as a column: a list or a NumPy "
+            "array, such as array.reshape(-1), or a DataFrame. If it is preprocessed "
+            "already, say so: keras_mm.Tensors({...}), or a list of arrays. "
+            f"Received: {tensor.name} of type {type(value).__name__}, shape "
+            f"{tuple(value.shape)}"
+        )
+
+
+def plain(x):
+    """`Tensors`, alone or in a tuple with targets, as what Keras takes."""
+    if isinstance(x, Tensors):
+        return dict(x)
+    if isinstance(x, tuple):
+        return tuple(plain(part) for part in x)
+    return x
+
+
+def pair_of(rows):
+    """What stands for rows -> `(x, y, sample_weight)`; None where there is none.
+
+    Keras takes a tuple of two or three, and a list that holds them.
+    """
+    if isinstance(rows, (tuple, list)) and len(rows) in (2, 3):
+        return (*rows, None)[:3]
+    return rows, None, None
+
+
+def take_rows(x, rows):
+    """Some rows of a table or of arrays.
+
+    Args:
+        x: DataFrame, array, or a list, dict or `Tensors` of arrays.
+        rows: slice, or array of row numbers.
+    """
+    if hasattr(x, "iloc"):
+        return x.iloc[rows].reset_index(drop=True)
+    if isinstance(x, Tensors):
+        return Tensors(take_rows(dict(x), rows))
+    return keras.tree.map_structure(
+        lambda value: (
+            value[rows] if hasattr(value, "shape") else np.asarray(value)[rows]
+        ),
+        x,
+    )
+
+
+def with_target(table, y, schema):
+    """A table with labels that came beside it, in the column of the target.
+
+    Args:
+        table: a table.
+        y: labels, a Series, a list or an array; of several targets a dict or DataFrame
+            of such; None: the table holds them.
+        schema: the model's `Schema`.
+    """
+    if y is None:
+        return table
+    if not schema.targets:
+        raise without_target(f"y of type {type(y).__name__}")
+    table = to_table(table)
+    if hasattr(y, "columns"):
+        y = {name: y[name] for name in y.columns}
+    if schema.has_several_targets:
+        check_names(y, schema)
+    elif not isinstance(y, dict):
+        y = {schema.target_name: y}
+    elif len(y) == 1:
+        y = dict.fromkeys(schema.targets, *y.values())
+    require_columns(y, schema.targets)
+    labels = {}
+    for name in schema.targets:
+        values = y[name]
+        if len(values) != len(table):
+            raise ValueError(
+                "There must be one label for each row of the table. "
+                f"Received: {len(values)} labels of {name!r}, {len(table)} rows"
+            )
+        if getattr(values, "shape", ())[1:] == (1,):
+            values = np.reshape(values, -1)
+        labels[name] = list(values)
+    return table.assign(**labels)
+
+
+def warn_of_overlap(train, validation, schema):
+    """Warns of files that are in the training rows and in the validation rows."""
+    if is_dataset(train) or is_dataset(validation):
+        return
+    for name, value in schema.inputs.items():
+        count = overlap(train, validation, name) if value.is_file else 0
+        if count:
+            warnings.warn(
+                f"{count} files of column {name!r} are in the training rows and in "
+                "the validation rows: the scores will be too good. Split by group: "
+                "keras_mm.data.split(groups=...).",
+                stacklevel=5,
+            )

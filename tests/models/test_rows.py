@@ -1,0 +1,188 @@
+"""What a model is given: tables and tensors, labels and weights beside them."""
+
+import random
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import keras_mm
+from keras_mm.models.seeded import seeded
+
+ROWS = 8
+LABELS = ["a", "b"] * 4
+
+
+@pytest.fixture(scope="module")
+def table():
+    draw = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "v": list(draw.normal(5, 3, (ROWS, 2))),
+            "steps": list(draw.normal(5, 3, (ROWS, 4, 2))),
+            "x": draw.normal(5, 3, ROWS),
+            "colour": ["red", "blue"] * 4,
+            "weight": np.arange(ROWS) + 1.0,
+            "label": LABELS,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    schema = keras_mm.Schema(
+        {
+            "v": keras_mm.Vector(2),
+            "steps": keras_mm.Sequence(4, 2),
+            "x": keras_mm.Number(),
+            "colour": keras_mm.Category(),
+        },
+        {"label": keras_mm.ClassLabel()},
+    ).adapt(table)
+    model = keras_mm.build_classifier(
+        schema, encoders={"steps": keras_mm.encoders.GRU(3)}, fusion="gated", seed=0
+    )
+    model.compile(keras.optimizers.SGD(0.0), model.loss, run_eagerly=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def tensors(table, model):
+    (batch,) = keras_mm.data.to_dataset(table, model.schema).as_numpy_iterator()
+    return batch[0]
+
+
+def loss_of(model, *args, **kwargs):
+    return np.ravel(model.evaluate(*args, verbose=0, **kwargs))[0]
+
+
+def test_a_dict_is_a_table(table, model, tensors):
+    expected = model.predict(table, verbose=0)
+    columns = {name: np.stack(table[name]) for name in ("v", "steps", "x", "colour")}
+    listed = [tensors[tensor.name] for tensor in model.inputs]
+    for x in (columns, keras_mm.Tensors(tensors), listed):
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
+        np.testing.assert_allclose(model.predict_on_batch(x), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["x", "colour", "v"])
+def test_what_could_be_both_is_refused(table, model, tensors, name):
+    columns = {key: list(table[key]) for key in tensors}
+    columns[name] = tensors[name]
+    if name == "v":
+        columns[name] = keras.ops.convert_to_tensor(tensors[name])
+        if isinstance(columns[name], np.ndarray):
+            pytest.skip("NumPy is the backend")
+    for call in (model.predict, model.predict_on_batch, model.evaluate):
+        with pytest.raises(
+            ValueError, match=rf"reshape.*keras_mm.Tensors.*Received: {name} of type"
+        ):
+            call(columns)
+
+
+def test_tensors_are_no_table(model, tensors):
+    with pytest.raises(ValueError, match="preprocessed already.*Received: Tensors"):
+        keras_mm.evaluation.score(model, keras_mm.Tensors(tensors))
+
+
+def test_labels_beside_the_rows(table, model, tensors):
+    """In fit, as validation rows, and batch by batch: as if they were in the table."""
+    x, y = table.drop(columns="label"), table["label"]
+    loss = loss_of(model, table)
+    arrays = keras_mm.Tensors(tensors)
+    codes = np.arange(ROWS) % 2
+    for given in (
+        table, (x, y), (x, list(y)), (x, y.to_numpy()[:, None]), (x, table[["label"]]),
+        (dict(x), y), (arrays, codes), [x, y],
+    ):  # fmt: skip
+        found = model.fit(table, validation_data=given, verbose=0).history
+        assert found["val_loss"][0] == pytest.approx(loss, rel=1e-5)
+    for given in ((table,), (x, y), (arrays, codes)):
+        found = np.ravel(model.test_on_batch(*given))[0]
+        assert found == pytest.approx(loss, rel=1e-5)
+        model.train_on_batch(*given)
+    with pytest.raises(ValueError, match="one label for each row.*Received: 3 labels"):
+        model.evaluate(x, y[:3])
+
+
+def test_weights_of_rows(table, model, tensors):
+    """Of a column or an array, alone and beside weights of classes."""
+    x, y, weights = table.drop(columns="label"), table["label"], table["weight"]
+    codes = np.arange(ROWS) % 2
+    arrays = keras_mm.Tensors(tensors)
+    expected = loss_of(model, arrays, codes, sample_weight=weights.to_numpy())
+    for given in ("weight", weights, list(weights), weights.to_numpy()[:, None]):
+        found = loss_of(model, table, sample_weight=given)
+        assert found == pytest.approx(expected, rel=1e-5)
+        found = np.ravel(model.test_on_batch(table, sample_weight=given))[0]
+        assert found == pytest.approx(expected, rel=1e-5)
+        history = model.fit(table, validation_data=(x, y, given), verbose=0).history
+        assert history["val_loss"][0] == pytest.approx(expected, rel=1e-5)
+    both = np.where(codes == 1, 3.0, 1.0) * weights
+    expected = loss_of(model, arrays, codes, sample_weight=both)
+    dataset = keras_mm.data.to_dataset(
+        table, model.schema, class_weight={"b": 3.0}, sample_weight="weight"
+    )
+    assert loss_of(model, dataset) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("weights, message", [
+    ("wieght", "Did you mean 'weight'"),
+    ([1.0, 2.0], r"each of the 8 rows.*Received: sample_weight of shape \(2,\)"),
+    ([1.0] * 7 + [-1.0], "weight of 0 or more in row 7"),
+    ([1.0] * 7 + [np.nan], "weight of 0 or more in row 7"),
+])  # fmt: skip
+def test_bad_weights(table, model, weights, message):
+    with pytest.raises(ValueError, match=message):
+        model.fit(table, sample_weight=weights, verbose=0)
+
+
+def test_clones_know_their_schema(table, model):
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert clone.seed == 0
+    np.testing.assert_allclose(
+        clone.predict(table, verbose=0), model.predict(table, verbose=0), atol=1e-6
+    )
+
+
+def test_hdf5_is_refused(model, tmp_path):
+    for name in ("m.h5", "m.HDF5"):
+        with pytest.raises(ValueError, match=r"\.keras file.*Received: filepath="):
+            model.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def states():
+    drawn = [random.getstate(), np.random.get_state()[1].tolist()]
+    if keras.backend.backend() == "torch":
+        import torch
+
+        drawn.append(torch.get_rng_state().tolist())
+    return drawn
+
+
+def test_a_seed_leaves_the_process_alone(table, model):
+    before = states()
+    again = keras_mm.build_classifier(model.schema, seed=3)
+    weights = again.get_weights()
+    again.compile("sgd", model.loss, run_eagerly=True)
+    again.fit(table, verbose=0)
+    assert states() == before
+    random.seed(9)
+    other = keras_mm.build_classifier(model.schema, seed=3)
+    for one, two in zip(other.get_weights(), weights):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_unseeded_numbers_go_on_behind():
+    keras.utils.set_random_seed(1)
+    keras.random.normal((2,))
+    expected = keras.ops.convert_to_numpy(keras.random.normal((2,)))
+    keras.utils.set_random_seed(1)
+    keras.random.normal((2,))
+    with seeded(5):
+        keras.random.normal((2,))
+    found = keras.ops.convert_to_numpy(keras.random.normal((2,)))
+    np.testing.assert_array_equal(found, expected)
