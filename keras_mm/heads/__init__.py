@@ -1,5 +1,6 @@
 """A vector -> named predictions, with the loss and metrics that belong to them."""
 
+from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy
 from .head import Head
 from .info_nce import InfoNCE

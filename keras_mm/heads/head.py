@@ -5,6 +5,7 @@ from keras import layers
 
 from ..inputs import ClassLabel, MultiLabel, Number
 from ..names import layer_name, served_name
+from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy
 from .masked_loss import MaskedLoss
 from .masked_metric import MaskedMetric
@@ -81,14 +82,7 @@ class Head:
         """The metrics that `compile` takes."""
         if not self.masked:
             return self._metrics
-        # By its name, Keras would look at masked labels to tell which one is meant.
-        metrics = [
-            keras.metrics.SparseCategoricalAccuracy(name=metric)
-            if metric == "accuracy"
-            else metric
-            for metric in self._metrics
-        ]
-        return [MaskedMetric(metric, self._minimum) for metric in metrics]
+        return [MaskedMetric(metric, self._minimum) for metric in self._metrics]
 
     @property
     def _minimum(self):
@@ -106,7 +100,7 @@ class Head:
     @property
     def _metrics(self):
         if isinstance(self.target, ClassLabel):
-            return ["accuracy"]
+            return [ClassAccuracy()]
         if isinstance(self.target, MultiLabel):
             return [
                 keras.metrics.F1Score(

@@ -40,8 +40,8 @@ class Image(Input):
         pad_to_aspect_ratio: bool, whether to keep the picture's proportions
             and fill up with white; otherwise it is stretched.
         augmentation: `"light"` (mirroring, small shifts, rotations and zooms),
-            None, or a Keras layer that takes and gives pictures. Applied in
-            training only, and by the encoder `residual_cnn` only.
+            None, or a Keras layer that takes and gives pictures of 0 to 1. Applied
+            in training only, whichever the encoder is.
         num_images: int, how many pictures a cell may hold. If it is more than
             1, cells are lists, in a CSV file JSON lists; a picture alone is a
             list of one. The tensor is `(num_images, height, width, 3)`, one

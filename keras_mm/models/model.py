@@ -373,6 +373,8 @@ class MultimodalModel(BuiltModel):
 
     def _pairs(self, x, y, batch_size, base_dir, bad):
         """Rows as a dataset of inputs and targets, or as arrays of both."""
+        if y is None:
+            x = self._validation(x, batch_size, base_dir, bad)
         if self._is_table(x):
             return self._dataset(self._with_target(x, y), batch_size, base_dir, bad)
         return x if y is None else (x, y)
