@@ -56,7 +56,7 @@ def _parser():
     train = commands.add_parser(
         "train",
         help="train a model on a table",
-        description="Trains a model on a CSV, TSV, Parquet or JSON Lines table. "
+        description="Trains a model on a CSV, TSV, Parquet, JSON or JSON Lines table. "
         "What each column is taken for is printed.",
     )
     train.add_argument("table", metavar="TABLE")

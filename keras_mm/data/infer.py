@@ -33,6 +33,7 @@ from .cell_kinds import (
     is_video,
 )
 from .columns import require_columns
+from .row_cells import to_cell
 from .schema import Schema
 from .to_table import to_table
 
@@ -149,7 +150,7 @@ def infer_schema(
 
 def target_for(column, name):
     """A target for the column."""
-    cells = _as_lists([cell for cell in column if not is_missing(cell)])
+    cells = _known(column)
     if not cells:
         raise ValueError(f"Target column {name!r} is empty. Received: target={name!r}")
     if all(
@@ -229,10 +230,9 @@ def _words_note(kind, column):
 
 def _input_for(column, base_dir, image_size):
     """An input for the column, or the reason why there is none."""
-    cells = [cell for cell in column if not is_missing(cell)]
+    cells = _known(column)
     if not cells:
         return "every cell is missing"
-    cells = _as_lists(cells)
     first = cells[:20]
     if _most(map(is_list, first), first):
         found = _items_for(cells, base_dir, image_size)
@@ -302,8 +302,13 @@ def _has_categories(column):
     return str(column.dtype) == "category"
 
 
-def _as_lists(cells):
-    """Cells of which most spell lists or dicts, as in a CSV file -> these."""
+def _known(column):
+    """The cells that are not missing: what text spells, text where bytes are some."""
+    cells = [
+        to_cell(cell, is_file=True) if isinstance(cell, bytes) else cell
+        for cell in column
+        if not is_missing(cell)
+    ]
     first = cells[:20]
     read = [from_text(cell) for cell in first]
     if not _most((new is not old for new, old in zip(read, first)), first):

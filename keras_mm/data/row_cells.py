@@ -53,7 +53,7 @@ def series(cells, is_file=False):
 
     column = np.empty(len(cells), dtype=object)
     for row, cell in enumerate(cells):
-        column[row] = _to_cell(cell, is_file)
+        column[row] = to_cell(cell, is_file)
     return pd.Series(column)
 
 
@@ -77,17 +77,17 @@ def _stacked(cell):
     return np.stack([_stacked(part) for part in cell]) if cell else np.zeros(0)
 
 
-def _to_cell(value, is_file):
+def to_cell(value, is_file):
     """Strings become text, or bytes of a file; all else stays."""
     if isinstance(value, dict):
-        return {key: _to_cell(part, is_file) for key, part in value.items()}
+        return {key: to_cell(part, is_file) for key, part in value.items()}
     if hasattr(value, "to_list"):
         # A ragged tensor, of a dataset that is read row by row.
         value = value.to_list()
     if isinstance(value, list) or (
         isinstance(value, np.ndarray) and value.dtype.kind == "O"
     ):
-        return [_to_cell(part, is_file) for part in value]
+        return [to_cell(part, is_file) for part in value]
     if not isinstance(value, bytes):
         return value
     try:

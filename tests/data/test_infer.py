@@ -60,6 +60,16 @@ def test_the_same_from_a_frame_and_a_csv_file(tmp_path):
     assert kinds(keras_mm.data.to_table(tmp_path / "t.csv"), verbose=False) == found
 
 
+def test_bytes_of_text_are_text():
+    table = {
+        "name": [b"red", b"blue"] * (ROWS // 2),
+        "price": [f"{row}.5".encode() for row in range(ROWS)],
+        "file": [f"{row}.png".encode() for row in range(ROWS)],
+    }
+    found = kinds(table, verbose=False)
+    assert found == {"name": "Category", "price": "Number", "file": "Image"}
+
+
 def test_odd_cells_are_said(capsys):
     table = {
         "price": ["?", *map(str, range(1, ROWS))],
