@@ -24,8 +24,8 @@ _SOUND_ENDINGS = (
 ).split()
 # What Pillow is asked for; it would take any bytes for some of the others.
 _FORMATS = "JPEG MPO PNG GIF BMP DIB WEBP TIFF AVIF JPEG2000 PPM".split()
-# Whole numbers that would lose something as numbers: 01234, or a long code.
-_CODE = re.compile(r"[+-]?0[0-9]+|[+-]?[0-9]{16,}")
+# Digits that would lose something as numbers: 01234, a long code, a telephone's.
+_CODE = re.compile(r"[+-]?0[0-9]+|[+-]?[0-9]{16,}|[+][0-9]{7,}")
 _DECIMAL_COMMA = re.compile(r"[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+")
 
 

@@ -16,10 +16,10 @@ from ..inputs import (
     Video,
 )
 from ..inputs.audio import length_and_rate
-from ..inputs.cells import MISSING_WORDS, is_missing, is_no_value, to_floats
+from ..inputs.cells import CUT_SHORT, MISSING_WORDS, is_missing, is_no_value, to_floats
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
-from ..inputs.literals import from_text
+from ..inputs.literals import from_text, is_cut_short
 from .cell_kinds import (
     file_kind,
     has_decimal_comma,
@@ -262,6 +262,8 @@ def _input_for(column, base_dir, image_size):
 
 def _plain_for(column, cells):
     """An input for texts, numbers, dates and categories."""
+    if _nearly_all(is_cut_short, cells[:20]):
+        return CUT_SHORT
     distinct = {str(cell) for cell in cells}
     if len(distinct) == 1:
         return "the same value in every row"

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from .literals import is_cut_short
+
 # What text says where a number or a date is missing, in any case of letters.
 # Among names all of these are names: a country may be NA.
 MISSING_WORDS = frozenset(
@@ -14,6 +16,7 @@ _NUMBER = re.compile(
     r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf|infinity)",
     re.IGNORECASE,
 )
+CUT_SHORT = "NumPy has cut it short with '...'; write lists: array.tolist()"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
@@ -78,6 +81,8 @@ def to_floats(cell):
         ValueError: if there is something else than numbers, or lengths differ
             within one dimension.
     """
+    if is_cut_short(cell):
+        raise ValueError(CUT_SHORT)
     try:
         array = np.asarray(cell)
         if array.dtype == object and array.ndim:

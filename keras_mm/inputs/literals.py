@@ -14,6 +14,8 @@ _WORDS = {"True": True, "true": True, "False": False, "false": False}
 _WORDS |= dict.fromkeys(("None", "null", "<NA>"))
 _WORDS |= dict.fromkeys(("nan", "NaN"), math.nan)
 _NUMBER = re.compile(r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf)")
+# What NumPy writes of one dimension; the longest cells that there are.
+_FLAT = re.compile(r"\[[0-9eE+.\s-]*\]")
 _DEPTH = 32
 
 
@@ -43,8 +45,19 @@ def from_text(cell):
         return cell
 
 
+def is_cut_short(cell):
+    """Whether text is an array of which NumPy has written both ends only."""
+    if not isinstance(cell, str) or " ..." not in cell:
+        return False
+    return from_text(cell) is cell and not isinstance(
+        from_text(cell.replace("...", "")), str
+    )
+
+
 def _read(text):
     """Text -> list or dict; `ValueError` if it spells none."""
+    if _FLAT.fullmatch(text):
+        return [float(number) for number in text[1:-1].split()]
     tokens, at = [], 0
     while at < len(text):
         found = _TOKEN.match(text, at)

@@ -75,6 +75,7 @@ def test_odd_cells_are_said(capsys):
         "price": ["?", *map(str, range(1, ROWS))],
         "country": ["NA", "DE"] * (ROWS // 2),
         "comma": [f"{row},5" for row in range(ROWS)],
+        "long": [str(np.arange(2000) + row) for row in range(ROWS)],
         "thing": [object() for _ in range(ROWS)],
     }
     table["vector"] = [[1.0, 2.0], "?", *[[row, 0.5] for row in range(2, ROWS)]]
@@ -85,6 +86,9 @@ def test_odd_cells_are_said(capsys):
     assert "country: ['NA'] are taken for names" in said
     assert "comma left out: numbers with a decimal comma" in said
     assert "thing left out: " in said
+    assert "long left out: NumPy has cut it short with '...'" in said
+    with pytest.raises(ValueError, match="tolist.*in rows 0, 1"):
+        keras_mm.Vector(2000).to_raw(pd.Series(table["long"]))
 
 
 def test_pictures_and_sounds_in_any_form(tmp_path):
