@@ -15,6 +15,8 @@ import keras_mm  # noqa: E402
 
 from .helpers import make_table  # noqa: E402
 
+pytest_plugins = ["tests.timing"]
+
 # Tracing makes objects by the million, and hardly any rubbish: looking for it so
 # often takes more time than it saves memory.
 gc.freeze()
