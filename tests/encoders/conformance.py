@@ -69,10 +69,11 @@ def sequence(length=6):
 
 
 def signals(rows):
-    """Of several lengths; one has a gap in a channel."""
+    """Of several lengths; one has a gap in a channel, one a step without any."""
     random = np.random.default_rng(0)
     cells = [random.normal(size=(2 + row % 5, 2)) for row in range(rows)]
     cells[0][1, 0] = np.nan
+    cells[3][2] = np.nan
     return cells
 
 
@@ -264,6 +265,17 @@ CASES = {
         clips,
         lambda: video(6),
     ),
+    "video_frames_gru": (
+        lambda: encoders.Frames(encoders.CNN(3), temporal="gru", units=8),
+        video,
+        clips,
+        lambda: video(6),
+    ),
+    "video_frames_transformer": (
+        lambda: encoders.Frames(temporal="transformer", units=8),
+        video,
+        clips,
+    ),
     "video_conv3d": (lambda: encoders.Conv3D((4, 6)), video, clips),
     "graph_gcn": (
         lambda: encoders.GCN(8, num_layers=2),
@@ -320,3 +332,26 @@ CASES = {
     ),
     "audio_hub_moonshine": (lambda: hub("moonshine"), audio, sounds),
 }
+
+# One case for each kind of layer: what jax and torch run in the gate.
+ON_BACKENDS = [
+    "several_images_cnn",
+    "image_residual_cnn",
+    "image_vit",
+    "text_ngrams",
+    "text_lstm",
+    "category_embedding",
+    "sequence_average",
+    "sequence_rnn",
+    "sequence_gru",
+    "sequence_temporal_cnn",
+    "sequence_transformer",
+    "log_mel_spectrogram_cnn",
+    "waveform_cnn",
+    "video_frames_lstm",
+    "video_conv3d",
+    "graph_gcn",
+    "graph_gat",
+    "date_dense",
+    "number_feature_transformer",
+]

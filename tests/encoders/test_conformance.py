@@ -11,12 +11,18 @@ from keras import ops
 import keras_mm
 
 from ..helpers import tensors_of
-from .conformance import CASES
+from .conformance import CASES, ON_BACKENDS
 
 ROWS = 8
 ABSENT = 2
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ON_JAX = keras.backend.backend() == "jax"
+
+
+def cases(names=CASES):
+    """Parameters of a test; some cases stand for all on the other backends."""
+    marks = {name: [pytest.mark.backends] for name in ON_BACKENDS}
+    return [pytest.param(name, marks=marks.get(name, ())) for name in names]
 
 
 @functools.cache
@@ -66,6 +72,13 @@ def encode(name, encoder, rows=slice(None), training=False, longer=False):
     return [ops.convert_to_numpy(ops.cast(value, "float32")) for value in outputs]
 
 
+def steps_of(tensor):
+    """Which words, steps or frames of a tensor are there: `(rows, steps)`."""
+    if "int" in str(tensor.dtype):
+        return tensor != 0
+    return ~np.isnan(tensor.reshape(*tensor.shape[:2], -1)).all(axis=2)
+
+
 @functools.cache
 def jitted(encoder):
     """On jax: one compilation instead of one for each operation."""
@@ -86,7 +99,7 @@ def encoder_of(name, sequences, longer=False):
 
 
 @pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases())
 def test_tokens_and_mask(name, sequences):
     encoder = encoder_of(name, sequences)
     tokens, mask = encode(name, encoder)
@@ -97,6 +110,9 @@ def test_tokens_and_mask(name, sequences):
     assert np.isfinite(tokens).all()
     present = np.arange(ROWS) != ABSENT
     np.testing.assert_array_equal(mask.any(axis=1), present)
+    steps = steps_of(tensors_of_case(name, False))
+    if sequences and steps.shape == mask.shape:
+        np.testing.assert_array_equal(mask, steps)
     # Different cells give different tokens.
     shown = (tokens * mask[..., None]).reshape(ROWS, -1)[present]
     assert len(np.unique(shown.round(6), axis=0)) > ROWS // 2
@@ -111,7 +127,9 @@ def test_tokens_and_mask(name, sequences):
 
 
 @pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name]) == 4])
+@pytest.mark.parametrize(
+    "name", cases([name for name in CASES if len(CASES[name]) == 4])
+)
 def test_more_padding_changes_nothing(name, sequences):
     encoders = [encoder_of(name, sequences), encoder_of(name, sequences, True)]
     encoders[1].set_weights(encoders[0].get_weights())
@@ -128,7 +146,7 @@ def test_more_padding_changes_nothing(name, sequences):
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases())
 def test_every_weight_is_trained(name):
     # jax compiles the step.
     check_step(name, "auto")
@@ -179,24 +197,8 @@ def test_half_precision(name):
     assert np.abs(rounded - tokens).max() < 0.03 * scale
 
 
-@pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("name", CASES)
-def test_keras_file(name, tmp_path):
-    model = model_of(name)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    table = table_of(name)
-    np.testing.assert_allclose(
-        again.predict(table, verbose=0), model.predict(table, verbose=0), atol=1e-6
-    )
-
-
-@pytest.mark.large
-@pytest.mark.skipif(not ON_TENSORFLOW, reason="exports are written by TensorFlow")
-@pytest.mark.parametrize("part", [0, 1])
-def test_all_of_them_in_one_export(part, tmp_path):
-    """Table -> model -> SavedModel -> answers of the C library, any cell missing."""
-    names = list(CASES)[part::2]
+def all_in_one(names):
+    """Table and model of several cases' columns, some cell missing in each row."""
     parts = [table_of(name) for name in names]
     table = pd.concat([part.drop(columns="y") for part in parts], axis=1)
     table["y"] = parts[0]["y"]
@@ -211,6 +213,37 @@ def test_all_of_them_in_one_export(part, tmp_path):
         fusion="concat",
         seed=0,
     )
+    return table, model
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_all_of_them_in_one_keras_file(tmp_path):
+    table, model = all_in_one(list(CASES))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        again.predict(table, verbose=0), model.predict(table, verbose=0), atol=1e-6
+    )
+    # Each encoder by itself: the sum of all would hide one of them.
+    dataset = keras_mm.data.to_dataset(
+        table, model.schema, batch_size=ROWS, with_target=False
+    )
+    ((tensors,),) = dataset
+    for name in CASES:
+        x = [ops.convert_to_tensor(tensors[name].numpy())]
+        for one, other in zip(model.encoders[name](x), again.encoders[name](x)):
+            np.testing.assert_allclose(
+                *map(ops.convert_to_numpy, (one, other)), atol=1e-6, err_msg=name
+            )
+
+
+@pytest.mark.large
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="exports are written by TensorFlow")
+@pytest.mark.parametrize("part", [0, 1])
+def test_all_of_them_in_one_export(part, tmp_path):
+    """Table -> model -> SavedModel -> answers of the C library, any cell missing."""
+    table, model = all_in_one(list(CASES)[part::2])
+    schema = model.schema
     expected = model.predict(table, verbose=0)
     # Verifies itself, on generated rows and on these.
     path = keras_mm.export(model, tmp_path / "all", rows=table, verbose=False)

@@ -54,71 +54,6 @@ def run(model, x, training=False):
     return [ops.convert_to_numpy(value) for value in found]
 
 
-def longer(x, steps=13):
-    """The same rows with more padding."""
-    value = 0 if x.dtype.kind == "i" else np.nan
-    padding = [(0, 0), (0, steps), *[(0, 0)] * (x.ndim - 2)]
-    return np.pad(x, padding, constant_values=value)
-
-
-def mask_of(x):
-    return x != 0 if x.dtype.kind == "i" else ~np.isnan(x).all(axis=2)
-
-
-@pytest.mark.parametrize("kind", ["text", "sequence"])
-@pytest.mark.parametrize("name", MAKERS)
-def test_tokens_masks_and_padding(name, kind):
-    x = make_tensor(kind)
-    known = mask_of(x)
-    for sequences in (False, True):
-        model = build(name, kind, sequences)
-        tokens, mask = run(model, x)
-        width = MAKERS[name][1]
-        if kind == "text" and name == "average":
-            width = 6
-        assert tokens.shape == (5, LENGTH if sequences else 1, width)
-        assert mask.dtype == bool and np.isfinite(tokens).all()
-        expected = known if sequences else known.any(axis=1, keepdims=True)
-        np.testing.assert_array_equal(mask, expected)
-        # More padding changes nothing; between two steps of a pooled mean only
-        # the order of the sum.
-        other = build(name, kind, sequences, LENGTH + 13)
-        other.set_weights(model.get_weights())
-        again, again_mask = run(other, longer(x))
-        if sequences:
-            assert not again_mask[:, LENGTH:].any()
-            again = again[:, :LENGTH]
-        np.testing.assert_allclose(again[mask], tokens[mask], atol=1e-5)
-        assert np.isfinite(again).all()
-        # Nor do the rows beside it.
-        alone, _ = run(model, x[:1])
-        np.testing.assert_allclose(alone[0][mask[0]], tokens[0][mask[0]], atol=1e-5)
-        # Absent, and still finite, when training.
-        trained, _ = run(model, x, training=True)
-        assert np.isfinite(trained).all()
-
-
-@pytest.mark.parametrize("kind", ["text", "sequence"])
-@pytest.mark.parametrize("name", MAKERS)
-def test_gradients_reach_every_weight(name, kind):
-    import tensorflow as tf
-
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("TensorFlow's tape")
-    for sequences in (False, True):
-        model = build(name, kind, sequences)
-        with tf.GradientTape() as tape:
-            tokens, mask = model([tf.constant(make_tensor(kind))], training=False)
-            loss = tf.reduce_sum(tf.boolean_mask(tokens, mask) ** 3)
-        gradients = tape.gradient(loss, model.trainable_weights)
-        for weight, gradient in zip(model.trainable_weights, gradients):
-            gradient = tf.convert_to_tensor(gradient).numpy()
-            assert np.isfinite(gradient).all(), weight.path
-            # A bias of the keys moves all logits alike: softmax does not see it.
-            if "key/bias" not in weight.path:
-                assert np.abs(gradient).max() > 0, weight.path
-
-
 @pytest.mark.parametrize(
     "name, kind, weights",
     [
@@ -281,18 +216,6 @@ def test_positions():
     np.testing.assert_allclose(got, np.stack([expected] * 2), atol=1e-4)
     layer = room.SinusoidalPositions(name="p")
     assert type(layer).from_config(layer.get_config()).name == "p"
-
-
-@pytest.mark.parametrize("name", ["temporal_cnn", "transformer", "gru, both ways"])
-def test_half_precision(name):
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        model = build(name, "sequence")
-        tokens, mask = run(model, make_tensor("sequence"))
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert np.isfinite(tokens).all()
-    assert mask[:, 0].tolist() == [True, True, False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers, ops
+from keras import ops
 
 import keras_mm
 from keras_mm.encoders import CNN, Conv3D, Custom, Frames, ResidualCNN, get
@@ -35,43 +35,6 @@ ENCODERS = {
     ),
     "residual_cnn": lambda: Frames(ResidualCNN((4,), 6), units=8),
 }
-
-
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("name", ENCODERS)
-def test_tokens_and_masks(name, sequences):
-    model = ENCODERS[name]().build({"clip": video()}, "clip-encoder", sequences)
-    x = clips()
-    tokens, mask = run(model, x)
-    there = ~np.isnan(x).all(axis=(2, 3, 4))
-    expected = there if sequences else there.any(axis=1, keepdims=True)
-    assert mask.tolist() == expected.tolist() and mask.dtype == bool
-    assert tokens.shape[:2] == mask.shape and np.isfinite(tokens).all()
-    # Rows do not touch one another.
-    alone, _ = run(model, x[1:2])
-    np.testing.assert_allclose(tokens[1], alone[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_padding_changes_nothing(name):
-    """The same weights on a longer tensor; the added frames are not there."""
-    short = ENCODERS[name]().build({"clip": video(3)}, "clip-encoder")
-    long = ENCODERS[name]().build({"clip": video(6)}, "clip-encoder")
-    weights = short.get_weights()
-    if name == "transformer":
-        # Places beyond the third have vectors of their own.
-        weights = [
-            np.concatenate([w, np.ones_like(w)]) if w.shape == (3, 8) else w
-            for w in weights
-        ]
-    long.set_weights(weights)
-    x = np.random.default_rng(1).random((2, 3, SIZE, SIZE, 3)).astype("float32")
-    x[1, 2] = np.nan
-    padded = np.concatenate([x, np.full_like(x, np.nan)], axis=1)
-    expected, _ = run(short, x)
-    tokens, mask = run(long, padded)
-    np.testing.assert_allclose(tokens, expected, atol=1e-5)
-    assert mask.all()
 
 
 def test_absent_frames_are_nothing_to_their_neighbours():
@@ -123,25 +86,6 @@ def test_parameters():
     assert count(Frames(temporal="gru"), 64) == cnn + dense + 3 * 64 * (128 + 2)
     for size in (3, 4, 8):
         assert count(Frames(), size) > 0
-
-
-@pytest.mark.parametrize("name", ["conv3d", "mean", "lstm", "transformer"])
-def test_every_weight_learns(name):
-    keras.utils.set_random_seed(0)
-    model = ENCODERS[name]().build({"clip": video()}, "clip-encoder")
-    vector = layers.Flatten()(model.outputs[0])
-    trained = keras.Model(model.inputs, layers.Dense(1)(vector))
-    before = [ops.convert_to_numpy(w).copy() for w in trained.trainable_weights]
-    trained.compile("adam", "mse")
-    x = np.concatenate([clips(), 1 - clips()])
-    trained.fit(x, np.arange(8.0)[:, None], epochs=3, verbose=0)
-    still = [
-        weight.path
-        for old, weight in zip(before, trained.trainable_weights)
-        if np.array_equal(old, ops.convert_to_numpy(weight))
-    ]
-    assert not [path for path in still if "key" not in path], still
-    assert all(np.isfinite(w).all() for w in trained.get_weights())
 
 
 def test_custom_reads_clips_by_frame():

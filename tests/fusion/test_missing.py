@@ -12,6 +12,8 @@ from keras import ops
 
 from keras_mm.fusion import Imputation, MissingToken, ModalityDropout
 
+pytestmark = pytest.mark.backends
+
 
 def hide(layer, masks):
     hidden = layer([ops.convert_to_tensor(mask) for mask in masks], training=True)

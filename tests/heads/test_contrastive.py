@@ -10,6 +10,8 @@ from keras.src import testing
 
 from keras_mm.heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
 
+pytestmark = pytest.mark.backends
+
 
 def info_nce(labels, similarity):
     compared, matches = labels >= 0, labels == 1

@@ -10,6 +10,8 @@ from keras import ops
 import keras_mm
 from keras_mm.heads import Crossentropy, Head
 
+pytestmark = pytest.mark.backends
+
 
 def reference(labels, probabilities, smoothing=0.0):
     classes = probabilities.shape[1]

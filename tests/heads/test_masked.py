@@ -8,6 +8,8 @@ from keras import layers, ops
 import keras_mm
 from keras_mm.heads import Head, MaskedLoss, MaskedMetric
 
+pytestmark = pytest.mark.backends
+
 TARGETS = {
     "class": keras_mm.ClassLabel(3),
     "number": keras_mm.Number(2.0, 3.0),

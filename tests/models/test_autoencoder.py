@@ -69,6 +69,7 @@ def numpy_loss(target, output):
 # --- the loss ------------------------------------------------------------------
 
 
+@pytest.mark.backends
 def test_loss_counts_what_is_there():
     """NumPy's number; nothing is 0, and no NaN gets into the gradient."""
     random = np.random.default_rng(0)
@@ -128,6 +129,7 @@ def test_learns_and_reconstructs(kind):
     )
 
 
+@pytest.mark.backends
 def test_nothing_there_costs_nothing():
     """A batch of missing rows only: loss 0, and weights stay finite."""
     table, _, model = made("sequence")
@@ -185,6 +187,7 @@ def classifier(schema, encoder, **kwargs):
     )
 
 
+@pytest.mark.backends
 def test_encoder_in_a_classifier():
     """Its weights come along; fine-tuning leaves the autoencoder alone."""
     kind = "sequence"

@@ -24,6 +24,7 @@ def weights_of(model, part):
     return found
 
 
+@pytest.mark.backends
 def test_an_expert_learns_as_if_it_were_alone():
     """Nothing of the other modality gets into its gradients."""
     table, sgd = dense_table(), keras.optimizers.SGD
@@ -62,6 +63,7 @@ def test_loss_weights_of_zero_stop_an_expert():
         assert all(same) if still else not any(same), part
 
 
+@pytest.mark.backends
 def test_the_loss_is_the_mean_of_the_experts_losses_where_they_are():
     table = dense_table()
     table.loc[:9, "bad"] = None

@@ -100,7 +100,9 @@ def test_modality_dropout_rests_in_prediction(table):
 # --- invariance ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["ngrams", "lstm"])
+@pytest.mark.parametrize(
+    "text", ["ngrams", pytest.param("lstm", marks=pytest.mark.backends)]
+)
 @pytest.mark.usefixtures("eagerly")
 def test_nothing_foreign_changes_a_prediction(table, text):
     encoders = small_encoders()
@@ -138,6 +140,7 @@ def test_order_of_the_inputs_does_not_change_what_they_mean(table):
 # --- what is built -------------------------------------------------------------
 
 
+@pytest.mark.backends
 def test_every_weight_is_trained():
     table = make_table(12, missing=False)
     model = small_model(
@@ -175,6 +178,7 @@ def test_training_is_traced_once(table, monkeypatch):
         assert len(traces) == 1
 
 
+@pytest.mark.backends
 def test_it_learns():
     table = make_table(30, missing=False)
     model = small_model(small_schema(table), optimizer=keras.optimizers.Adam(0.02))
@@ -198,6 +202,7 @@ def test_encoders_are_reachable(table):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="a large LSTM, once"
 )
+@pytest.mark.backends
 def test_textbook_model():
     model = keras_mm.build_classifier()
     kinds = [type(part).__name__ for part in model.layers]
@@ -667,7 +672,9 @@ def test_own_encoders(table, encoder, tmp_path):
 # --- files ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fusion", ["hybrid", "gated"])
+@pytest.mark.parametrize(
+    "fusion", [pytest.param("hybrid", marks=pytest.mark.backends), "gated"]
+)
 @pytest.mark.usefixtures("eagerly")
 def test_keras_file(fusion, table, tmp_path):
     model = small_model(

@@ -132,6 +132,7 @@ def test_arrays_dicts_and_tables_alike(trained):
             np.testing.assert_allclose(found[name], value, rtol=1e-4)
 
 
+@pytest.mark.backends
 def test_a_file_holds_all_of_it(trained, tmp_path):
     model, table, _ = trained
     model.save(tmp_path / "model.keras")
@@ -144,6 +145,7 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
         np.testing.assert_allclose(found[name], value, rtol=1e-4)
 
 
+@pytest.mark.backends
 def test_a_missing_label_trains_the_others_alone():
     table = make_rows()
     model = make_model(table, optimizer=keras.optimizers.SGD(0.05))
@@ -166,6 +168,7 @@ def test_a_missing_label_trains_the_others_alone():
         assert sum((now != then).any() for now, then in changed) > 2
 
 
+@pytest.mark.backends
 def test_a_step_is_that_of_stock_losses_of_the_known_rows():
     """Stock losses with any label where one is missing, of weight 0."""
     table = make_rows()

@@ -39,6 +39,7 @@ def vectors_retriever(table, **kwargs):
 
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("seed", range(5))
+@pytest.mark.backends
 def test_hard_negatives_by_hand(seed):
     """Every pair of rows is looked at; missing, equal cells, and groups."""
     random = np.random.default_rng(seed)
@@ -158,6 +159,7 @@ def test_an_untrained_one_keeps_the_order(table, retriever):
         np.testing.assert_allclose(logits(), np.nan_to_num(expected), atol=1e-5)
 
 
+@pytest.mark.backends
 def test_dropout_leaves_the_score():
     tokens = [np.ones((50, 1, 4), "float32"), np.ones((50, 1, 1), "float32")]
     masks = [np.ones((50, 1), bool), np.arange(50)[:, None] > 9]
@@ -170,7 +172,9 @@ def test_dropout_leaves_the_score():
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("hidden_units", [None, 5])
+@pytest.mark.parametrize(
+    "hidden_units", [None, pytest.param(5, marks=pytest.mark.backends)]
+)
 def test_every_weight_is_trained(table, retriever, hidden_units):
     reranker = keras_mm.build_reranker(
         retriever, "text", "image", ENCODERS, "transformer", hidden_units, seed=0

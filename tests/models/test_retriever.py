@@ -178,6 +178,7 @@ def test_half_precision():
     np.testing.assert_allclose(np.linalg.norm(vectors[3:], axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.backends
 def test_past_rows_are_compared_with():
     table = make_table(8, missing=False)
     model = build(table, ("image", "text"), memory=6)
@@ -280,6 +281,7 @@ def test_it_learns_what_belongs_together():
         assert np.mean(np.array(list(names))[found.argmax(1)] == truth) > 0.9
 
 
+@pytest.mark.backends
 def test_absent_rows_and_content():
     """A row's vector is 0 where it has nothing, and hangs on nothing else."""
     table = make_table(12)
@@ -297,6 +299,7 @@ def test_absent_rows_and_content():
 
 
 @pytest.mark.usefixtures("eagerly")
+@pytest.mark.backends
 def test_file_keeps_everything(tmp_path):
     table = make_table(12)
     table["set"] = ["a", "b", "c"] * 4

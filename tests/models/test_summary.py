@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import keras_mm
 
@@ -30,6 +31,7 @@ def test_default_model_is_stock_layers_but_for_fusion(clipart):
         assert isinstance(encoder, keras.Model)
 
 
+@pytest.mark.backends
 def test_textbook_model_ignores_padding_and_absent_content():
     """More padding is the same text; a missing picture is black, not NaN."""
     model = keras_mm.build_classifier()

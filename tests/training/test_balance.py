@@ -10,6 +10,8 @@ from keras_mm.training.gradient_blending import blended
 
 from ..helpers import dense_model, dense_table
 
+pytestmark = pytest.mark.backends
+
 
 def test_blending_in_numbers():
     weights = blended(np.array([0.4, 0.1, -0.2]), np.array([0.2, 0.1, 0.1]))
