@@ -92,11 +92,11 @@ def _schema(tabular=False):
     ).adapt(table)
 
 
-def _names(tabular=False):
-    """What the examples take as given."""
+@functools.cache
+def _shared():
+    """What the examples take as given, made once."""
     table = _table()
     train, validation, test = keras_mm.data.split(table, by="split")
-    model = keras.models.load_model("clipart.keras")
     history = keras.callbacks.History()
     history.history = {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}
     images = [encode_picture(random_pixels())] * 2
@@ -113,11 +113,9 @@ def _names(tabular=False):
         "train": train,
         "validation": validation,
         "test": test,
-        "schema": _schema(tabular),
-        "model": model,
         "history": history,
         "pixels": np.zeros((2, 96, 96, 3), "float32"),
-        "ids": np.ones((2, model.schema.inputs["text"].length), "int32"),
+        "ids": np.ones((2, 8), "int32"),
         "labels": np.array([0, 1]),
         "images": images,
         "png": images[0],
@@ -160,7 +158,14 @@ def test_examples_run(name, folder, monkeypatch, capsys, request):
     # No example is about the default one, which takes long to trace.
     monkeypatch.setattr(keras_mm.Image, "default_encoder", keras_mm.encoders.CNN(4))
     value = DOCUMENTED[name]
-    names = {**vars(inspect.getmodule(value)), **_names(name in TABULAR)}
+    names = {**vars(inspect.getmodule(value)), **_shared()}
+    names["schema"] = _schema(name in TABULAR)
+    # Made where it is asked for: an example may change it.
+    if "model" in documentation:
+        names["model"] = keras.models.load_model("clipart.keras")
+        names["ids"] = np.ones(
+            (2, names["model"].schema.inputs["text"].length), "int32"
+        )
     if "retriever" in documentation:
         names["retriever"] = _retriever()
     if "reranker" in documentation:
