@@ -29,6 +29,7 @@ def served_name(column):
 
     Examples:
 
+    >>> from keras_mm.names import served_name
     >>> served_name("price"), served_name("unit price (EUR)"), served_name("2nd")
     ('price', 'unit_price_EUR', 'column_2nd')
 

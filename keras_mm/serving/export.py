@@ -104,6 +104,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
             _write_in_tensorflow(model, temporary, index, k)
         report = verify(temporary, model, rows, index)
         final = os.path.join(path, str(next_version(path)))
+        batching = os.path.join(path, "batching.config")
+        had_batching = os.path.exists(batching)
         requests = _requests(model.schema, temporary)
         write_companions(path, name, temporary, model.schema, requests)
         os.chmod(temporary, 0o755)
@@ -116,6 +118,11 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
             f"Exported to {final}: {report['rows']} rows compared with the model, "
             f"largest difference {report['largest_difference']:.1e}"
         )
+        if had_batching and not os.path.exists(batching):
+            print(
+                "Values of this version may have different lengths: start its server "
+                "anew, without --enable_batching, as SERVING.md says."
+            )
         if not model.schema.is_adapted:
             print(
                 "The schema has seen no table, so this export takes tensors, not "
