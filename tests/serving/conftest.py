@@ -3,6 +3,8 @@
 An export costs some ten seconds: a test that only needs one takes one of these.
 """
 
+import fcntl
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,24 @@ from ..helpers import make_table, small_encoders
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory):
+def export_once(tmp_path_factory, worker_id):
+    """Exports a model whose seed makes it the same in each process of the tests."""
+    root = tmp_path_factory.getbasetemp()
+    root = root if worker_id == "master" else root.parent
+
+    def export(model, table, name):
+        with open(root / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            path = root / name / "1"
+            if not path.exists():
+                keras_mm.export(model, root / name, rows=table, verbose=False)
+        return str(path)
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def shop(export_once):
     """A model that answers with every kind of target, and columns of any name."""
     table = make_table(24, missing=False).rename(
         columns={"text": "product text", "price": "2nd price (EUR)"}
@@ -42,13 +61,11 @@ def shop(tmp_path_factory):
         fusion=keras_mm.fusion.Attention(6, num_heads=2),
         seed=0,
     )
-    folder = tmp_path_factory.mktemp("shop") / "shop"
-    path = keras_mm.export(model, folder, rows=table, verbose=False)
-    return table, model, path
+    return table, model, export_once(model, table, "shop")
 
 
 @pytest.fixture(scope="session")
-def sensors(tmp_path_factory):
+def sensors(export_once):
     """A model of what has no fixed length: a clip, a sequence, a graph; and a date."""
     table = pd.DataFrame(
         {
@@ -60,7 +77,7 @@ def sensors(tmp_path_factory):
         }
     )
     inputs = {
-        "clip": keras_mm.Video(3, (8, 8), "random", seed=0),
+        "clip": keras_mm.Video(4, (8, 8), "random", seed=0),
         "sensor": keras_mm.Sequence(6, channels=2),
         "molecule": keras_mm.Graph(6, 2),
         "day": keras_mm.Date(),
@@ -73,9 +90,7 @@ def sensors(tmp_path_factory):
     }
     schema = keras_mm.Schema(inputs, {"y": keras_mm.ClassLabel()}).adapt(table)
     model = keras_mm.build_classifier(schema, encoders=chosen, seed=0)
-    folder = tmp_path_factory.mktemp("sensors") / "sensors"
-    path = keras_mm.export(model, folder, rows=table, verbose=False)
-    return table, model, path
+    return table, model, export_once(model, table, "sensors")
 
 
 @pytest.fixture(scope="module")
