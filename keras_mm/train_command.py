@@ -137,7 +137,7 @@ def _types(table, options):
     """What the command line says that columns are, and what the targets are."""
     import keras_mm
     from keras_mm.data.columns import require_columns
-    from keras_mm.data.infer import target_for
+    from keras_mm.data.infer_target import target_for
 
     types = {}
     for column, kind in options.types:
@@ -152,7 +152,7 @@ def _types(table, options):
 
 
 def _say_what_may_be_classes(table, schema, options):
-    from keras_mm.data.infer import classes_note
+    from keras_mm.data.infer_target import classes_note
 
     said = {name for column, _ in options.types for name in [column] or options.target}
     for name, target in schema.targets.items():

@@ -19,12 +19,11 @@ from ..inputs.audio import length_and_rate
 from ..inputs.cells import CUT_SHORT, MISSING_WORDS, is_missing, is_no_value, to_floats
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
-from ..inputs.literals import from_text, is_cut_short
+from ..inputs.literals import is_cut_short
 from .cell_kinds import (
     file_kind,
     has_decimal_comma,
     held_file,
-    is_code,
     is_date,
     is_list,
     is_number,
@@ -32,8 +31,16 @@ from .cell_kinds import (
     is_series,
     is_video,
 )
+from .column_kinds import (
+    COMMAS,
+    are_numbers,
+    has_categories,
+    known_cells,
+    most_are,
+    nearly_all,
+)
 from .columns import require_columns
-from .row_cells import to_cell
+from .infer_target import classes_note, target_for
 from .schema import Schema
 from .to_table import to_table
 
@@ -41,9 +48,6 @@ from .to_table import to_table
 _MOST_STEPS = 1024
 # Longer lists of pictures are taken for the frames of a clip.
 _MOST_PICTURES = 16
-# Whole numbers of more values than this are numbers, not classes.
-_MOST_CLASSES = 20
-_COMMAS = "numbers with a decimal comma; write them with a point, 1234.5"
 _NOTHING = "neither pictures, texts, numbers nor categories"
 
 
@@ -148,49 +152,6 @@ def infer_schema(
     return schema
 
 
-def target_for(column, name):
-    """A target for the column."""
-    cells = _known(column)
-    if not cells:
-        raise ValueError(f"Target column {name!r} is empty. Received: target={name!r}")
-    if all(
-        isinstance(cell, (list, tuple, set)) or len(getattr(cell, "shape", ())) == 1
-        for cell in cells
-    ):
-        return MultiLabel()
-    distinct = len({str(cell) for cell in cells})
-    if _has_categories(column):
-        return ClassLabel()
-    if _are_numbers(cells):
-        whole = all(float(cell).is_integer() for cell in cells if is_number(cell))
-        return ClassLabel() if whole and distinct <= _MOST_CLASSES else Number()
-    if distinct > _MOST_CLASSES and _nearly_all(has_decimal_comma, cells):
-        raise ValueError(
-            f"Target column {name!r} holds {_COMMAS}. Received: {name}={cells[0]!r}"
-        )
-    if distinct > 0.5 * len(cells) and distinct > _MOST_CLASSES:
-        raise ValueError(
-            f"Target column {name!r} has a different text in most rows; a "
-            "classifier needs a few classes. Choose another target. "
-            f"Received: {name} with {distinct} values in {len(cells)} rows"
-        )
-    return ClassLabel()
-
-
-def classes_note(target, column, name):
-    """That whole numbers of more than a few values may be classes."""
-    cells = [cell for cell in column if is_number(cell)]
-    if not isinstance(target, Number) or not all(
-        float(cell).is_integer() for cell in cells
-    ):
-        return None
-    distinct = len({float(cell) for cell in cells})
-    return (
-        f"{distinct} whole numbers are taken for numbers; if they are classes: "
-        f"types={{{name!r}: keras_mm.ClassLabel()}}, or keras-mm train --as classes"
-    )
-
-
 def _odd_note(kind, column):
     """Which cells of a number or date column are none."""
     question = {Number: is_number, Date: is_date}.get(type(kind))
@@ -230,30 +191,30 @@ def _words_note(kind, column):
 
 def _input_for(column, base_dir, image_size):
     """An input for the column, or the reason why there is none."""
-    cells = _known(column)
+    cells = known_cells(column)
     if not cells:
         return "every cell is missing"
     first = cells[:20]
-    if _most(map(is_list, first), first):
+    if most_are(map(is_list, first), first):
         found = _items_for(cells, base_dir, image_size)
         if found:
             return found
-    if _most((is_video(cell, base_dir) for cell in first), first):
+    if most_are((is_video(cell, base_dir) for cell in first), first):
         return Video()
     # A broken picture among others is not what the column is; it is refused,
     # with its row, when the table is read.
     kinds = [file_kind(cell, base_dir) for cell in first]
-    if _most((kind == "picture" for kind in kinds), first):
+    if most_are((kind == "picture" for kind in kinds), first):
         return Image(image_size)
-    if _most((kind == "sound" for kind in kinds), first):
+    if most_are((kind == "sound" for kind in kinds), first):
         return _audio_for(
             [cell for cell, kind in zip(first, kinds) if kind == "sound"], base_dir
         )
-    if _most((kind == "other" for kind in kinds), first):
+    if most_are((kind == "other" for kind in kinds), first):
         return "paths of files that are neither pictures, sounds nor clips"
-    if _most(map(is_graph, first), first):
+    if most_are(map(is_graph, first), first):
         return _graph_for(cells)
-    if _nearly_all(is_series, first):
+    if nearly_all(is_series, first):
         return _series_for([cell for cell in cells if is_series(cell)])
     if not all(map(is_plain, cells)):
         return _NOTHING
@@ -262,61 +223,25 @@ def _input_for(column, base_dir, image_size):
 
 def _plain_for(column, cells):
     """An input for texts, numbers, dates and categories."""
-    if _nearly_all(is_cut_short, cells[:20]):
+    if nearly_all(is_cut_short, cells[:20]):
         return CUT_SHORT
     distinct = {str(cell) for cell in cells}
     if len(distinct) == 1:
         return "the same value in every row"
-    if _has_categories(column):
+    if has_categories(column):
         return Category()
-    if _are_numbers(cells):
+    if are_numbers(cells):
         return Number()
-    if _nearly_all(is_date, [cell for cell in cells if not is_no_value(cell)]):
+    if nearly_all(is_date, [cell for cell in cells if not is_no_value(cell)]):
         return Date()
-    if _nearly_all(has_decimal_comma, cells):
-        return _COMMAS
+    if nearly_all(has_decimal_comma, cells):
+        return COMMAS
     mean_words = sum(len(str(cell).split()) for cell in cells) / len(cells)
     if len(distinct) <= max(20, 0.05 * len(cells)) and mean_words < 4:
         return Category()
     if len(distinct) == len(cells) and mean_words == 1:
         return "a different code in every row"
     return Text()
-
-
-def _most(answers, cells):
-    return 2 * sum(answers) > len(cells)
-
-
-def _nearly_all(question, cells):
-    """Whether 95 of 100 cells answer yes, or all but one of ten and more."""
-    no = sum(not question(cell) for cell in cells)
-    return bool(cells) and (no <= 0.05 * len(cells) or (no == 1 and len(cells) >= 10))
-
-
-def _are_numbers(cells):
-    """Whether nearly all cells are numbers, and none a code of digits."""
-    cells = [cell for cell in cells if not is_no_value(cell)]
-    return not any(map(is_code, cells)) and _nearly_all(is_number, cells)
-
-
-def _has_categories(column):
-    """Whether pandas was told that a column is one of categories."""
-    return str(column.dtype) == "category"
-
-
-def _known(column):
-    """The cells that are not missing: what text spells, text where bytes are some."""
-    cells = [
-        to_cell(cell, is_file=True) if isinstance(cell, bytes) else cell
-        for cell in column
-        if not is_missing(cell)
-    ]
-    first = cells[:20]
-    read = [from_text(cell) for cell in first]
-    if not _most((new is not old for new, old in zip(read, first)), first):
-        return cells
-    cells = [from_text(cell) for cell in cells]
-    return [cell for cell in cells if not is_missing(cell)]
 
 
 def _items_for(cells, base_dir, image_size):
@@ -330,7 +255,7 @@ def _items_for(cells, base_dir, image_size):
     first = items[:20]
     if not first:
         return None
-    if _most((file_kind(item, base_dir) == "picture" for item in first), first):
+    if most_are((file_kind(item, base_dir) == "picture" for item in first), first):
         return Image(image_size, num_images=most) if most <= _MOST_PICTURES else Video()
     if all(isinstance(item, str) for item in items):
         return Text(num_texts=most)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pillow
 
 import keras_mm
-from keras_mm.data.infer import target_for
+from keras_mm.data.infer_target import target_for
 
 from ..helpers import encode_picture, random_pixels
 
