@@ -1,13 +1,12 @@
 """Tables to `tf.data`: rows go in, batches of tensors come out."""
 
 from ..inputs.parallel import map_in_parallel
-from .class_weights import class_weights
 from .columns import is_dataset
 from .raw import MEMORY_LIMIT, decode_all, file_names, memory_size, to_raw, unreadable
 from .rows import from_rows
 from .targets import encode_targets
 from .to_table import to_table
-from .weights import row_weights
+from .weights import combined_weights
 
 
 def to_dataset(
@@ -49,8 +48,9 @@ def to_dataset(
             weight as a third entry.
         labels: array of a table's rows that is given instead of the schema's
             target, or None.
-        sample_weight: None, or how much each row of a table counts: an array, or
-            the name of a column; given as a third entry, times the class's weight.
+        sample_weight: None, or how much each row counts: an array, or the name of
+            a column, which a dataset has, too; given as a third entry, times the
+            class's weight.
 
     Returns:
         Dataset of `(inputs,)`, `(inputs, target)` or `(inputs, target,
@@ -63,11 +63,11 @@ def to_dataset(
             "The schema has not seen a table yet. Call schema.adapt(train) "
             f"first. Received: schema={schema!r}"
         )
-    if sample_weight is not None and (not schema.targets or is_dataset(table)):
+    if sample_weight is not None and not schema.targets:
         raise ValueError(
-            "`sample_weight` goes with a table that has a target. A dataset gives "
-            "(inputs, target, weight). Received: sample_weight of type "
-            f"{type(sample_weight).__name__}, targets={list(schema.targets)}"
+            "`sample_weight` goes with a table that has a target. "
+            f"Received: sample_weight of type {type(sample_weight).__name__}, "
+            "targets=[]"
         )
     with_target = with_target and bool(schema.targets)
     if is_dataset(table):
@@ -81,17 +81,14 @@ def to_dataset(
             bad,
             with_target,
             class_weight,
+            sample_weight,
         )
     table = to_table(table)
     raw = to_raw(table, schema, base_dir, bad)
     target, weight = labels, None
     if with_target:
         target = encode_targets(table, schema)
-        if class_weight is not None:
-            weight = class_weights(target, schema.target, class_weight)
-        if sample_weight is not None:
-            weights = row_weights(table, sample_weight)
-            weight = weights if weight is None else weight * weights
+        weight = combined_weights(table, target, schema, class_weight, sample_weight)
     if memory_size(schema, len(table)) <= MEMORY_LIMIT:
         compact = decode_all(raw, schema, bad)
         return _from_memory(compact, schema, target, weight, batch_size, shuffle, seed)

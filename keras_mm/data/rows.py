@@ -12,6 +12,7 @@ from .columns import column_of, require_columns
 from .raw import broken, file_names, read_files, refuse_files, to_raw
 from .row_cells import cells_of, flat_arrays, without_gaps
 from .targets import encode_targets
+from .weights import combined_weights
 
 
 def from_rows(
@@ -24,6 +25,7 @@ def from_rows(
     bad,
     with_target,
     class_weight,
+    sample_weight,
 ):
     """Rows -> batches of tensors; see `to_dataset`.
 
@@ -34,10 +36,18 @@ def from_rows(
 
     targets = schema.targets if with_target else {}
     names = [*schema.inputs, *targets]
+    if sample_weight is not None:
+        if not isinstance(sample_weight, str):
+            raise ValueError(
+                "The weights of a dataset's rows are one of its columns: "
+                "sample_weight='weight'. Received: sample_weight of type "
+                f"{type(sample_weight).__name__}"
+            )
+        # An input may be the weight, too.
+        names = list(dict.fromkeys([*names, sample_weight]))
     require_columns(dataset.element_spec, names)
-    weights = None
     if class_weight is not None:
-        weights = _class_weights(dataset, schema, class_weight)
+        class_weight = _by_name(class_weight, dataset, schema)
     dataset = map_in_parallel(
         dataset, lambda row: {name: without_gaps(row[name]) for name in names}
     )
@@ -53,27 +63,32 @@ def from_rows(
 
     def encode(rows, *arrays):
         arrays = iter(arrays)
-        table = pd.DataFrame(
-            {
-                name: cells_of(arrays, row[name], several[name], name in files)
-                for name in names
-            }
-        )
+        cells = {
+            name: cells_of(arrays, row[name], several[name], name in files)
+            for name in names
+        }
         with _numbered(rows):
-            raw = to_raw(table, schema, base_dir, bad)
-            labels = encode_targets(table, schema) if targets else {}
-        if not isinstance(labels, dict):
-            labels = {schema.target_name: labels}
+            return _encode(pd.DataFrame(cells))
+
+    def _encode(table):
+        raw = to_raw(table, schema, base_dir, bad)
         found = [
             np.asarray(read_files(raw[name]), value.raw_array_dtype)
             for name, value in schema.inputs.items()
         ]
-        return found + (list(labels.values()) if targets else [])
+        if not targets:
+            return found
+        labels = encode_targets(table, schema)
+        found += labels.values() if isinstance(labels, dict) else [labels]
+        weights = combined_weights(table, labels, schema, class_weight, sample_weight)
+        return found if weights is None else [*found, weights]
 
     outputs = [value.serving_spec(name) for name, value in schema.inputs.items()]
     for name, target in targets.items():
         example = target.encode(pd.Series([], dtype=object), name, True)
         outputs.append(tf.TensorSpec([None, *example.shape[1:]], example.dtype))
+    if targets and (class_weight is not None or sample_weight is not None):
+        outputs.append(tf.TensorSpec([None], tf.float32))
 
     def read(rows, batch):
         arrays = [rows, *flat_arrays({name: batch[name] for name in names})]
@@ -91,17 +106,12 @@ def from_rows(
             if value.is_file and bad == "error":
                 compact = compact[0], _refuse_broken(name, rows, raw, compact[1])
             inputs[name] = value.finish(compact)
-        labels = dict(zip(targets, found))
-        if not labels:
+        if not targets:
             return (inputs,)
-        if schema.has_several_targets:
-            return inputs, labels
-        label = labels[schema.target_name]
-        return (
-            (inputs, label)
-            if weights is None
-            else (inputs, label, _take(weights, label))
-        )
+        labels = {name: next(found) for name in targets}
+        if not schema.has_several_targets:
+            labels = labels[schema.target_name]
+        return (inputs, labels, *found)
 
     # In order, and one batch at a time: some inputs draw random numbers.
     dataset = dataset.map(tf.autograph.experimental.do_not_convert(read))
@@ -150,8 +160,8 @@ def _refuse_broken(name, rows, raw, ok):
     return tf.ensure_shape(checked, ok.shape)
 
 
-def _class_weights(dataset, schema, class_weight):
-    """Weights of the classes; `"balanced"` reads the labels once."""
+def _by_name(class_weight, dataset, schema):
+    """dict from each class's name to its weight; `"balanced"` reads the labels."""
     target, name = schema.target, schema.target_name
     labels = np.zeros(0, "int32")
     if class_weight == "balanced":
@@ -160,13 +170,7 @@ def _class_weights(dataset, schema, class_weight):
                 "How often each class is there can only be counted in a dataset of "
                 "known length. Pass a dict from class to weight, or "
                 "dataset.apply(tf.data.experimental.assert_cardinality(rows)). "
-                f"Received: class_weight={class_weight!r}"
+                "Received: class_weight='balanced'"
             )
         labels = target.encode(column_of(dataset, name), name)
-    return weights_of_classes(target, class_weight, labels)
-
-
-def _take(weights, labels):
-    import tensorflow as tf
-
-    return tf.gather(tf.constant(weights), labels)
+    return dict(zip(target.names, weights_of_classes(target, class_weight, labels)))

@@ -1,9 +1,12 @@
 """How much each row of a table counts."""
 
+import math
+
 import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import Number
+from .class_weights import class_weights
 from .columns import require_columns
 
 
@@ -45,3 +48,21 @@ def row_weights(table, sample_weight):
             column.iloc[wrong[0]],
         )
     return weights.astype("float32")
+
+
+def combined_weights(table, target, schema, class_weight=None, sample_weight=None):
+    """Each row's weight, by its class and by itself; None if there is neither.
+
+    Args:
+        table: DataFrame.
+        target: encoded labels.
+        schema: `Schema`.
+        class_weight: as in `weights_of_classes`, or None.
+        sample_weight: as in `row_weights`, or None.
+    """
+    weights = []
+    if class_weight is not None:
+        weights.append(class_weights(target, schema.target, class_weight))
+    if sample_weight is not None:
+        weights.append(row_weights(table, sample_weight))
+    return math.prod(weights) if weights else None

@@ -33,6 +33,22 @@ def test_datasets_of_rows(table):
             for source in (rows, table)
         ]
         np.testing.assert_array_equal(*given)
+    settings = {"class_weight": {"basil": 5}, "sample_weight": "price"}
+    given = [
+        collect(data.to_dataset(source, schema, **settings))[2]
+        for source in (
+            rows.map(lambda row: {**row, "price": abs(row["price"])}),
+            table.assign(price=table["price"].abs()),
+        )
+    ]
+    np.testing.assert_allclose(*given, rtol=1e-6)
+    for settings, message in (
+        ({"sample_weight": [1.0] * 24}, "one of its columns.*Received: sample_w"),
+        ({"sample_weight": "mass"}, "no column 'mass'"),
+        ({"class_weight": {"z": 1}}, "Classes are .*Received: class_weight="),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data.to_dataset(rows, schema, **settings)
     with pytest.raises(ValueError, match="known length.*Received: class_weight='bal"):
         data.to_dataset(rows.repeat(), schema, class_weight="balanced")
 
