@@ -92,7 +92,7 @@ train.category.value_counts().to_frame().T
 def build(columns, encoders):
     size = 129 if encoders else 96
     inputs = {
-        "image": keras_mm.Image((size, size)),
+        "image": keras_mm.Image((size, size), augmentation=None),
         "text": keras_mm.Text(sequence_length=32),
     }
     schema = keras_mm.Schema(

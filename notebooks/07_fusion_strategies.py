@@ -47,7 +47,7 @@ largest = table.category.value_counts().index[:4]
 table = table[table.category.isin(largest)].reset_index(drop=True)
 schema = keras_mm.Schema(
     inputs={
-        "image": keras_mm.Image((24, 24)),
+        "image": keras_mm.Image((24, 24), augmentation=None),
         "title": keras_mm.Text(sequence_length=16),
     },
     targets={"category": keras_mm.ClassLabel()},

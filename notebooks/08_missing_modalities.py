@@ -56,7 +56,7 @@ print(len(train), len(validation), len(test), "rows")
 names = ["image", "title", "keywords"]
 schema = keras_mm.Schema(
     inputs={
-        "image": keras_mm.Image((32, 32)),
+        "image": keras_mm.Image((32, 32), augmentation=None),
         "title": keras_mm.Text(sequence_length=16),
         "keywords": keras_mm.Text(sequence_length=16),
     },

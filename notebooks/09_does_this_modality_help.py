@@ -45,7 +45,7 @@ table = table[table.category.isin(largest)].reset_index(drop=True)
 table["dice"] = np.random.default_rng(0).normal(size=len(table))
 schema = keras_mm.Schema(
     inputs={
-        "image": keras_mm.Image((32, 32)),
+        "image": keras_mm.Image((32, 32), augmentation=None),
         "title": keras_mm.Text(sequence_length=16),
         "dice": keras_mm.Number(),
     },

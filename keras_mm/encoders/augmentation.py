@@ -43,7 +43,8 @@ class Augmentation(layers.Layer):
         is_nan = ops.isnan(images)
         absent = ops.all(is_nan, axis=(1, 2, 3), keepdims=True)
         pixels = ops.where(is_nan, ops.zeros_like(images), images)
-        return ops.where(absent, images, self.layer(pixels, training=True))
+        changed = self.layer(pixels, training=True)
+        return ops.where(absent, images, ops.cast(changed, images.dtype))
 
     def compute_output_shape(self, images_shape):
         """The same shape."""
@@ -58,7 +59,8 @@ class Augmentation(layers.Layer):
 def augmented(image, value):
     """A picture's symbolic tensor, augmented as its `Input` says."""
     choice = getattr(value, "augmentation", None)
-    return image if choice is None else Augmentation(choice)(image)
+    # In half precision pixels would lose something in prediction, too.
+    return image if choice is None else Augmentation(choice, dtype="float32")(image)
 
 
 def _light():

@@ -63,7 +63,7 @@ def build_classifier(
     if schema is None:
         schema = Schema(
             inputs={
-                "image": Image((224, 224)),
+                "image": Image((224, 224), augmentation=None),
                 "text": Text(
                     sequence_length=100, vocabulary_size=10_000, tokens="words"
                 ),

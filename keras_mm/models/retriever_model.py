@@ -261,8 +261,9 @@ class Retriever(MultimodalModel):
         self.forget()
         x, y = self._with_labels(x, y)
         if isinstance(validation_data, (dict, list, tuple)):
-            held_out, labels, _ = pair_of(validation_data)
-            if not self._is_table(held_out):
+            held_out, labels, weight = pair_of(validation_data)
+            # The loss refuses weights.
+            if weight is None and not self._is_table(held_out):
                 validation_data = self._with_labels(held_out, labels)
         return super()._train(x, y, validation_data, **kwargs)
 

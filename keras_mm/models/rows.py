@@ -37,7 +37,14 @@ def is_table(x, model):
             return False
         _refuse_tensors(x, model)
         return True
-    return hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
+    found = hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
+    if found and model.schema is None:
+        raise ValueError(
+            "The model has no schema to read a table by, as a copy of a model that was "
+            "not compiled. Set it: copy.schema = model.schema. "
+            f"Received: a table of type {type(x).__name__}, model={model.name!r}"
+        )
+    return found
 
 
 def _reads_tables(schema):

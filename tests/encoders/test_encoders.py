@@ -158,6 +158,19 @@ def test_augmentation_is_random_in_training_only(name):
     )
 
 
+def test_a_graph_for_inference_holds_no_augmentation():
+    """Nobody says whether it is training: what `Model.export` traces, for ONNX too."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("a graph of TensorFlow")
+    model = room.CNN(2).build({"image": image("light")}, "e")
+    spec = tf.TensorSpec((None, SIZE, SIZE, 3), "float32")
+    graph = tf.function(lambda x: model([x])).get_concrete_function(spec).graph
+    kinds = " ".join(operation.type for operation in graph.get_operations())
+    assert "Conv2D" in kinds
+    assert "Random" not in kinds and "ProjectiveTransform" not in kinds
+
+
 def test_augmentation_of_the_users():
     layer = layers.RandomBrightness(0.5, value_range=(0, 1))
     model = room.ResidualCNN((4,), units=5).build({"image": image(layer)}, "e")

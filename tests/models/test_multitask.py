@@ -157,7 +157,7 @@ def test_a_missing_label_trains_the_others_alone():
         before = {name: weights_of(model, *heads[name]) for name in heads}
         shared = weights_of(model, "head-hidden", "good-encoder")
         model.train_on_batch(
-            {name: value[rows] for name, value in inputs.items()},
+            keras_mm.Tensors({n: value[rows] for n, value in inputs.items()}),
             {name: value[rows] for name, value in labels.items()},
         )
         for now, then in zip(weights_of(model, *heads[hidden]), before[hidden]):

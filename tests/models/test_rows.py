@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 import keras_mm
 from keras_mm.models.seeded import seeded
@@ -121,10 +122,15 @@ def test_weights_of_rows(table, model, tensors):
         assert history["val_loss"][0] == pytest.approx(expected, rel=1e-5)
     both = np.where(codes == 1, 3.0, 1.0) * weights
     expected = loss_of(model, arrays, codes, sample_weight=both)
-    dataset = keras_mm.data.to_dataset(
-        table, model.schema, class_weight={"b": 3.0}, sample_weight="weight"
-    )
-    assert loss_of(model, dataset) == pytest.approx(expected, rel=1e-5)
+    columns = {name: np.stack(table[name]) for name in table}
+    rows = tf.data.Dataset.from_tensor_slices(columns)
+    for given in (table, rows):
+        dataset = keras_mm.data.to_dataset(
+            given, model.schema, class_weight={"b": 3.0}, sample_weight="weight"
+        )
+        assert loss_of(model, dataset) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="the name of a column.*Received: sample_wei"):
+        keras_mm.data.to_dataset(rows, model.schema, sample_weight=weights)
 
 
 @pytest.mark.parametrize("weights, message", [
