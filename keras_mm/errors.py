@@ -33,7 +33,7 @@ class RowsError(ValueError):
             numbers: list of ints, each row's number there.
         """
         before, after = self._text
-        return RowsError(before, [numbers[row] for row in self.rows], after)
+        return RowsError(before, sorted(numbers[row] for row in self.rows), after)
 
 
 def refuse_rows(name, rows, what, remedy, value):

@@ -127,7 +127,7 @@ def plain_errors():
     except Exception as error:
         # TensorFlow adds where in its graph a Python function has failed.
         found = re.search(
-            r"\w*Error: (Column .*?|Every target .*?)\n+Traceback ",
+            r"(?:RowsError|ValueError): (.*?Received: .*?)\n+Traceback ",
             str(error),
             re.DOTALL,
         )

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, to_text
+from .cells import to_strings
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -44,8 +44,7 @@ class ClassLabel:
 
     def adapt(self, column, name="target"):
         """Learns the class names from a column; returns `self`."""
-        cells = [cell for cell in column if not is_missing(cell)]
-        names = {to_text(cell) for cell in cells}
+        names = {cell.decode() for cell in to_strings(column, name, "error") if cell}
         try:
             # "01" and "1" are two classes, in the same order each time.
             names = sorted(names, key=lambda label: (float(label), label))
@@ -105,20 +104,17 @@ class ClassLabel:
         A missing label is -1 with `allow_missing`, and refused without.
         """
         places = self.places()
+        cells = to_strings(column, name, "error")
         codes = np.array(
-            [
-                -2 if is_missing(cell) else places.get(to_text(cell), -1)
-                for cell in column
-            ],
-            dtype="int32",
+            [places.get(cell.decode(), -1) if cell else -2 for cell in cells], "int32"
         )
         for code, what, remedy in (
             (-2, "no label", "Drop these rows: table.dropna(subset=[...])."),
             (
                 -1,
                 "a label that the model was not made for",
-                f"Known are {(self.class_names or list(places))[:10]}. Correct or drop the rows, "
-                "or adapt the schema to a table that has them.",
+                f"Known are {(self.class_names or list(places))[:10]}. Correct or "
+                "drop the rows, or adapt the schema to a table that has them.",
             ),
         ):
             rows = np.flatnonzero(codes == code)

@@ -244,6 +244,9 @@ def test_labels_that_are_wrong():
         label.encode(column("a", "c", "b", "d"), "y")
     with pytest.raises(ValueError, match=r"no label in rows 0, 2 .*Received: y=nan$"):
         label.encode(column(float("nan"), "a", None), "y")
+    for use in (label.encode, keras_mm.ClassLabel().adapt):
+        with pytest.raises(ValueError, match="not UTF-8 in row 1 .*Received: y=b'"):
+            use(column("a", b"\xff"), "y")
     for cells in (column("a", "a"), column(None, float("nan")), column("a", None)):
         with pytest.raises(ValueError, match="at least two classes.*Received: y="):
             keras_mm.ClassLabel().adapt(cells, "y")
