@@ -1,7 +1,6 @@
 """What a single cell looks like, whatever its column is called or its dtype is."""
 
 import datetime
-import io
 import numbers
 import os
 import re
@@ -10,9 +9,11 @@ import numpy as np
 
 from ..inputs.audio import is_sound
 from ..inputs.cells import is_missing, to_number
+from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.date import to_iso
+from ..inputs.files import held_file
 from ..inputs.items import items_of
-from ..inputs.video import is_clip, is_clip_path
+from ..inputs.picture_cells import is_picture
 
 # The endings of files that are pictures, whether or not they can be read.
 PICTURE_ENDINGS = (
@@ -22,8 +23,6 @@ PICTURE_ENDINGS = (
 _SOUND_ENDINGS = (
     ".wav .wave .flac .ogg .oga .opus .mp3 .m4a .aac .aif .aiff .aifc .au .caf"
 ).split()
-# What Pillow is asked for; it would take any bytes for some of the others.
-_FORMATS = "JPEG MPO PNG GIF BMP DIB WEBP TIFF AVIF JPEG2000 PPM".split()
 # Digits that would lose something as numbers: 01234, a long code, a telephone's.
 _CODE = re.compile(r"[+-]?0[0-9]+|[+-]?[0-9]{16,}|[+][0-9]{7,}")
 _DECIMAL_COMMA = re.compile(r"[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+")
@@ -121,14 +120,6 @@ def file_kind(cell, base_dir=None):
     return "picture" if _is_pixels(cell) else None
 
 
-def held_file(cell):
-    """A dict `{"bytes": ..., "path": ...}` -> what it holds; others as they are."""
-    if isinstance(cell, dict) and cell and cell.keys() <= {"bytes", "path"}:
-        held = cell.get("bytes")
-        return cell.get("path") if is_missing(held) else held
-    return cell
-
-
 def _kind_of_path(path):
     if os.path.isfile(path):
         with open(path, "rb") as file:
@@ -153,23 +144,7 @@ def _kind_of_content(encoded, path=None):
         return "clip"
     if is_sound(encoded[:12]):
         return "sound"
-    return "picture" if _is_picture(path or io.BytesIO(encoded)) else None
-
-
-def _is_picture(source):
-    """Whether Pillow knows the header of a file."""
-    from PIL import Image as Pillow
-
-    Pillow.init()
-    formats = [name for name in _FORMATS if name in Pillow.OPEN]
-    limit, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
-    try:
-        with Pillow.open(source, formats=formats):
-            return True
-    except (OSError, SyntaxError, ValueError):
-        return False
-    finally:
-        Pillow.MAX_IMAGE_PIXELS = limit
+    return "picture" if is_picture(path or encoded) else None
 
 
 def _is_pixels(cell):

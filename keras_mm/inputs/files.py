@@ -1,5 +1,6 @@
 """What inputs that are files have in common: pictures, sounds."""
 
+import io
 import os
 
 import numpy as np
@@ -9,17 +10,62 @@ from .cells import is_missing
 from .parallel import map_in_parallel
 
 
+def held_file(cell):
+    """A dict `{"bytes": ..., "path": ...}` -> what it holds; others as they are.
+
+    So the data sets of Hugging Face hold files.
+    """
+    if isinstance(cell, dict) and cell and cell.keys() <= {"bytes", "path"}:
+        held = cell.get("bytes")
+        return cell.get("path") if is_missing(held) else held
+    return cell
+
+
+def unwrapped(cell, base_dir=None):
+    """A cell of files -> path (`str`), bytes, or whatever else it holds.
+
+    Args:
+        cell: any cell of a table.
+        base_dir: folder that relative paths start from.
+    """
+    cell = held_file(cell)
+    if is_missing(cell):
+        return cell
+    if isinstance(cell, (str, os.PathLike)):
+        return os.path.join(base_dir or "", os.fspath(cell))
+    return bytes(cell) if isinstance(cell, (bytearray, memoryview)) else cell
+
+
+def open_file(source):
+    """A file that is not empty, opened to read its bytes.
+
+    Args:
+        source: bytes of the file, or its path.
+    """
+    if isinstance(source, bytes):
+        file, size = io.BytesIO(source), len(source)
+    elif os.path.isfile(source):
+        file, size = open(source, "rb"), os.path.getsize(source)
+    else:
+        raise ValueError("no such file")
+    if not size:
+        file.close()
+        raise ValueError("empty file")
+    return file
+
+
 def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
     """Cells -> object array of bytes, or of paths; see `Image.to_raw`.
 
     Args:
-        column: pandas Series of paths, bytes or arrays.
+        column: pandas Series of paths, bytes, dicts of these, or arrays.
         name: string, for messages.
         base_dir: folder that relative paths start from.
         bad: `"error"` or `"missing"`, what becomes of unreadable cells.
         what: string, what a cell should be, for messages.
-        check: function from a path (`str`), bytes or an array to the path or
-            bytes that stand for it; raises `ValueError` if it is unreadable.
+        check: function from a path (`str`), bytes or whatever else the cell
+            holds to the path or bytes that stand for it; raises `ValueError` if
+            it is unreadable.
         rows: list of ints, the cells' row numbers for messages, if several
             cells are of one row.
     """
@@ -27,12 +73,9 @@ def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
     values[:] = b""
     wrong, reason, paths = [], {}, []
     for row, cell in enumerate(column):
+        cell = unwrapped(cell, base_dir)
         if is_missing(cell) or _is_nan_array(cell):
             continue
-        if isinstance(cell, (str, os.PathLike)):
-            cell = os.path.join(base_dir or "", os.fspath(cell))
-        elif isinstance(cell, (bytearray, memoryview)):
-            cell = bytes(cell)
         try:
             values[row] = check(cell)
             if isinstance(values[row], str):

@@ -24,6 +24,9 @@ _IN_ORDER = ("words", "characters", "word_pieces", "byte_pairs")
 _SEPARATORS = r"[^\p{L}\p{M}\p{N}\p{So}]+"
 _SINGLE = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{So}])"
 _CHUNK = 512
+# What follows is not read: a stranger's text of megabytes would otherwise take
+# gigabytes, as n-grams.
+_MOST_CHARACTERS = 100_000
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -49,7 +52,8 @@ class Text(Input):
     - `"byte_pairs"`: pieces of words and spaces, down to single bytes.
 
     In all, 0 is padding (a missing text is all 0), 1 is out of vocabulary,
-    and a text that is there always has at least one id above 0.
+    and a text that is there always has at least one id above 0. Of a text the
+    first 100,000 characters are read.
 
     Examples:
 
@@ -213,7 +217,6 @@ class Text(Input):
 
     def adapt(self, column, name="column"):
         """Learns both vocabularies from a column of texts; returns `self`."""
-        import tensorflow as tf
 
         texts = [text for text in self.to_raw(column, name).ravel() if text]
         if not texts:
@@ -231,7 +234,7 @@ class Text(Input):
         word_grams, character_grams = collections.Counter(), collections.Counter()
         lengths = []
         for start in range(0, len(texts), _CHUNK):
-            chunk = tf.constant(texts[start : start + _CHUNK], dtype=tf.string)
+            chunk = _beginnings(texts[start : start + _CHUNK])
             split = self._split(chunk)
             words.update(split.flat_values.numpy().tolist())
             rows = [
@@ -264,11 +267,10 @@ class Text(Input):
 
     def _adapt_in_order(self, texts):
         """Learns characters or word pieces."""
-        import tensorflow as tf
 
         counts = collections.Counter()
         for start in range(0, len(texts), _CHUNK):
-            chunk = tf.constant(texts[start : start + _CHUNK], dtype=tf.string)
+            chunk = _beginnings(texts[start : start + _CHUNK])
             counts.update(self._units(chunk).flat_values.numpy().tolist())
         room = self.vocabulary_size - 2
         if self.tokens == "characters":
@@ -342,7 +344,10 @@ class Text(Input):
 
         from .vocabulary import drop_invalid
 
-        raw = drop_invalid(tf.convert_to_tensor(raw, tf.string))
+        raw = tf.convert_to_tensor(raw, tf.string)
+        # Regular expressions end where UTF-8 does, and take no memory.
+        raw = tf.where(tf.strings.regex_full_match(raw, "(?s).*"), raw, "")
+        raw = drop_invalid(_beginnings(raw))
         if self.tokens == "ngrams":
             ids = self._ngram_ids(raw)
         else:
@@ -524,6 +529,13 @@ class Text(Input):
             "ngram_length": self.ngram_length,
             "num_texts": self.num_texts,
         }
+
+
+def _beginnings(texts):
+    """Strings `(batch,)`, cut to as many characters as are read."""
+    import tensorflow as tf
+
+    return tf.strings.substr(texts, 0, _MOST_CHARACTERS, unit="UTF8_CHAR")
 
 
 def _most_frequent(counts, size):

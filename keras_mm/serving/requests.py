@@ -9,11 +9,11 @@ from ..errors import refuse_rows
 from ..inputs import Number
 from ..inputs.audio import is_sound, to_wav
 from ..inputs.cells import is_missing, to_floats, to_text
+from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.graph import infer_graph, is_graph
-from ..inputs.image import encode_array
 from ..inputs.items import items_of
 from ..inputs.literals import from_text
-from ..inputs.video import is_clip, is_clip_path
+from ..inputs.picture_cells import encode_array
 from ..names import served_name
 
 

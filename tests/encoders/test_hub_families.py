@@ -147,7 +147,7 @@ def test_a_pair_of_byte_pairs_and_pictures_goes_to_a_file(tmp_path):
     if keras.backend.backend() == "tensorflow":
         # The C library has core operations alone.
         path = keras_mm.export(again, tmp_path / "export", verbose=False)
-        encoder = keras_mm.inputs.image.encode_array
+        encoder = keras_mm.inputs.picture_cells.encode_array
         raw = {
             "image": [encoder(pixels) for pixels in table["image"]],
             "text": [text.encode() for text in table["text"].fillna("")],

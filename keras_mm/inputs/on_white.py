@@ -1,0 +1,39 @@
+"""Transparent pixels on white paper, in the TensorFlow graph."""
+
+# So many pixels at a time.
+_BLOCK = 2**17
+
+
+def on_white(pixels):
+    """`uint8` pixels with transparency or without -> `(height, width, 3)`.
+
+    A few rows at a time: floats of a whole picture would take 16 bytes a pixel.
+    """
+    import tensorflow as tf
+
+    def laid():
+        shape = tf.shape(pixels)
+        step = tf.maximum(_BLOCK // shape[1], 1)
+
+        def blend(row, blended):
+            rows = tf.cast(pixels[row : row + step], tf.float32)
+            alpha = rows[..., 3:] / 255.0
+            rows = rows[..., :3] * alpha + 255.0 * (1.0 - alpha)
+            rows = tf.cast(tf.round(rows), tf.uint8)
+            places = tf.range(row, tf.minimum(row + step, shape[0]))
+            # Other operations would copy all of them again and again.
+            blended = tf.raw_ops.InplaceUpdate(x=blended, i=places, v=rows)
+            return row + step, blended
+
+        return tf.while_loop(
+            lambda row, _: row < shape[0],
+            blend,
+            [0, tf.zeros([shape[0], shape[1], 3], tf.uint8)],
+            shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, None, 3])],
+            parallel_iterations=1,
+        )[1]
+
+    if pixels.shape[2] is not None:
+        return laid() if pixels.shape[2] == 4 else pixels
+    # Some decoders say at run time only whether there is transparency.
+    return tf.cond(tf.shape(pixels)[2] == 4, laid, lambda: pixels)

@@ -1,0 +1,40 @@
+"""How large a picture may be; a header can claim far more than its file holds.
+
+What is larger is an unreadable picture, found before it is decoded, in a table
+as in a served model.
+"""
+
+# 64 million pixels are 192 MB of RGB.
+MAX_PIXELS = 64 * 2**20
+# The most that a JPEG can have. Resizing takes memory for each column.
+MAX_SIDE = 2**16 - 1
+
+
+def check_size(width, height):
+    """Raises `ValueError` if a picture is too large to be decoded."""
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise ValueError(f"{width} x {height} pixels are too many")
+
+
+def limited(encoded, width, height):
+    """`encoded`, after an assertion that its picture is not too large.
+
+    TensorFlow graph ops.
+
+    Args:
+        encoded: scalar string tensor.
+        width: integer scalar tensor, or one of several frames.
+        height: the same.
+    """
+    import tensorflow as tf
+
+    width, height = tf.cast(width, tf.int64), tf.cast(height, tf.int64)
+    fits = (
+        (tf.minimum(width, height) > 0)
+        & (tf.maximum(width, height) <= MAX_SIDE)
+        & (width * height <= MAX_PIXELS)
+    )
+    # Text alone as data: with numbers, TensorFlow would add a branch.
+    check = tf.debugging.Assert(fits, ["no pixels, or too many"])
+    with tf.control_dependencies([check]):
+        return tf.identity(encoded)
