@@ -139,11 +139,9 @@ def guide(name, inputs, outputs, signatures, columns):
     ragged = ragged_inputs(inputs)
     rows = []
     for served, value in inputs.items():
-        column = columns[served]
-        called = "" if column == served else f", column `{column}`"
         rows.append(
             _row(
-                f"`{served}`{called}",
+                _called(served, columns),
                 f"{value.request_value()} ({value.describe()})",
                 _missing(value),
             )
@@ -154,7 +152,9 @@ def guide(name, inputs, outputs, signatures, columns):
         batching="" if ragged else _BATCHING.format(name=name),
         inputs="\n".join(rows),
         merging=_RAGGED.format(ragged=_listed(ragged)) if ragged else _MERGED,
-        outputs="\n".join(_row(f"`{key}`", what) for key, what in outputs.items()),
+        outputs="\n".join(
+            _row(_called(key, columns), what) for key, what in outputs.items()
+        ),
         signatures="\n".join(
             _row(f"`{key}`", *(_listed(spec[side]) for side in ("inputs", "outputs")))
             for key, spec in signatures.items()
@@ -167,6 +167,12 @@ def guide(name, inputs, outputs, signatures, columns):
 def ragged_inputs(inputs):
     """Names of the inputs whose values may have different lengths."""
     return [name for name, value in inputs.items() if None in value.raw_shape]
+
+
+def _called(served, columns):
+    """A served name, and the column's own where that is another."""
+    column = columns.get(served, served)
+    return f"`{served}`" if column == served else f"`{served}`, column `{column}`"
 
 
 def _missing(value):

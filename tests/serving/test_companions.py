@@ -282,6 +282,7 @@ def test_no_batching_where_lengths_differ(tmp_path):
         "--enable_batching" not in command and "In `pulse_rate` rows may have" in guide
     )
     assert "| `pulse_rate`, column `pulse rate` |" in guide
+    assert "| `best_of`, column `best of` | the most probable class |" in guide
     assert "| `best_of_classes` |" in guide
     properties = json.loads(read(tmp_path, "request.schema.json"))
     properties = properties["properties"]["instances"]["items"]["properties"]
