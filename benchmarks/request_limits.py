@@ -33,8 +33,9 @@ def _column(cells):
 
 
 def _picture(mode, colour, format="PNG"):
-    import keras_mm
     from PIL import Image as Pillow
+
+    import keras_mm
 
     stream = io.BytesIO()
     Pillow.new(mode, (SIDE, SIDE), colour).save(stream, format)

@@ -2,7 +2,7 @@ import collections
 
 import keras
 
-from .cells import to_strings
+from .cells import names_of, to_strings
 from .input import Input
 
 
@@ -31,7 +31,7 @@ class Category(Input):
     default_encoder = "embedding"
 
     def __init__(self, vocabulary=None, vocabulary_size=10_000):
-        self.vocabulary = None if vocabulary is None else list(vocabulary)
+        self.vocabulary = names_of(vocabulary, "vocabulary")
         self.vocabulary_size = vocabulary_size
         self._table = None
 

@@ -1,5 +1,6 @@
 """What a cell of a table holds: missing, text, bytes."""
 
+import collections
 import re
 
 import numpy as np
@@ -117,6 +118,25 @@ def to_text(cell):
     if isinstance(cell, (float, np.floating)) and float(cell).is_integer():
         return str(int(cell))
     return str(cell)
+
+
+def names_of(names, argument="class_names"):
+    """Names that a user gives, in any form that a cell has -> list of strings.
+
+    Args:
+        names: list, or None, which stays.
+        argument: string, for messages.
+    """
+    if names is None:
+        return None
+    names = [to_text(name) for name in names]
+    counts = collections.Counter(names)
+    twice = sorted(name for name in counts if counts[name] > 1)
+    if twice:
+        raise ValueError(
+            f"`{argument}` names the same twice: {twice}. Received: {argument}={names}"
+        )
+    return names
 
 
 def to_strings(column, name, bad, rows=None):

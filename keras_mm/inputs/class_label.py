@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import to_strings
+from .cells import names_of, to_strings
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -31,7 +31,7 @@ class ClassLabel:
     """
 
     def __init__(self, num_classes=None, class_names=None, learned=False):
-        self.class_names = None if class_names is None else list(class_names)
+        self.class_names = names_of(class_names)
         if num_classes is None and class_names is not None:
             num_classes = len(self.class_names)
         if num_classes is not None and num_classes < 2:

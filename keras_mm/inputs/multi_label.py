@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, to_text
+from .cells import is_missing, names_of, to_text
 from .literals import from_text
 
 
@@ -30,7 +30,7 @@ class MultiLabel:
     """
 
     def __init__(self, class_names=None, separator="|", threshold=0.5):
-        self.class_names = None if class_names is None else list(class_names)
+        self.class_names = names_of(class_names)
         self.separator = separator
         self.threshold = threshold
 

@@ -280,6 +280,25 @@ def test_given_class_names_stay():
     assert fresh.adapt(column("b", "c")).class_names == ["b", "c"]
 
 
+def test_given_names_are_read_as_cells_are():
+    label = keras_mm.ClassLabel(class_names=[1, 2.0, True])
+    assert label.names == ["1", "2", "True"]
+    assert label.encode(column(2, "1", True)).tolist() == [1, 0, 2]
+    assert keras_mm.MultiLabel([3, 4]).encode(column([4], "3")).tolist() == [
+        [0, 1],
+        [1, 0],
+    ]
+    category = keras_mm.Category([10, 20])
+    assert category.preprocess(category.to_raw(column(20, "10"))).numpy().tolist() == [
+        [3],
+        [2],
+    ]
+    for make in (keras_mm.ClassLabel, keras_mm.MultiLabel, keras_mm.Category):
+        name = "vocabulary" if make is keras_mm.Category else "class_names"
+        with pytest.raises(ValueError, match=f"same twice.*Received: {name}="):
+            make(**{name: ["1", 1, 2]})
+
+
 def test_outputs_without_a_name_are_numbered():
     label = keras_mm.ClassLabel(num_classes=4).adapt(column("a", "b"))
     assert label.num_classes == 4 and label.names == ["a", "b", "2", "3"]
