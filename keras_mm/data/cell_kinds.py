@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from ..inputs.audio import is_sound
+from ..inputs.audio import has_samples, is_sound
 from ..inputs.cells import is_missing, to_number
 from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.date import to_iso
@@ -18,7 +18,7 @@ from ..inputs.picture_cells import is_picture
 # The endings of files that are pictures, whether or not they can be read.
 PICTURE_ENDINGS = (
     ".jpg .jpeg .jpe .jfif .png .gif .bmp .dib .webp .tif .tiff .avif .heic .heif "
-    ".jp2 .ppm .pgm"
+    ".jp2 .j2k .ico .ppm .pgm .pbm"
 ).split()
 _SOUND_ENDINGS = (
     ".wav .wave .flac .ogg .oga .opus .mp3 .m4a .aac .aif .aiff .aifc .au .caf"
@@ -107,7 +107,7 @@ def file_kind(cell, base_dir=None):
         string: `"other"` is the path of a file that is there and none of these.
     """
     if isinstance(cell, dict):
-        if {"array", "sampling_rate"} <= cell.keys():
+        if has_samples(cell):
             return "sound"
         held = held_file(cell)
         return None if held is cell else file_kind(held, base_dir)

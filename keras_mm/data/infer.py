@@ -15,7 +15,7 @@ from ..inputs import (
     Vector,
     Video,
 )
-from ..inputs.audio import length_and_rate
+from ..inputs.audio import has_samples, length_and_rate
 from ..inputs.cells import CUT_SHORT, MISSING_WORDS, is_missing, is_no_value, to_floats
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
@@ -291,7 +291,7 @@ def _audio_for(cells, base_dir):
     """As long as the longest of some sounds, at no higher rate than they have."""
     found = []
     for cell in cells:
-        if isinstance(cell, dict) and "array" in cell:
+        if has_samples(cell):
             found.append(
                 (len(cell["array"]) / cell["sampling_rate"], cell["sampling_rate"])
             )

@@ -26,6 +26,9 @@ _FLOOR = 1e-8
 class Audio(Input):
     """A column of sounds: file paths, encoded bytes or arrays of samples.
 
+    Arrays have the input's own sampling rate, those in dicts `{"array": ...,
+    "sampling_rate": ...}` the one that stands there.
+
     The first `duration` seconds are read, mixed and resampled, and made into
     features. The tensor is a sequence of steps, NaN behind a sound's end; a
     missing sound is all NaN. The raw form is a WAV file of 16 bits a sample;
@@ -144,7 +147,7 @@ class Audio(Input):
     def _to_wav(self, cell):
         if isinstance(cell, (str, bytes)):
             return to_wav(cell, self.duration)
-        return encode_samples(array_samples(cell), self.sampling_rate)
+        return samples_to_wav(cell, self.sampling_rate)
 
     def decode(self, raw):
         """WAV files `(batch,)` -> `(features, ok)`.
@@ -505,6 +508,20 @@ def _read_other(source, duration):
 
 def _frames(frames, rate, duration):
     return frames if duration is None else min(frames, math.ceil(duration * rate))
+
+
+def has_samples(cell):
+    """Whether a cell is a sound as data sets of Hugging Face hold it decoded."""
+    return isinstance(cell, dict) and {"array", "sampling_rate"} <= cell.keys()
+
+
+def samples_to_wav(cell, rate=None):
+    """Samples, or `{"array": samples, "sampling_rate": rate}` -> WAV bytes."""
+    if has_samples(cell):
+        cell, rate = cell["array"], int(cell["sampling_rate"])
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise ValueError(f"{rate} samples a second")
+    return encode_samples(array_samples(cell), rate)
 
 
 def array_samples(array):

@@ -7,13 +7,14 @@ import numpy as np
 from ..data.columns import require_columns
 from ..errors import refuse_rows
 from ..inputs import Number
-from ..inputs.audio import is_sound, to_wav
+from ..inputs.audio import has_samples, is_sound, samples_to_wav, to_wav
 from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.clips import is_clip, is_clip_path
+from ..inputs.files import held_file
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
 from ..inputs.literals import from_text
-from ..inputs.picture_cells import encode_array
+from ..inputs.picture_cells import to_picture
 from ..names import served_name
 
 
@@ -178,6 +179,7 @@ def _is_clip(cell):
 
 def _string(cell, is_file, base_dir, is_frame=False):
     """One cell -> `str` or bytes; `""` if it is missing."""
+    cell = held_file(cell)
     if is_missing(cell):
         return ""
     if isinstance(cell, (bytes, bytearray, memoryview)):
@@ -187,21 +189,21 @@ def _string(cell, is_file, base_dir, is_frame=False):
     if isinstance(cell, (str, os.PathLike)):
         with open(os.path.join(base_dir or "", cell), "rb") as file:
             return _converted(file.read())
+    if has_samples(cell):
+        return samples_to_wav(cell)
     if not is_frame and (np.ndim(cell) == 1 or np.shape(cell)[1:] in ((1,), (2,))):
         # A request does not say at which rate they were taken.
         raise ValueError("samples of a sound; send a WAV file")
     # A picture of NaN is a missing one, as it is in the model's tensors.
     if np.issubdtype(np.asarray(cell).dtype, np.floating) and np.isnan(cell).all():
         return ""
-    return encode_array(cell)
+    return to_picture(cell)
 
 
 def _converted(encoded):
-    """A sound of any format -> what the server reads; all else stays."""
-    if not is_sound(encoded[:12]):
-        return encoded
+    """A sound or picture of any format -> what the server reads; all else stays."""
     try:
-        return to_wav(encoded)
-    except ValueError:
+        return to_wav(encoded) if is_sound(encoded[:12]) else to_picture(encoded)
+    except (OSError, ValueError):
         # Broken: the server says so for its row.
         return encoded

@@ -10,6 +10,8 @@ from PIL import Image as Pillow
 
 import keras_mm
 from keras_mm.data.infer_target import target_for
+from keras_mm.data.raw import read_files
+from keras_mm.serving.requests import raw_strings
 
 from ..helpers import encode_picture, random_pixels
 
@@ -113,6 +115,18 @@ def test_pictures_and_sounds_in_any_form(tmp_path):
     table |= {"sound": [sound] * ROWS, "notes": ["notes.md"] * ROWS}
     found = kinds(table, base_dir=tmp_path, verbose=False)
     assert found == {**dict.fromkeys(cells, "Image"), "sound": "Audio"}
+    # What is inferred is read, in a table and to be sent to a server.
+    audio, image = keras_mm.Audio(1, 8000), keras_mm.Image(8)
+    wav = audio.to_raw(pd.Series([sound]))
+    assert wav.tolist() == raw_strings([sound], "sound", is_file=True)
+    del cells["heic"], cells["hub_path"]
+    raw = read_files(image.to_raw(pd.Series(list(cells.values())), base_dir=tmp_path))
+    sent = raw_strings(cells.values(), "picture", is_file=True, base_dir=tmp_path)
+    pixels = [
+        image.decode_array(np.array(each, object))[0].numpy() for each in (raw, sent)
+    ]
+    np.testing.assert_array_equal(*pixels)
+    assert pixels[0].any(axis=(1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("cells, kind", [
