@@ -144,6 +144,9 @@ class Image(Input):
         """
         import tensorflow as tf
 
+        if isinstance(raw, (list, tuple)):
+            # NumPy would take bytes for ASCII text.
+            raw = np.array(raw, dtype=object)
         if (
             tf.executing_eagerly()
             and np.size(raw)
