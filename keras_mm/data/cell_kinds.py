@@ -7,13 +7,13 @@ import re
 
 import numpy as np
 
-from ..inputs.audio import has_samples, is_sound
 from ..inputs.cells import is_missing, to_number
 from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.date import to_iso
 from ..inputs.files import held_file
 from ..inputs.items import items_of
 from ..inputs.picture_cells import is_picture
+from ..inputs.sounds import has_samples, is_sound
 
 # The endings of files that are pictures, whether or not they can be read.
 PICTURE_ENDINGS = (

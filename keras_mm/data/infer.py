@@ -15,11 +15,11 @@ from ..inputs import (
     Vector,
     Video,
 )
-from ..inputs.audio import has_samples, length_and_rate
 from ..inputs.cells import CUT_SHORT, MISSING_WORDS, is_missing, is_no_value, to_floats
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
 from ..inputs.literals import is_cut_short
+from ..inputs.sounds import has_samples, length_and_rate
 from .cell_kinds import (
     file_kind,
     has_decimal_comma,

@@ -336,7 +336,10 @@ class Image(Input):
 
     def request_value(self):
         """What a row of a request holds, in words."""
-        picture = 'a JPEG, PNG, BMP, GIF or WebP file, as `{"b64": "<base64>"}`'
+        picture = (
+            "a JPEG, PNG, BMP, GIF or still WebP file of up to 64 million pixels, as "
+            '`{"b64": "<base64>"}`; of TIFF, AVIF and others `_ok` is false'
+        )
         if self.num_items:
             return f'a list of up to {self.num_items}, each {picture}, or `""`'
         return picture

@@ -7,7 +7,6 @@ import numpy as np
 from ..data.columns import require_columns
 from ..errors import refuse_rows
 from ..inputs import Number
-from ..inputs.audio import has_samples, is_sound, samples_to_wav, to_wav
 from ..inputs.cells import is_missing, to_floats, to_text
 from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.files import held_file
@@ -15,6 +14,7 @@ from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
 from ..inputs.literals import from_text
 from ..inputs.picture_cells import to_picture
+from ..inputs.sounds import has_samples, is_sound, samples_to_wav, to_wav
 from ..names import served_name
 
 

@@ -267,3 +267,18 @@ def test_samples():
     assert WORDS.preprocess([TEXT.sample(random) for _ in range(5)]).numpy()[:, 0].all()
     with pytest.raises(UnicodeDecodeError):
         TEXT.sample(random, bad=True).decode()
+
+
+@pytest.mark.parametrize("tokens", ["ngrams", "words"])
+def test_long_texts_are_cut(tokens):
+    """20 MB took gigabytes as n-grams; what is not read costs nothing."""
+    text = keras_mm.Text(sequence_length=8).adapt(
+        pd.Series(["a red bird", "a car"] * 3)
+    )
+    text = text.with_tokens(tokens)
+    start = "a red bird " * 9_090  # 99,990 characters
+    broken = start.encode() * 2 + b"\xff"
+    ids = text.preprocess([start, start + 3 * "    " + "car " * 5_000_000, broken])
+    np.testing.assert_array_equal(ids[0], ids[1])
+    # Broken anywhere, it is missing, as in a table.
+    assert not ids[2].numpy().any()

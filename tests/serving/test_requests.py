@@ -1,0 +1,41 @@
+"""Cells -> what a server gets: as they are trained on."""
+
+import io
+
+import numpy as np
+import pandas as pd
+from PIL import Image as Pillow
+
+from keras_mm.inputs.sounds import array_samples, encode_samples
+from keras_mm.serving.requests import raw_strings
+
+from ..helpers import encode_picture, random_pixels
+
+
+def test_pictures_and_sounds_of_any_form_are_sent(tmp_path):
+    pixels = random_pixels()
+    tiff = encode_picture(pixels, "TIFF")
+    (tmp_path / "a.tif").write_bytes(tiff)
+    samples = np.array([0.5, -0.5, 0.25])
+    sound = encode_samples(array_samples(samples), 8000)
+    cells = [
+        tiff,
+        "a.tif",
+        {"bytes": tiff, "path": None},
+        Pillow.fromarray(pixels),
+        encode_picture(pixels),
+        {"array": samples, "sampling_rate": 8000},
+        {"bytes": sound, "path": "gone.wav"},
+        tiff[:-50],
+        {"bytes": None, "path": None},
+    ]
+    column = pd.Series(cells, dtype=object)
+    *pictures, array, kept, broken, missing = raw_strings(
+        column, "x", True, base_dir=tmp_path
+    )
+    for sent in pictures:
+        np.testing.assert_array_equal(Pillow.open(io.BytesIO(sent)), pixels)
+        assert sent.startswith(b"\x89PNG")
+    assert array == kept == sound
+    # Whether it can be read is the server's to say.
+    assert broken == tiff[:-50] and missing == ""
