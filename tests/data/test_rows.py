@@ -27,6 +27,12 @@ def test_datasets_of_rows(table):
     assert adapted.describe() == schema.describe()
     with pytest.raises(ValueError, match="no column 'image'"):
         data.to_dataset(rows.map(lambda row: {"text": row["text"]}), schema)
+
+
+def test_weights():
+    table = make_table(missing=False)[["price", "category"]]
+    schema = small_schema(table, price=keras_mm.Number())
+    rows = tf.data.Dataset.from_tensor_slices({k: list(v) for k, v in table.items()})
     for weights in ("balanced", {"basil": 5, 2: 3.0}):
         given = [
             collect(data.to_dataset(source, schema, class_weight=weights))[2]

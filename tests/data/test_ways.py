@@ -225,7 +225,7 @@ def tfds_set(folder):
         by_form(lambda shape, dtype: tfds.features.Tensor(shape=shape, dtype=dtype))
     )
 
-    class Sample(tfds.core.GeneratorBasedBuilder):
+    class EveryColumn(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
@@ -239,7 +239,7 @@ def tfds_set(folder):
         def _generate_examples(self):
             yield from enumerate(examples())
 
-    builder = Sample(data_dir=folder)
+    builder = EveryColumn(data_dir=folder)
     builder.download_and_prepare()
     return builder.as_dataset(split="train")
 
