@@ -8,25 +8,25 @@ from . import byte_pairs
 from .cells import to_strings
 from .input import Input
 from .items import check_count, flat_items, items_to_raw
+from .ngrams import (
+    beginnings,
+    chunks_of,
+    count_ngrams,
+    most_frequent,
+    ngrams_of,
+    standardized,
+    unique_in_row,
+    words_of,
+)
 from .word_pieces import (
     accent_table,
     learn_word_pieces,
     split_words,
-    without_accents,
     word_pieces,
 )
 
 # Token forms that keep the order of a text.
 _IN_ORDER = ("words", "characters", "word_pieces", "byte_pairs")
-# Letters, marks, digits and symbols make words; everything else parts them.
-# Scripts that are written without spaces, and symbols such as emoji, count as
-# one word a character.
-_SEPARATORS = r"[^\p{L}\p{M}\p{N}\p{So}]+"
-_SINGLE = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{So}])"
-_CHUNK = 512
-# What follows is not read: a stranger's text of megabytes would otherwise take
-# gigabytes, as n-grams.
-_MOST_CHARACTERS = 100_000
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -98,7 +98,6 @@ class Text(Input):
 
     kind = "text"
     dtype = "int32"
-    ngram_widths = (3, 4, 5)
 
     def __init__(
         self,
@@ -230,29 +229,10 @@ class Text(Input):
         if self.tokens in ("characters", "word_pieces"):
             self._adapt_in_order(texts)
             return self
-        words = collections.Counter()
-        word_grams, character_grams = collections.Counter(), collections.Counter()
-        lengths = []
-        for start in range(0, len(texts), _CHUNK):
-            chunk = _beginnings(texts[start : start + _CHUNK])
-            split = self._split(chunk)
-            words.update(split.flat_values.numpy().tolist())
-            rows = [
-                [set(row) for row in grams.to_list()] for grams in self._grams(split)
-            ]
-            for word_row, character_row in zip(*rows):
-                word_grams.update(word_row)
-                character_grams.update(character_row)
-                lengths.append(len(word_row) + len(character_row) + 1)
+        words, counts, longest = count_ngrams(texts, self.standardize)
         room = self.vocabulary_size - 2
-        self.vocabulary = _most_frequent(words, room)
-        # A character n-gram of one text only cannot generalise; a word can
-        # (it will be regularised), and it is needed where texts are few.
-        character_grams = {
-            gram: count for gram, count in character_grams.items() if count > 1
-        }
-        counts = {**word_grams, **character_grams}
-        self.ngram_vocabulary = _most_frequent(counts, room)
+        self.vocabulary = most_frequent(words, room)
+        self.ngram_vocabulary = most_frequent(counts, room)
         self.ngram_weights = [
             round(
                 math.log((1 + len(texts)) / (1 + counts[gram.encode("utf-8")])) + 1,
@@ -261,7 +241,7 @@ class Text(Input):
             for gram in self.ngram_vocabulary
         ]
         # Long texts are cut; 16 n-grams a word is more than a word has.
-        self.ngram_length = min(max(lengths), 16 * self.sequence_length)
+        self.ngram_length = min(longest, 16 * self.sequence_length)
         self._tables = {}
         return self
 
@@ -269,12 +249,11 @@ class Text(Input):
         """Learns characters or word pieces."""
 
         counts = collections.Counter()
-        for start in range(0, len(texts), _CHUNK):
-            chunk = _beginnings(texts[start : start + _CHUNK])
+        for chunk in chunks_of(texts):
             counts.update(self._units(chunk).flat_values.numpy().tolist())
         room = self.vocabulary_size - 2
         if self.tokens == "characters":
-            self.vocabulary = _most_frequent(counts, room)
+            self.vocabulary = most_frequent(counts, room)
         else:
             words = {word.decode("utf-8"): count for word, count in counts.items()}
             self.vocabulary = learn_word_pieces(words, room)
@@ -347,7 +326,7 @@ class Text(Input):
         raw = tf.convert_to_tensor(raw, tf.string)
         # Regular expressions end where UTF-8 does, and take no memory.
         raw = tf.where(tf.strings.regex_full_match(raw, "(?s).*"), raw, "")
-        raw = drop_invalid(_beginnings(raw))
+        raw = drop_invalid(beginnings(raw))
         if self.tokens == "ngrams":
             ids = self._ngram_ids(raw)
         else:
@@ -415,59 +394,26 @@ class Text(Input):
             return split_words(texts, lower, strip_accents)
         if self.tokens == "byte_pairs":
             word_ends = byte_pairs.has_word_ends(self.vocabulary)
-            return byte_pairs.split_words(self._standardized(texts), word_ends)
+            return byte_pairs.split_words(
+                standardized(texts, self.standardize), word_ends
+            )
         if self.tokens != "characters":
-            return self._split(texts)
+            return words_of(texts, self.standardize)
         texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\pZ\pC]+", " "))
-        return tf.strings.unicode_split(self._standardized(texts), "UTF-8")
+        return tf.strings.unicode_split(standardized(texts, self.standardize), "UTF-8")
 
     def _ngram_ids(self, raw):
         """Strings `(batch,)` -> ids `(batch, length)`."""
         import tensorflow as tf
 
-        grams = tf.concat(self._grams(self._split(raw)), axis=1)
+        grams = tf.concat(ngrams_of(words_of(raw, self.standardize)), axis=1)
         ids = self._table("ngrams").lookup(grams.values)
         ids = grams.with_values(ids).to_tensor()
-        ids = _unique_in_row(tf.where(ids == 1, 0, ids))
+        ids = unique_in_row(tf.where(ids == 1, 0, ids))
         # One place is kept for the id that says: there is a text.
         ids = ids[:, : self.length - 1]
         ids = tf.pad(ids, [[0, 0], [0, self.length - 1 - tf.shape(ids)[1]]])
         return tf.pad(ids, [[0, 0], [1, 0]], constant_values=1)
-
-    def _standardized(self, texts):
-        import tensorflow as tf
-
-        if self.standardize == "lower_and_strip_accents":
-            texts = without_accents(texts)
-        if self.standardize is not None:
-            texts = tf.strings.lower(texts, encoding="utf-8")
-        return texts
-
-    def _split(self, texts):
-        """Strings `(batch,)` -> ragged words `(batch, None)`."""
-        import tensorflow as tf
-
-        texts = tf.strings.unicode_transcode(
-            texts, "UTF-8", "UTF-8", replace_control_characters=True
-        )
-        texts = self._standardized(texts)
-        texts = tf.strings.regex_replace(texts, _SINGLE, r" \1 ")
-        texts = tf.strings.regex_replace(texts, _SEPARATORS, " ")
-        return tf.strings.split(texts)
-
-    def _grams(self, words):
-        """Ragged words -> ragged word n-grams, ragged character n-grams."""
-        import tensorflow as tf
-
-        pairs = tf.strings.ngrams(words, [1, 2], separator=" ")
-        # "#" marks character n-grams, and no word contains it.
-        characters = tf.strings.unicode_split(
-            tf.strings.join(["<", words.flat_values, ">"]), "UTF-8"
-        )
-        grams = tf.strings.ngrams(characters, self.ngram_widths, separator="")
-        grams = grams.with_flat_values(tf.strings.join(["#", grams.flat_values]))
-        grams = words.with_values(grams).merge_dims(1, 2)
-        return pairs, grams
 
     @property
     def tables(self):
@@ -529,25 +475,3 @@ class Text(Input):
             "ngram_length": self.ngram_length,
             "num_texts": self.num_texts,
         }
-
-
-def _beginnings(texts):
-    """Strings `(batch,)`, cut to as many characters as are read."""
-    import tensorflow as tf
-
-    return tf.strings.substr(texts, 0, _MOST_CHARACTERS, unit="UTF8_CHAR")
-
-
-def _most_frequent(counts, size):
-    """The `size` most frequent keys, as text, ties in alphabetical order."""
-    keys = sorted(counts, key=lambda key: (-counts[key], key))[:size]
-    return [key.decode("utf-8") for key in keys]
-
-
-def _unique_in_row(ids):
-    """Sorts each row's ids downwards, each id once; zeros come last."""
-    import tensorflow as tf
-
-    ids = tf.sort(ids, axis=1, direction="DESCENDING")
-    again = tf.pad(ids[:, 1:] == ids[:, :-1], [[0, 0], [1, 0]])
-    return tf.sort(tf.where(again, 0, ids), axis=1, direction="DESCENDING")
