@@ -211,7 +211,7 @@ def _split(whole, types, options):
 def _labels(table, targets, types):
     """For each row the labels that a model must know: a set of (target, label)."""
     import keras_mm
-    from keras_mm.inputs.cells import is_missing, to_text
+    from keras_mm.inputs.cells import is_missing, to_name
 
     labels = [set() for _ in range(len(table))]
     for name in targets:
@@ -221,6 +221,6 @@ def _labels(table, targets, types):
         for row, cell in enumerate(table[name]):
             if not is_missing(cell):
                 several = isinstance(kind, keras_mm.MultiLabel)
-                found = kind.labels_of(cell) if several else [to_text(cell)]
+                found = kind.labels_of(cell) if several else [to_name(cell)]
                 labels[row].update((name, label) for label in found)
     return labels

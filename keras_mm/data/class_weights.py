@@ -1,7 +1,7 @@
 import numpy as np
 
 from ..inputs import ClassLabel
-from ..inputs.cells import to_text
+from ..inputs.cells import to_name
 
 
 def class_weights(target, label, class_weight):
@@ -53,7 +53,7 @@ def weights_of_classes(label, class_weight, target):
     weights, keys = np.ones(len(names), "float32"), {}
     places = label.places(with_indices=True)
     for key, value in class_weight.items():
-        place = places.get(to_text(key))
+        place = places.get(to_name(key))
         if place is None:
             raise ValueError(
                 f"`class_weight` names a class that is not there. Classes are {names}. "

@@ -2,13 +2,16 @@ import collections
 
 import keras
 
-from .cells import names_of, to_strings
+from .cells import WHOLE_FLOAT, names_of, to_name, to_strings
 from .input import Input
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Category(Input):
     """A column with one of a few names a row: a colour, a shop, a country.
+
+    Names are told apart by how they are written; but 3, 3.0, `"3"` and `"3.0"` are
+    one, since tables turn whole numbers into floats where one is missing.
 
     The tensor holds one id a row: 0 = missing, 1 = a category that `adapt` did
     not see, 2 and more = the vocabulary in order.
@@ -63,7 +66,7 @@ class Category(Input):
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Column -> object array of UTF-8 bytes, `b""` where missing."""
-        return to_strings(column, name, bad)
+        return to_strings(column, name, bad, to_text=to_name)
 
     def decode(self, raw):
         """Strings `(batch,)` -> ids `(batch, 1)`, `int32`."""
@@ -73,7 +76,7 @@ class Category(Input):
 
         if self._table is None:
             self._table = lookup_table(self.vocabulary)
-        raw = drop_invalid(raw)
+        raw = tf.strings.regex_replace(drop_invalid(raw), WHOLE_FLOAT, r"\1")
         ids = tf.cast(self._table.lookup(raw), tf.int32)
         return tf.reshape(tf.where(raw == "", 0, ids), [-1, 1])
 

@@ -17,6 +17,8 @@ _NUMBER = re.compile(
     r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf|infinity)",
     re.IGNORECASE,
 )
+# A file of text holds "3.0" where its table held 3.0: the name "3".
+WHOLE_FLOAT = r"^(-?(?:0|[1-9][0-9]*))\.0$"
 CUT_SHORT = "NumPy has cut it short with '...'; write lists: array.tolist()"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
@@ -108,16 +110,21 @@ def float_dtype(column):
 
 
 def to_text(cell):
-    """One category's or label's name; whole floats lose their `.0`.
+    """A cell as text; whole floats lose their `.0`.
 
     pandas turns whole numbers into floats as soon as one is missing, and 3
-    and 3.0 must stay the same category.
+    and 3.0 must stay the same.
     """
     if isinstance(cell, (bytes, bytearray)):
         return bytes(cell).decode("utf-8")
     if isinstance(cell, (float, np.floating)) and float(cell).is_integer():
         return str(int(cell))
     return str(cell)
+
+
+def to_name(cell):
+    """The name of a category or class: 3, 3.0, `"3"` and `"3.0"` are one."""
+    return re.sub(WHOLE_FLOAT, r"\1", to_text(cell))
 
 
 def names_of(names, argument="class_names"):
@@ -129,7 +136,7 @@ def names_of(names, argument="class_names"):
     """
     if names is None:
         return None
-    names = [to_text(name) for name in names]
+    names = [to_name(name) for name in names]
     counts = collections.Counter(names)
     twice = sorted(name for name in counts if counts[name] > 1)
     if twice:
@@ -139,7 +146,7 @@ def names_of(names, argument="class_names"):
     return names
 
 
-def to_strings(column, name, bad, rows=None):
+def to_strings(column, name, bad, rows=None, to_text=to_text):
     """Cells of text -> object array of UTF-8 bytes, `b""` where missing.
 
     Args:
@@ -148,6 +155,7 @@ def to_strings(column, name, bad, rows=None):
         bad: `"error"` or `"missing"`, what becomes of text that is not UTF-8.
         rows: list of ints, the cells' row numbers for messages, if several
             cells are of one row.
+        to_text: function of a cell, `to_name` where cells are names.
     """
     from ..errors import refuse_rows
 

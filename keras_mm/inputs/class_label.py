@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import names_of, to_strings
+from .cells import names_of, to_name, to_strings
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -10,8 +10,8 @@ class ClassLabel:
     """A target column with one of several classes a row.
 
     Two classes (binary classification) or more. Labels may be strings,
-    booleans or numbers, and are told apart by how they are written: 1, 1.0 and
-    "1" are the class "1". Predictions come in the order of `class_names`.
+    booleans or numbers, and are told apart by how they are written: 1, 1.0,
+    "1" and "1.0" are the class "1". Predictions come in the order of `class_names`.
 
     With `class_names` of your own, none of which is a number, whole numbers are
     indices into them, as in TensorFlow Datasets. They are not where the names
@@ -44,7 +44,11 @@ class ClassLabel:
 
     def adapt(self, column, name="target"):
         """Learns the class names from a column; returns `self`."""
-        names = {cell.decode() for cell in to_strings(column, name, "error") if cell}
+        names = {
+            cell.decode()
+            for cell in to_strings(column, name, "error", to_text=to_name)
+            if cell
+        }
         try:
             # "01" and "1" are two classes, in the same order each time.
             names = sorted(names, key=lambda label: (float(label), label))
@@ -104,7 +108,7 @@ class ClassLabel:
         A missing label is -1 with `allow_missing`, and refused without.
         """
         places = self.places()
-        cells = to_strings(column, name, "error")
+        cells = to_strings(column, name, "error", to_text=to_name)
         codes = np.array(
             [places.get(cell.decode(), -1) if cell else -2 for cell in cells], "int32"
         )
