@@ -7,7 +7,8 @@ makes black what is transparent.
 from .chunks import byte_string, number, numbers, of_file, part
 from .picture_sizes import limited
 
-# Blocks have up to 255 bytes: enough for 30 MB of a frame.
+# Blocks have up to 255 bytes, so that this is enough for 30 MB. Each takes time,
+# and strangers may send as many as they like.
 _MOST_BLOCKS = 2**17
 
 
@@ -28,8 +29,11 @@ def decode_gif(encoded):
         size = 3 * 2 ** (flags % 8 + 1)
         return part(encoded, at, size * tf.cast(flags >= 128, tf.int64))
 
-    def skip(at):
-        """The place behind a chain of blocks, each with its length in front."""
+    def skip(at, steps):
+        """The place behind a chain of blocks, each with its length in front.
+
+        Also how many steps have been taken, `steps` of them before.
+        """
         at, length, steps = tf.while_loop(
             lambda at, length, steps: (length > 0) & (steps < _MOST_BLOCKS),
             lambda at, length, steps: (
@@ -37,24 +41,26 @@ def decode_gif(encoded):
                 byte(at + 1 + length),
                 steps + 1,
             ),
-            [at, byte(at), 0],
+            [at, byte(at), steps + 1],
         )
-        check = tf.debugging.Assert(length == 0, ["a GIF of too many blocks"])
+        fine = (length == 0) & (steps <= _MOST_BLOCKS)
+        check = tf.debugging.Assert(fine, ["a GIF of too many blocks"])
         with tf.control_dependencies([check]):
-            return at + 1
+            return at + 1, tf.identity(steps)
 
     def extension(at, transparent, steps):
         # One kind of them says which colour stands for nothing.
         head = numbers(encoded, at, 7, 1)
         says = (head[1] == 0xF9) & (head[3] % 2 == 1)
-        return skip(at + 2), tf.where(says, head[6], transparent), steps + 1
+        at, steps = skip(at + 2, steps)
+        return at, tf.where(says, head[6], transparent), steps
 
     canvas = numbers(encoded, 6, 2, 2)
     flags = byte(10)
     shared = table(flags, 13)
     at = 13 + tf.cast(tf.strings.length(shared), tf.int64)
-    at, transparent, _ = tf.while_loop(
-        lambda at, transparent, steps: (byte(at) == 0x21) & (steps < 1000),
+    at, transparent, steps = tf.while_loop(
+        lambda at, transparent, steps: byte(at) == 0x21,
         extension,
         [at, tf.constant(-1, tf.int64), 0],
     )
@@ -71,7 +77,7 @@ def decode_gif(encoded):
     with tf.control_dependencies([check]):
         encoded = limited(encoded, whole[0], whole[1])
     start = at + 10 + tf.cast(tf.strings.length(own), tf.int64)
-    end = skip(start + 1)
+    end, _ = skip(start + 1, steps)
     length = tf.cast(tf.strings.length(colours), tf.int64)
     has_hole = (transparent >= 0) & (3 * transparent < length)
     hole = 3 * transparent * tf.cast(has_hole, tf.int64)
