@@ -254,7 +254,7 @@ def test_dense_tells_zero_from_missing():
 
 @pytest.mark.parametrize("columns", [1, 3])
 def test_embedding_has_a_token_a_column(columns):
-    inputs = {f"c{i}": keras_mm.Category(["x"] * (i + 1)) for i in range(columns)}
+    inputs = {f"c{i}": keras_mm.Category(list("xyz"[: i + 1])) for i in range(columns)}
     model = room.Embedding(2).build(inputs, "e")
     ids = [np.array([[2], [0], [1]], "int32") for _ in inputs]
     tokens, mask = run(model, *ids)
