@@ -24,6 +24,12 @@ class Expected:
     def __init__(self, model, index=None):
         self.model = model
         self.index = index
+        # Numbers are compared in their own unit, a millionth or a million.
+        self._units = {
+            served_name(name): target.std
+            for name, target in model.schema.targets.items()
+            if isinstance(target, Number) and target.std
+        }
         self.parts = {}
         if model.schema.is_adapted:
             self.parts = {name: (p, of) for name, p, of in parts_of(model)}
@@ -64,7 +70,9 @@ class Expected:
                     f"of {rows} rows. Received: {len(values)} values"
                 )
             tolerance = tolerances.get(name, TOLERANCE)
-            difference = _difference(answer[name], values, name in tolerances)
+            difference = _difference(
+                answer[name], values, name in tolerances, self._units.get(name, 1.0)
+            )
             _refuse(signature, name, answer[name], values, difference >= tolerance)
             if name not in tolerances:
                 largest = max(largest, float(difference.max(initial=0.0)))
@@ -141,8 +149,18 @@ class Expected:
         return float(_difference(got, best).max(initial=0.0))
 
 
-def _difference(got, values, is_vector=False):
-    """How far numbers are off, each in its own unit; NaN is the farthest."""
+def _difference(got, values, is_vector=False, unit=1.0):
+    """How far numbers are off, as a share of them or of a unit; NaN is the farthest.
+
+    Args:
+        got: array `(rows, ...)`.
+        values: array of the same shape, what is right.
+        is_vector: bool, whether a row's largest number is the scale of all.
+        unit: float, what numbers that are smaller are compared with.
+
+    Returns:
+        Array of the same shape.
+    """
     if np.shape(got) != np.shape(values):
         return np.full((len(values), 1), np.inf)
     got, values = np.asarray(got, "float64"), np.asarray(values, "float64")
@@ -150,8 +168,7 @@ def _difference(got, values, is_vector=False):
     if is_vector:
         scale = scale.reshape(len(values), -1).max(axis=1, initial=0.0)
         scale = scale.reshape(-1, *[1] * (values.ndim - 1))
-    # Probabilities are at most 1; numbers have units of their own.
-    difference = np.abs(got - values) / np.maximum(1.0, scale)
+    difference = np.abs(got - values) / np.maximum(unit, scale)
     return np.nan_to_num(difference, nan=np.inf)
 
 

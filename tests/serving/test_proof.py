@@ -1,5 +1,8 @@
 """The proof of an export can fail: a fault in any kind of output is found."""
 
+import functools
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -132,3 +135,18 @@ def test_two_columns_of_one_served_name_are_refused(shop):
     table = table.assign(**{"product-text": "x"})
     with pytest.raises(ValueError, match="would both be read as 'product_text'"):
         keras_mm.load_exported(path)(table)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_numbers_are_compared_in_their_own_unit(unit):
+    target = keras_mm.Number(mean=unit, std=unit)
+    schema = keras_mm.Schema({"x": keras_mm.Number()}, {"mass": target})
+    expected = Expected(types.SimpleNamespace(schema=schema))
+    right = np.array([[-1.0], [0.0], [2.0]]) * unit
+    check = functools.partial(
+        expected.check, "serving_tensors", predictions={"mass": right}, tensors={}
+    )
+    # Rounding, also of what is near 0.
+    assert check({"mass": right[:, 0] + 1e-6 * unit}, readable={}) < 1e-5
+    with pytest.raises(RuntimeError, match="output 'mass' of 'serving_tensors'"):
+        check({"mass": right[:, 0] + 1e-3 * unit}, readable={})
