@@ -54,12 +54,21 @@ class Number(Input):
 
     def adapt_target(self, column, name="target", allow_missing=False):
         """Learns the unit of a target, outliers included; returns `self`."""
-        values = self.encode(column, name, allow_missing).astype("float64")
+        self.encode(column, name, allow_missing)
+        values = self.to_raw(column, name)
         if np.isnan(values).all():
-            self.adapt(column, name)
-        self.mean, self.std = (
-            float(value[0]) for value in mean_and_std(values, robust=False)
-        )
+            return self.adapt(column, name)
+        spread = np.nanstd(values)
+        step = float(np.spacing(np.float32(np.nanmax(np.abs(values)))))
+        if 0 < spread < 8 * step:
+            raise ValueError(
+                f"Target {name!r} is predicted in float32, which cannot tell numbers of "
+                f"this size apart by less than {step:g}. Subtract what all rows have in "
+                f"common before, and add it to the predictions: table[{name!r}] -= "
+                f"{np.nanmedian(values):.10g}. Received: {name} with a standard "
+                f"deviation of {spread:g}"
+            )
+        self.mean, self.std = map(float, mean_and_std(values, robust=False))
         return self
 
     @property

@@ -168,6 +168,17 @@ def test_number_as_target_keeps_its_unit():
         number.encode(column(1, None, float("nan")), "price")
 
 
+def test_a_target_whose_differences_float32_loses_is_refused():
+    cells = pd.Series(1e9 + np.arange(10.0))
+    with pytest.raises(ValueError, match="less than 64.*Received: y with a standard"):
+        keras_mm.Number().adapt_target(cells, "y")
+    target = keras_mm.Number().adapt_target(cells - 1e9, "y")
+    assert target.mean == 4.5
+    # Nothing is lost of seconds since 1970, and of a constant.
+    assert keras_mm.Number().adapt_target(1.7e9 + 1e5 * (cells - 1e9), "y").std > 1e5
+    assert keras_mm.Number().adapt_target(cells * 0 + 1e9, "y").std == 1.0
+
+
 def test_no_numbers_at_all():
     with pytest.raises(ValueError, match="Received: column with 2 missing"):
         keras_mm.Number().adapt(column(None, None))
