@@ -80,7 +80,8 @@ def _from_dict(source):
 
     lengths = {}
     for name, values in source.items():
-        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        no_column = (str, bytes, dict, set, frozenset)
+        if isinstance(values, no_column) or not hasattr(values, "__len__"):
             raise ValueError(
                 "A dict table holds a list or array for each column. "
                 f"Received: {name}={values!r}"
@@ -91,15 +92,16 @@ def _from_dict(source):
             "The columns of a table must be of the same length. "
             f"Received: lengths={lengths}"
         )
-    # list(): an array of many dimensions becomes one cell a row.
-    return pd.DataFrame(
-        {
-            name: pd.Series(list(values), dtype=object)
-            if getattr(values, "ndim", 1) != 1
-            else values
-            for name, values in source.items()
-        }
-    )
+    columns = {}
+    for name, values in source.items():
+        if getattr(values, "ndim", 1) != 1:
+            # An array of many dimensions becomes one cell a row.
+            values = pd.Series(list(values), dtype=object)
+        elif isinstance(values, pd.Series):
+            # The n-th cell is the n-th row's, whatever their indices say.
+            values = values.reset_index(drop=True)
+        columns[name] = values
+    return pd.DataFrame(columns)
 
 
 def _without(column, words):

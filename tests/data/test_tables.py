@@ -44,6 +44,15 @@ def test_duplicate_and_shuffled_index_are_dropped():
     assert frame.index.tolist() == [7, 7, 0]
 
 
+def test_series_of_a_dict_go_by_place():
+    n = pd.Series([1, 2, 3], index=[5, 6, 7])
+    t = pd.Series(list("abc"), index=[7, 6, 5])
+    for source in ({"n": n, "t": t}, {"n": n, "t": ["a", "b", "c"]}):
+        assert data.to_table(source).values.tolist() == [[1, "a"], [2, "b"], [3, "c"]]
+    with pytest.raises(ValueError, match="list or array.*Received: n="):
+        data.to_table({"n": {7: 1}, "t": {8: 2}})
+
+
 @pytest.mark.parametrize(
     "source, message",
     [
