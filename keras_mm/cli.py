@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from .train_command import TYPES, base_dir_of, part_of, print_scores, train_model
+from .train_command import TYPES, part_of, print_scores, train_model
 
 
 def main(arguments=None):
@@ -188,7 +188,7 @@ def _evaluate(options):
             model,
             part.table,
             withhold=options.withhold,
-            base_dir=base_dir_of(options),
+            base_dir=part.base_dir,
             bad=options.bad,
         )
     print_scores(os.path.basename(options.table), scores)
@@ -201,12 +201,12 @@ def _predict(options):
     if os.path.isdir(options.model):
         exported = keras_mm.load_exported(options.model)
         with part.named():
-            answers = exported(part.table, base_dir=base_dir_of(options))
+            answers = exported(part.table, base_dir=part.base_dir)
     else:
         model = _load(options.model)
         with part.named():
             output = model.predict(
-                part.table, base_dir=base_dir_of(options), bad=options.bad, verbose=0
+                part.table, base_dir=part.base_dir, bad=options.bad, verbose=0
             )
         answers = keras_mm.evaluation.to_frame(output, model.schema)
     if options.output:

@@ -28,11 +28,13 @@ class Part(typing.NamedTuple):
     Args:
         table: DataFrame.
         path: string, the file.
+        base_dir: folder that relative paths in the table start from.
         rows: int array, the number in the file of each row, or None for all.
     """
 
     table: typing.Any
     path: str
+    base_dir: str
     rows: typing.Any = None
 
     @contextlib.contextmanager
@@ -48,19 +50,15 @@ class Part(typing.NamedTuple):
     def take(self, rows):
         """Some of the rows."""
         table = self.table.iloc[rows].reset_index(drop=True)
-        return Part(table, self.path, rows)
+        return self._replace(table=table, rows=rows)
 
 
 def part_of(path, options):
-    """All rows of a file."""
+    """All rows of a file, whose paths start from its own folder, unless told."""
     import keras_mm
 
-    return Part(keras_mm.data.to_table(path, options.missing), path)
-
-
-def base_dir_of(options):
-    """Paths in a table file start from the file's own folder, unless told."""
-    return options.base_dir or os.path.dirname(os.path.abspath(options.table))
+    base_dir = options.base_dir or os.path.dirname(os.path.abspath(path))
+    return Part(keras_mm.data.to_table(path, options.missing), path, base_dir)
 
 
 def train_model(options):
@@ -70,7 +68,6 @@ def train_model(options):
     whole = part_of(options.table, options)
     types = _types(whole.table, options)
     train, validation, test = _parts(whole, types, options)
-    reading = {"base_dir": base_dir_of(options), "bad": options.bad}
     aside = [name for name in (options.split_by, options.groups) if name]
     with train.named():
         schema = keras_mm.infer_schema(
@@ -79,7 +76,7 @@ def train_model(options):
             inputs=options.inputs,
             exclude=[*options.exclude, *aside],
             types=types,
-            base_dir=reading["base_dir"],
+            base_dir=train.base_dir,
             image_size=options.image_size,
         )
     _say_what_may_be_classes(whole.table, schema, options)
@@ -94,27 +91,42 @@ def train_model(options):
         settings["modality_dropout"] = options.modality_dropout
     model = build(schema, **settings)
     print(f"Model with {model.count_params():,} parameters")
+
+    def rows_of(part):
+        """What is read of a part, from its folder."""
+        with part.named():
+            return keras_mm.data.to_dataset(
+                part.table,
+                model.schema,
+                options.batch_size,
+                base_dir=part.base_dir,
+                bad=options.bad,
+            )
+
+    is_elsewhere = validation.base_dir != train.base_dir
     try:
         model.fit(
             train.table,
-            validation_data=validation.table,
+            validation_data=rows_of(validation) if is_elsewhere else validation.table,
             epochs=options.epochs,
             batch_size=options.batch_size,
             class_weight=options.class_weight,
             verbose=0,
             callbacks=keras_mm.training.callbacks("training"),
-            **reading,
+            base_dir=train.base_dir,
+            bad=options.bad,
         )
     except RowsError:
         # Whose rows these are is seen by reading each part alone.
         for part in (train, validation):
-            with part.named():
-                keras_mm.data.to_dataset(part.table, model.schema, **reading)
+            rows_of(part)
         raise
     for name, part in (("validation", validation), ("test", test)):
         if part is not None:
             with part.named():
-                scores = keras_mm.evaluation.score(model, part.table, **reading)
+                scores = keras_mm.evaluation.score(
+                    model, part.table, base_dir=part.base_dir, bad=options.bad
+                )
             print_scores(name, scores)
     folder = os.path.dirname(options.output)
     if folder:

@@ -158,8 +158,25 @@ def test_rare_classes_and_rows_of_the_file(tmp_path, capsys):
     assert "cannot be read" not in capsys.readouterr().out.split("Saved")[-2]
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_each_file_has_its_own_folder(work, tmp_path, capsys):
+    table = pd.read_csv(work / "table.csv")[:4]
+    for row, path in enumerate(table.image):
+        (tmp_path / f"other{row}.png").write_bytes((work / path).read_bytes())
+    table["image"] = [f"other{row}.png" for row in range(4)]
+    table.to_csv(tmp_path / "t.csv", index=False)
+    arguments = ["train", str(work / "table.csv"), "--target", "category"]
+    arguments += ["--epochs", "1", "--image-size", "8", "--inputs", "image"]
+    arguments += ["--validation", str(tmp_path / "t.csv")]
+    arguments += ["--test", str(tmp_path / "t.csv")]
+    assert main([*arguments, "--output", str(tmp_path / "m.keras")]) == 0
+    assert "test: accuracy" in capsys.readouterr().out
+
+
 def test_row_numbers_of_either_part(tmp_path):
-    part = Part(pd.DataFrame({"x": list("abcdef")}), "folder/t.csv").take([1, 4, 5])
+    part = Part(pd.DataFrame({"x": list("abcdef")}), "folder/t.csv", "folder").take(
+        [1, 4, 5]
+    )
     assert part.table.x.tolist() == ["b", "e", "f"]
     with pytest.raises(
         ValueError, match=r"^t.csv: Column 'x': odd in rows 4, 5 \(2 in"
