@@ -3,6 +3,7 @@
 import difflib
 import warnings
 
+from ..inputs.multi_label import MultiLabel
 from .row_cells import series, without_gaps
 
 
@@ -44,6 +45,29 @@ def require_columns(columns, names):
     for name in names:
         if name not in columns:
             raise ValueError(f"{_absent(name, columns)} Received: columns={columns}")
+
+
+def refuse_batches(specs, schema):
+    """Refuses a dataset of batches, where one of rows is asked for.
+
+    Args:
+        specs: dict from column name to the `tf.TypeSpec` of its cells.
+        schema: `Schema`.
+    """
+    for name, value in {**schema.inputs, **schema.targets}.items():
+        if isinstance(value, MultiLabel) or getattr(value, "raw_shape", ()):
+            continue
+        spec = specs.get(name)
+        shape = getattr(spec, "shape", None)
+        if shape is None or not shape.rank or set(shape) == {1}:
+            continue
+        if getattr(value, "is_file", False) and spec.dtype.name != "string":
+            continue
+        raise ValueError(
+            f"A tf.data.Dataset of rows gives one cell a column, and {name!r} has "
+            "several: these are batches. Pass dataset.unbatch(), or do without "
+            f"batch(). Received: {name}={spec}"
+        )
 
 
 def fill_absent(table, names):

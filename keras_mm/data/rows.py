@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import RowsError
 from ..inputs.parallel import map_in_parallel
 from .class_weights import weights_of_classes
-from .columns import column_of, require_columns
+from .columns import column_of, refuse_batches, require_columns
 from .raw import broken, file_names, read_files, refuse_files, to_raw
 from .row_cells import cells_of, flat_arrays, without_gaps
 from .targets import encode_targets
@@ -46,6 +46,7 @@ def from_rows(
         # An input may be the weight, too.
         names = list(dict.fromkeys([*names, sample_weight]))
     require_columns(dataset.element_spec, names)
+    refuse_batches(dataset.element_spec, schema)
     if class_weight is not None:
         class_weight = _by_name(class_weight, dataset, schema)
     dataset = map_in_parallel(

@@ -2,7 +2,7 @@ import keras
 
 from ..inputs import ClassLabel, Input, MultiLabel, Number
 from ..names import served_name
-from .columns import column_of
+from .columns import column_of, is_dataset, refuse_batches
 from .names import check_answers, check_names
 
 
@@ -124,6 +124,8 @@ class Schema:
                 "keras_mm.Schema.from_config(model.schema.get_config()).adapt(table). "
                 f"Received: schema={self!r}"
             )
+        if is_dataset(table) and isinstance(table.element_spec, dict):
+            refuse_batches(table.element_spec, self)
         for name, value in self.inputs.items():
             if type(value).adapt is not Input.adapt:
                 column = column_of(table, name)

@@ -29,6 +29,22 @@ def test_datasets_of_rows(table):
         data.to_dataset(rows.map(lambda row: {"text": row["text"]}), schema)
 
 
+def test_batches_are_no_rows():
+    cells = {"t": ["a", "b"], "n": [1.0, 2.0], "y": ["u", "v"]}
+    rows = tf.data.Dataset.from_tensor_slices(cells)
+    schema = keras_mm.Schema(
+        {"t": keras_mm.Category(), "n": keras_mm.Number()}, {"y": keras_mm.ClassLabel()}
+    ).adapt(cells)
+    columns = {name: tf.constant(values)[:, None] for name, values in cells.items()}
+    batches = tf.data.Dataset.from_tensor_slices(columns).batch(2)
+    for dataset in (rows.batch(2), rows.batch(2, drop_remainder=True), batches):
+        with pytest.raises(ValueError, match="unbatch.*Received: t="):
+            data.to_dataset(dataset, schema)
+        with pytest.raises(ValueError, match="unbatch.*Received: t="):
+            keras_mm.Schema(schema.inputs, schema.targets).adapt(dataset)
+    data.to_dataset(rows.batch(2).unbatch(), schema)
+
+
 def test_weights():
     table = make_table(missing=False)[["price", "category"]]
     schema = small_schema(table, price=keras_mm.Number())
