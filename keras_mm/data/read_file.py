@@ -19,7 +19,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 _ROWS = 50
 _REMEDY = (
     "JSON tables hold one object a line, or an array of objects; write "
-    "table.to_json(path, orient='records', lines=True)"
+    "table.to_json(path, orient='records', lines=True, date_format='iso')"
 )
 
 
@@ -63,9 +63,18 @@ def _read_parquet(path):
 def _encoding(path):
     """UTF-8 with or without a mark, or what another mark says."""
     with open(path, "rb") as file:
-        start = file.read(4)
-    marks = (name for mark, name in _MARKS if start.startswith(mark))
-    return next(marks, "utf-8-sig")
+        start = file.read(1000)
+    for mark, name in _MARKS:
+        if start.startswith(mark):
+            return name
+    if b"\0" in start:
+        raise ValueError(
+            "it holds NUL, as UTF-16 without a byte order mark does. Save it as "
+            "UTF-8, or tell pandas its encoding and pass the DataFrame: "
+            "pandas.read_csv(path, encoding='utf-16-le', dtype=str, "
+            "keep_default_na=False)"
+        )
+    return "utf-8-sig"
 
 
 def _read_csv(path):
@@ -76,10 +85,15 @@ def _read_csv(path):
     with open(path, encoding=encoding) as file:
         # Excel reads, and some programs write, a line that says it.
         said = re.fullmatch(r"sep=(.)\n?", file.readline(10))
+        if not said:
+            file.seek(0)
+        before, after = _blank_lines(file)
     table = pd.read_csv(
         path,
         sep=said[1] if said else _separator(path, encoding),
-        skiprows=1 if said else 0,
+        skiprows=before + bool(said),
+        # An empty cell of a single column is such a line, and no row is lost.
+        skip_blank_lines=False,
         encoding=encoding,
         # Read as data, a row that is longer than the names is an error, and equal
         # names stay equal.
@@ -89,12 +103,24 @@ def _read_csv(path):
         na_values=[""],
     )
     names = table.iloc[0]
-    table = table.iloc[1:]
+    table = table.iloc[1 : len(table) - after]
     table.columns = [
         f"Unnamed: {place}" if name != name else name
         for place, name in enumerate(names)
     ]
     return table
+
+
+def _blank_lines(lines):
+    """How many there are before the first that is not, and after the last."""
+    before, after = None, 0
+    for line in lines:
+        if line.strip(" \n"):
+            before = after if before is None else before
+            after = 0
+        else:
+            after += 1
+    return (before, after) if before is not None else (after, 0)
 
 
 def _separator(path, encoding):
@@ -105,17 +131,19 @@ def _separator(path, encoding):
     def fits(mark):
         return len(set(widths[mark])) == 1 and widths[mark][0] > 1
 
-    if fits(usual) or not any(width[:1] > [1] for width in widths.values()):
+    fitting = [mark for mark in _SEPARATORS if fits(mark)]
+    # A file called .tsv says what it is.
+    if len(fitting) == 1 or (usual == "\t" and usual in fitting):
+        return usual if usual in fitting else fitting[0]
+    is_one_column = not any(width[:1] > [1] for width in widths.values())
+    if not fitting and (is_one_column or widths[usual][:1] > [1]):
         return usual
-    others = [mark for mark in _SEPARATORS if mark != usual and fits(mark)]
-    if len(others) == 1:
-        return others[0]
-    if others or widths[usual][:1] <= [1]:
-        raise ValueError(
-            "it is not certain what stands between its columns. Pass a DataFrame: "
-            "pandas.read_csv(path, sep=';', dtype=str, keep_default_na=False)"
-        )
-    return usual
+    found = f", {' or '.join(map(repr, fitting))}" if fitting else ""
+    raise ValueError(
+        f"it is not certain what stands between its columns{found}. Write sep=; as "
+        "its first line, or pass a DataFrame: pandas.read_csv(path, sep=';', "
+        "dtype=str, keep_default_na=False)"
+    )
 
 
 def _widths(path, encoding, separator):
@@ -145,9 +173,9 @@ def _read_json(path):
                 # Rows that do not have it.
                 column += [None] * (number - len(column))
                 column.append(value)
-    cells = [column[0] for column in columns.values()]
-    if number == 0 and cells and all(map(_is_column, cells)):
-        raise ValueError(f"it holds columns instead of rows. {_REMEDY}")
+    if number == 0:
+        first = {name: column[0] for name, column in columns.items()}
+        _refuse_columns(first, is_array)
     for column in columns.values():
         column += [None] * (number + 1 - len(column))
     return pd.DataFrame({name: _column(cells) for name, cells in columns.items()})
@@ -175,6 +203,23 @@ def _object(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"a name stands twice in one object of {names}")
     return found
+
+
+def _refuse_columns(record, is_array):
+    """Refuses a single object that is a whole table, or could be one."""
+    cells = list(record.values())
+    if cells and all(map(_is_column, cells)):
+        raise ValueError(f"it holds columns instead of rows. {_REMEDY}")
+    # An array of one object says that this is a row.
+    if is_array or not cells or not all(isinstance(cell, list) for cell in cells):
+        return
+    are_records = any(isinstance(item, dict) for cell in cells for item in cell)
+    is_split = set(record) >= {"columns", "data"}
+    if are_records or is_split or len(set(map(len, cells))) == 1:
+        raise ValueError(
+            "it is one object of lists, which are columns, or the cells of one row. "
+            f"{_REMEDY}. A single row stands in an array: [{{...}}]"
+        )
 
 
 def _is_column(value):

@@ -67,10 +67,14 @@ def test_one_column_needs_no_separator(tmp_path):
 
 @pytest.mark.parametrize("name, content, message", [
     ("t.csv", "a;b\n1\n2;3\n", "what stands between its columns.*sep=';'"),
+    ("t.csv", "id;Name, Vorname;l\n1;Meier, Hans;a\n", "',' or ';'. Write sep=;"),
     ("t.csv", "a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3. Received"),
     ("t.csv", "a,a\n1,2\n", "same name"),
     ("t.json", '{"x": {"0": 1, "1": 2}}', "columns instead of rows.*orient='records'"),
     ("t.json", '{"x": [1,\n2]}', "line 1.*one object a line.*orient='records'"),
+    ("t.json", '{"x": [1, 2], "l": ["a", "b"]}', "columns, or the cells.*array: "),
+    ("t.json", '{"data": [{"x": 1}, {"x": 2}]}', "columns, or the cells"),
+    ("t.json", '{"columns": ["a"], "index": [0, 1], "data": [[1], [2]]}', "columns, or"),
     ("t.json", "[1, 2]", "row 0 is no object"),
     ("t.jsonl", "[1, 2]\n[3, 4]\n", "line 2: Extra data. JSON tables hold"),
     ("t.jsonl", '{"a": 1}\n{"a": 1, "a": 2}\n', "twice in one object"),
@@ -78,3 +82,42 @@ def test_one_column_needs_no_separator(tmp_path):
 def test_what_is_uncertain_is_refused(name, content, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         to_table(write(tmp_path / name, content))
+
+
+def test_blank_lines_are_rows_within_a_file(tmp_path):
+    for end in ("", "\n", "\n\n  \n"):
+        path = write(tmp_path / "t.csv", "\nt\nred\n\nblue" + end)
+        assert to_table(path)["t"].fillna("").tolist() == ["red", "", "blue"]
+    # A row of missing cells is no blank line.
+    table = to_table(write(tmp_path / "t.csv", "a,b\n1,2\n\n3,4\n,\n\n"))
+    assert table["a"].fillna("").tolist() == ["1", "", "3", ""]
+
+
+def test_utf16_without_a_mark_is_refused(tmp_path):
+    for encoding in ("utf-16-le", "utf-16-be"):
+        path = write(tmp_path / "t.csv", "a,b\nx,y\n", encoding)
+        with pytest.raises(ValueError, match="UTF-16.*encoding='utf-16-le'.*Received"):
+            to_table(path)
+
+
+def test_one_row_of_lists(tmp_path):
+    path = write(tmp_path / "t.json", '[{"x": [1, 2], "y": [3, 4]}]')
+    assert to_table(path)["x"].tolist() == [[1, 2]]
+    path = write(tmp_path / "t.json", '{"x": [1, 2], "y": "a"}')
+    assert to_table(path)["x"].tolist() == [[1, 2]]
+
+
+def test_missing_values_in_any_form(tmp_path):
+    frame = pd.DataFrame({"n": [-999, 1], "f": [-999.0, 1.5], "t": [" ?", "a"]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    names = ("t.csv", "t.parquet", "t.jsonl")
+    for source in (frame, *(tmp_path / name for name in names)):
+        for missing in (["-999", "?"], [-999, "?"], (-999.0, b"?")):
+            table = to_table(source, missing)
+            assert table.isna().values.tolist() == [[True] * 3, [False] * 3]
+    assert to_table(frame, -999)["n"].tolist() == [None, 1]
+    kept = to_table({"x": [b"\xff?", b"?", "? no", [1]]}, "?")["x"].tolist()
+    assert kept == [b"\xff?", None, "? no", [1]]
+    assert to_table({"x": ["  ", "a"]}, [" "])["x"].tolist() == [None, "a"]
