@@ -138,7 +138,7 @@ def _reading(parser):
     )
     parser.add_argument(
         "--missing",
-        type=_names,
+        type=_words,
         default=[],
         metavar="TEXTS",
         help="texts that stand for a missing cell, besides the empty one: NA,?",
@@ -147,6 +147,11 @@ def _reading(parser):
 
 def _names(text):
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _words(text):
+    # Spaces alone may be one.
+    return [word for word in text.split(",") if word]
 
 
 def _type(text):

@@ -1,5 +1,9 @@
+import numbers
 import os
 
+import numpy as np
+
+from ..inputs.cells import to_name
 from .read_file import read_file
 from .tensors import Tensors
 
@@ -27,7 +31,8 @@ def to_table(source, missing=()):
             or a dict from column name to a list or array with one entry a row.
             Text files are in UTF-8, or in what their byte order mark says; a CSV
             file may be parted by `;`, tabs or `|` where all rows agree.
-        missing: strings; text cells that hold one of them are missing, too.
+        missing: a value or a list of them, such as `["?", -999]`; cells that hold
+            one are missing, too, as numbers or as text, with spaces around or not.
 
     Returns:
         DataFrame, the rows numbered from 0. The source is not changed.
@@ -69,7 +74,8 @@ def to_table(source, missing=()):
     # Rows are numbered from 0 in every message; a duplicate or shuffled index
     # must not decide which cells belong together.
     table = table.reset_index(drop=True)
-    words = {missing} if isinstance(missing, str) else set(missing)
+    several = isinstance(missing, (list, tuple, set, frozenset))
+    words = {to_name(word).strip() for word in (missing if several else [missing])}
     for name in table.columns if words else ():
         table[name] = _without(table[name], words)
     return table
@@ -105,11 +111,23 @@ def _from_dict(source):
 
 
 def _without(column, words):
-    """A column in which some texts are missing cells; others stay as they are."""
+    """A column in which some values are missing cells; others stay as they are."""
     import pandas as pd
 
-    wrong = [isinstance(cell, str) and cell in words for cell in column]
+    wrong = [_name(cell) in words for cell in column]
     if not any(wrong):
         return column
     cells = [None if bad else cell for bad, cell in zip(wrong, column)]
     return pd.Series(cells, dtype=object)
+
+
+def _name(cell):
+    """How a cell is written, without spaces around; None if it is no single value."""
+    kinds = (str, bytes, numbers.Number, np.generic)
+    # Longer ones are files.
+    if not isinstance(cell, kinds) or (isinstance(cell, bytes) and len(cell) > 1000):
+        return None
+    try:
+        return to_name(cell).strip()
+    except UnicodeDecodeError:
+        return None
