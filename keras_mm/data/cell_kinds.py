@@ -1,6 +1,7 @@
 """What a single cell looks like, whatever its column is called or its dtype is."""
 
 import datetime
+import math
 import numbers
 import os
 import re
@@ -23,8 +24,9 @@ PICTURE_ENDINGS = (
 _SOUND_ENDINGS = (
     ".wav .wave .flac .ogg .oga .opus .mp3 .m4a .aac .aif .aiff .aifc .au .caf"
 ).split()
-# Digits that would lose something as numbers: 01234, a long code, a telephone's.
-_CODE = re.compile(r"[+-]?0[0-9]+|[+-]?[0-9]{16,}|[+][0-9]{7,}")
+# Digits that would lose something as numbers: 01234, a telephone's; a long code.
+_CODE = re.compile(r"[+-]?0[0-9]+|[+][0-9]{7,}")
+_LONG = re.compile(r"[+-]?[0-9]{16,}")
 _DECIMAL_COMMA = re.compile(r"[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+")
 
 
@@ -36,16 +38,32 @@ def is_number(cell):
         if is_code(cell) or cell.strip().lower() in ("true", "false"):
             return False
         try:
-            return bool(np.isfinite(to_number(cell)))
+            return not math.isnan(to_number(cell))
         except ValueError:
             return False
     # Decimal counts as one.
-    return isinstance(cell, numbers.Number) and not isinstance(cell, complex)
+    if not isinstance(cell, numbers.Number) or isinstance(cell, complex):
+        return False
+    try:
+        return not math.isnan(cell)
+    except OverflowError:
+        return False
+
+
+def is_finite(cell):
+    """Whether a cell is a number that a `Number` can read."""
+    return is_number(cell) and math.isfinite(to_number(cell))
 
 
 def is_code(cell):
-    """Whether a text is digits that are more than a number: leading zeros, many."""
+    """Whether a text is digits that are more than a number: leading zeros, a plus."""
     return isinstance(cell, str) and bool(_CODE.fullmatch(cell.strip()))
+
+
+def has_many_digits(cell):
+    """Whether a cell is a whole number of which a float may lose digits."""
+    text = str(cell) if isinstance(cell, numbers.Integral) else cell
+    return isinstance(text, str) and bool(_LONG.fullmatch(text.strip()))
 
 
 def has_decimal_comma(cell):

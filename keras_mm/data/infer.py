@@ -1,5 +1,6 @@
 import math
 import os
+import re
 
 from ..errors import rows_text
 from ..inputs import (
@@ -23,8 +24,10 @@ from ..inputs.sounds import has_samples, length_and_rate
 from .cell_kinds import (
     file_kind,
     has_decimal_comma,
+    has_many_digits,
     held_file,
     is_date,
+    is_finite,
     is_list,
     is_number,
     is_plain,
@@ -48,6 +51,8 @@ from .to_table import to_table
 _MOST_STEPS = 1024
 # Longer lists of pictures are taken for the frames of a clip.
 _MOST_PICTURES = 16
+# What pandas and read_file call a column without a name.
+_UNNAMED = re.compile(r"(Unnamed: [0-9]+([.][0-9]+)*)?")
 _NOTHING = "neither pictures, texts, numbers nor categories"
 
 
@@ -73,10 +78,10 @@ def infer_schema(
     if nearly all are dates in ISO form, a `Category` if the same few texts come again
     and again, and a `Text` otherwise; lists of texts become one, too. Lists and
     arrays of numbers become a `Vector` if they have one length, and a `Sequence` if
-    they have several or two dimensions. Text of digits that would lose something as
-    numbers (leading zeros, more than 15 digits) is no number. Columns that cannot
-    help (all missing, one value only, a different code in every row) are left
-    out. Nothing is learned from single cells that cannot be read, such as a `?`
+    they have several or two dimensions. Digits that would lose something as numbers
+    (leading zeros, more than 15 of them in most cells) are no number. Columns that
+    cannot help (all missing, one value only, a different code in every row, a
+    table's index without a name) are left out. Nothing is learned from single cells that cannot be read, such as a `?`
     among numbers: they are said, and refused in training unless `bad="missing"`.
     Columns that say which rows belong together, such as an author or a
     split, must be named in `exclude`: nothing in them tells.
@@ -121,14 +126,17 @@ def infer_schema(
     ]
     found, left_out, notes = {}, {}, {}
     for name in names:
-        kind = types.get(name) or _input_for(table[name], base_dir, image_size)
+        kind = types.get(name)
+        if not kind and inputs is None and _is_index(table[name], name):
+            left_out[name] = "the rows' numbers, which DataFrame.to_csv writes"
+            continue
+        kind = kind or _input_for(table[name], base_dir, image_size)
+        odd = _odd_note(kind, table[name]) if name not in types else None
         if isinstance(kind, str):
-            left_out[name] = kind
+            left_out[name] = f"{kind}; {odd}" if odd else kind
         else:
             found[name] = kind
-            notes[name] = _words_note(kind, table[name])
-            if name not in types:
-                notes[name] = notes[name] or _odd_note(kind, table[name])
+            notes[name] = _words_note(kind, table[name]) or odd
     if inputs is not None and left_out:
         raise ValueError(
             "Columns that were asked for cannot be inputs: "
@@ -152,22 +160,36 @@ def infer_schema(
     return schema
 
 
+def _is_index(column, name):
+    """Whether a column without a name numbers the rows, of which some may be here."""
+    if not _UNNAMED.fullmatch(str(name)):
+        return False
+    places = [float(cell) for cell in column if is_number(cell)]
+    whole = all(place.is_integer() and place >= 0 for place in places)
+    return whole and len(set(places)) == len(column)
+
+
 def _odd_note(kind, column):
-    """Which cells of a number or date column are none."""
-    question = {Number: is_number, Date: is_date}.get(type(kind))
-    if question is None:
-        return None
-    odd = [
-        row
-        for row, cell in enumerate(column)
-        if not is_no_value(cell) and not question(cell)
-    ]
-    if not odd:
+    """Which cells of a number or date column, or of what is nearly one, are none."""
+    cells = [(row, cell) for row, cell in enumerate(column) if not is_no_value(cell)]
+    question = {Number: is_finite, Date: is_date}.get(type(kind), is_number)
+    odd = [row for row, cell in cells if not question(cell)]
+    remedy = "correct it, name it with to_table(table, missing=[...]) or keras-mm "
+    remedy += "--missing"
+    if isinstance(kind, (Number, Date)):
+        found, remedy = "cannot be read", f"{remedy}, or train with bad='missing'"
+    elif (
+        isinstance(kind, (str, Text, Category))
+        and not has_categories(column)
+        and 2 * len(odd) < len(cells)
+    ):
+        found = "is no number, and most cells are"
+    else:
         return None
     return (
-        f"{column.iloc[odd[0]]!r} in {rows_text(odd)} cannot be read: correct it, name "
-        "it with to_table(table, missing=[...]) or keras-mm --missing, or train with "
-        "bad='missing'"
+        f"{column.iloc[odd[0]]!r} in {rows_text(odd)} {found}: {remedy}"
+        if odd
+        else None
     )
 
 
@@ -230,7 +252,7 @@ def _plain_for(column, cells):
         return "the same value in every row"
     if has_categories(column):
         return Category()
-    if are_numbers(cells):
+    if are_numbers(cells) and not most_are(map(has_many_digits, cells), cells):
         return Number()
     if nearly_all(is_date, [cell for cell in cells if not is_no_value(cell)]):
         return Date()

@@ -47,7 +47,7 @@ def is_no_value(cell):
     if is_missing(cell):
         return True
     is_text = isinstance(cell, (str, bytes, bytearray))
-    return is_text and _stripped(cell).lower() in MISSING_WORDS
+    return is_text and _stripped(cell).lower() in ("", *MISSING_WORDS)
 
 
 def to_number(cell):

@@ -93,6 +93,42 @@ def test_odd_cells_are_said(capsys):
         keras_mm.Vector(2000).to_raw(pd.Series(table["long"]))
 
 
+def test_digits_infinities_and_spaces(tmp_path, capsys):
+    numbers = np.random.default_rng(0).normal(size=ROWS).round(2)
+    table = pd.DataFrame(
+        {
+            "long": 10**17 + np.arange(ROWS) ** 2,
+            "outlier": [12345678901234567, *range(1, ROWS)],
+            "inf": np.where(np.arange(ROWS) % 6 == 0, np.inf, numbers),
+            "odd": [
+                "n.a." if row % 6 == 0 else str(numbers[row]) for row in range(ROWS)
+            ],
+            "spaces": [" " if row % 3 == 0 else str(row) for row in range(ROWS)],
+        }
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    for source in (table, keras_mm.data.to_table(tmp_path / "t.csv")):
+        found = kinds(source)
+        assert found.pop("odd") in ("Text", "Category")
+        assert found == dict.fromkeys(("outlier", "inf", "spaces"), "Number")
+        said = capsys.readouterr().out
+        assert "'n.a.' in rows 0, 6, 12, 18 is no number, and most" in said
+        assert "long left out: a different code in every row\n" in said
+        assert "inf" in said and "in rows 0, 6, 12, 18 cannot be read" in said
+    for cells in (table["long"], table["long"].astype(str)):
+        assert isinstance(target_for(cells, "y"), keras_mm.Number)
+
+
+def test_an_index_is_no_input(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"n": np.random.default_rng(0).normal(size=ROWS)}).to_csv(path)
+    for source in (keras_mm.data.to_table(path), pd.read_csv(path)):
+        assert kinds(source) == {"n": "Number"}
+        assert "Unnamed: 0 left out: the rows' numbers" in capsys.readouterr().out
+        given = {"Unnamed: 0": keras_mm.Number()}
+        assert kinds(source, types=given) == {"n": "Number", "Unnamed: 0": "Number"}
+
+
 def test_pictures_and_sounds_in_any_form(tmp_path):
     encoded = encode_picture(random_pixels(0))
     picture = Pillow.open(io.BytesIO(encoded))

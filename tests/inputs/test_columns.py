@@ -140,7 +140,6 @@ def test_constant_column(value):
         [1.0, 2.0],
         {},
         b"\xff",
-        " ",
     ],
 )
 def test_no_number(cell):
