@@ -2,7 +2,7 @@ import collections
 
 import keras
 
-from .cells import WHOLE_FLOAT, names_of, to_name, to_strings
+from .cells import NAME_PARTS, SPELLED_OUT, names_of, to_strings
 from .input import Input
 
 
@@ -66,7 +66,7 @@ class Category(Input):
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Column -> object array of UTF-8 bytes, `b""` where missing."""
-        return to_strings(column, name, bad, to_text=to_name)
+        return to_strings(column, name, bad)
 
     def decode(self, raw):
         """Strings `(batch,)` -> ids `(batch, 1)`, `int32`."""
@@ -76,7 +76,7 @@ class Category(Input):
 
         if self._table is None:
             self._table = lookup_table(self.vocabulary)
-        raw = tf.strings.regex_replace(drop_invalid(raw), WHOLE_FLOAT, r"\1")
+        raw = tf.strings.regex_replace(drop_invalid(raw), SPELLED_OUT, NAME_PARTS)
         ids = tf.cast(self._table.lookup(raw), tf.int32)
         return tf.reshape(tf.where(raw == "", 0, ids), [-1, 1])
 

@@ -1,11 +1,12 @@
 """What a cell of a table holds: missing, text, bytes."""
 
 import collections
+import datetime
 import re
 
 import numpy as np
 
-from .literals import is_cut_short
+from .literals import from_text, is_cut_short
 
 # What text says where a number or a date is missing, in any case of letters.
 # Among names all of these are names: a country may be NA.
@@ -13,12 +14,20 @@ MISSING_WORDS = frozenset(
     ("nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "nat", "none", "null")
 )
 # What Python reads besides, such as 1_000, is no number.
-_NUMBER = re.compile(
+NUMBER = re.compile(
     r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf|infinity)",
     re.IGNORECASE,
 )
-# A file of text holds "3.0" where its table held 3.0: the name "3".
-WHOLE_FLOAT = r"^(-?(?:0|[1-9][0-9]*))\.0$"
+# A file of text holds "3.0" where its table held 3.0, and "2024-05-01 00:00:00" for
+# a date: the names "3" and "2024-05-01". `NAME_PARTS` are what stays.
+SPELLED_OUT = (
+    r"^-?(0)\.0$|^(-?[1-9][0-9]*)\.0$|"
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]00:00:00(?:\.0+)?$"
+)
+NAME_PARTS = r"\1\2\3"
+_SPELLED_OUT = re.compile(SPELLED_OUT)
+# What Python writes of large floats.
+_EXPONENT = re.compile(r"-?[0-9](?:\.[0-9]+)?e\+[0-9]{2,3}")
 CUT_SHORT = "NumPy has cut it short with '...'; write lists: array.tolist()"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
@@ -58,6 +67,9 @@ def to_number(cell):
     Raises:
         ValueError, TypeError, OverflowError: if it is no number.
     """
+    if type(cell) is float:
+        return cell
+    cell = only_item(cell)
     if is_no_value(cell):
         return np.nan
     if not isinstance(cell, (str, bytes, bytearray)):
@@ -65,8 +77,11 @@ def to_number(cell):
     text = _stripped(cell)
     if text.lower() in _BOOLEANS:
         return _BOOLEANS[text.lower()]
-    if not _NUMBER.fullmatch(text):
-        raise ValueError("no number")
+    if not NUMBER.fullmatch(text):
+        held = only_item(from_text(text))
+        if isinstance(held, (str, list, dict)):
+            raise ValueError("no number")
+        return to_number(held)
     return float(text)
 
 
@@ -109,22 +124,73 @@ def float_dtype(column):
     return "float32" if all(cells) else "float64"
 
 
+def only_item(cell):
+    """A list, array or tensor of one element -> that; any other cell as it is.
+
+    So a dataset and a table hold a column of shape `(rows, 1)`.
+    """
+    if isinstance(cell, (str, bytes, int, float, np.generic)):
+        return cell
+    if hasattr(cell, "__array__") and np.size(cell) == 1:
+        cell = np.asarray(cell).reshape(-1)[0]
+        return only_item(cell) if isinstance(cell, (list, tuple)) else cell
+    if isinstance(cell, (list, tuple)) and len(cell) == 1:
+        return only_item(cell[0])
+    return cell
+
+
+def cells_in(column):
+    """The cells of a Series, one after the other.
+
+    pandas gives 0.1 of `float32` as 0.10000000149011612.
+    """
+    dtype = getattr(column.dtype, "categories", column).dtype
+    return np.asarray(column) if dtype in ("float16", "float32") else column
+
+
 def to_text(cell):
-    """A cell as text; whole floats lose their `.0`.
+    """A cell as text; whole floats lose their `.0`, and dates their midnight.
 
     pandas turns whole numbers into floats as soon as one is missing, and 3
     and 3.0 must stay the same.
+
+    Raises:
+        TypeError: if it is a list, a dict, or another thing of several parts.
     """
-    if isinstance(cell, (bytes, bytearray)):
+    if isinstance(cell, str):
+        return str(cell)
+    if isinstance(cell, (bytes, bytearray, memoryview)):
         return bytes(cell).decode("utf-8")
-    if isinstance(cell, (float, np.floating)) and float(cell).is_integer():
-        return str(int(cell))
+    if isinstance(cell, int):
+        return str(cell)
+    cell = only_item(cell)
+    if isinstance(cell, np.datetime64):
+        cell = cell.astype("datetime64[us]").item()
+    if isinstance(cell, (float, np.floating, datetime.date)):
+        return _as_name(str(cell))
+    if isinstance(cell, (str, bytes, bytearray)):
+        return to_text(cell)
+    # np.generic has __array__, too.
+    parts = ("__len__", "__iter__", "__array__", "__array_interface__")
+    if not isinstance(cell, np.generic) and any(hasattr(cell, name) for name in parts):
+        raise TypeError(f"{type(cell).__name__} is no text")
     return str(cell)
 
 
 def to_name(cell):
     """The name of a category or class: 3, 3.0, `"3"` and `"3.0"` are one."""
-    return re.sub(WHOLE_FLOAT, r"\1", to_text(cell))
+    text = to_text(cell)
+    return text if isinstance(cell, (int, float)) else _as_name(text)
+
+
+def _as_name(text):
+    # Most names are told by their end from those that are spelled out.
+    if text[-1:] == "0":
+        text = _SPELLED_OUT.sub(NAME_PARTS, text)
+    if "e+" in text and _EXPONENT.fullmatch(text):
+        number = float(text)
+        return str(int(number)) if np.isfinite(number) else text
+    return text
 
 
 def names_of(names, argument="class_names"):
@@ -146,8 +212,8 @@ def names_of(names, argument="class_names"):
     return names
 
 
-def to_strings(column, name, bad, rows=None, to_text=to_text):
-    """Cells of text -> object array of UTF-8 bytes, `b""` where missing.
+def to_strings(column, name, bad, rows=None):
+    """Cells of text or names -> object array of UTF-8 bytes, `b""` where missing.
 
     Args:
         column: pandas Series.
@@ -155,27 +221,39 @@ def to_strings(column, name, bad, rows=None, to_text=to_text):
         bad: `"error"` or `"missing"`, what becomes of text that is not UTF-8.
         rows: list of ints, the cells' row numbers for messages, if several
             cells are of one row.
-        to_text: function of a cell, `to_name` where cells are names.
     """
     from ..errors import refuse_rows
 
     values = np.empty(len(column), dtype=object)
-    wrong = []
-    for row, cell in enumerate(column):
+    values[:] = b""
+    # What is wrong, and how to mend it, for each kind of error.
+    kinds = {
+        UnicodeError: ("text that is not UTF-8", "Decode it first"),
+        TypeError: (
+            "no single text or name",
+            "Join lists to one text, or give each part a column of its own",
+        ),
+    }
+    wrong = {kind: [] for kind in kinds}
+    for row, cell in enumerate(cells_in(column)):
+        cell = only_item(cell)
         if is_missing(cell):
-            values[row] = b""
             continue
         try:
-            values[row] = to_text(cell).encode("utf-8")
+            values[row] = to_name(cell).encode("utf-8")
         except UnicodeError:
-            values[row] = b""
-            wrong.append(row)
-    if wrong and bad == "error":
-        refuse_rows(
-            name,
-            wrong if rows is None else dict.fromkeys(rows[row] for row in wrong),
-            "text that is not UTF-8",
-            "Decode it first, or pass bad='missing' to treat it as missing.",
-            column.iloc[wrong[0]],
-        )
+            wrong[UnicodeError].append(row)
+        except TypeError:
+            wrong[TypeError].append(row)
+    for kind, (what, remedy) in kinds.items():
+        if wrong[kind] and bad == "error":
+            refuse_rows(
+                name,
+                wrong[kind]
+                if rows is None
+                else dict.fromkeys(rows[row] for row in wrong[kind]),
+                what,
+                f"{remedy}, or pass bad='missing' to treat it as missing.",
+                column.iloc[wrong[kind][0]],
+            )
     return values

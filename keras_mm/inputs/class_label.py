@@ -1,8 +1,10 @@
+import itertools
+
 import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import names_of, to_name, to_strings
+from .cells import NUMBER, names_of, to_strings
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -44,15 +46,11 @@ class ClassLabel:
 
     def adapt(self, column, name="target"):
         """Learns the class names from a column; returns `self`."""
-        names = {
-            cell.decode()
-            for cell in to_strings(column, name, "error", to_text=to_name)
-            if cell
-        }
-        try:
+        names = {cell.decode() for cell in to_strings(column, name, "error") if cell}
+        if all(map(_is_number, names)):
             # "01" and "1" are two classes, in the same order each time.
             names = sorted(names, key=lambda label: (float(label), label))
-        except ValueError:
+        else:
             names = sorted(names)
         if len(names) < 2:
             raise ValueError(
@@ -76,6 +74,10 @@ class ClassLabel:
                 "model tells apart. Raise `num_classes`. "
                 f"Received: num_classes={self.num_classes}"
             )
+        outputs = list(map(str, range(self.num_classes or 0)))
+        if set(names) <= set(outputs):
+            # The classes are numbered, and some are not in this column.
+            names = outputs
         self.class_names, self.learned = names, True
         self.num_classes = self.num_classes or len(names)
         return self
@@ -84,7 +86,9 @@ class ClassLabel:
     def names(self):
         """Class names, one for each output; outputs without one are numbered."""
         known = self.class_names or []
-        return known + [str(row) for row in range(len(known), self.num_classes)]
+        numbers = map(str, itertools.count(len(known)))
+        free = (number for number in numbers if number not in known)
+        return known + list(itertools.islice(free, self.num_classes - len(known)))
 
     def places(self, with_indices=None):
         """dict from how a label is written to its index.
@@ -108,7 +112,7 @@ class ClassLabel:
         A missing label is -1 with `allow_missing`, and refused without.
         """
         places = self.places()
-        cells = to_strings(column, name, "error", to_text=to_name)
+        cells = to_strings(column, name, "error")
         codes = np.array(
             [places.get(cell.decode(), -1) if cell else -2 for cell in cells], "int32"
         )
@@ -159,8 +163,4 @@ class ClassLabel:
 
 
 def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return NUMBER.fullmatch(text) is not None

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_no_value
+from .cells import is_no_value, only_item
 from .input import Input
 from .standardize import draw_near, mean_and_std
 
@@ -95,6 +95,7 @@ class Date(Input):
         values[:] = b""
         wrong = []
         for row, cell in enumerate(column):
+            cell = only_item(cell)
             if is_no_value(cell):
                 continue
             try:

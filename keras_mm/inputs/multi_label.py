@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing, names_of, to_text
+from .cells import cells_in, is_missing, names_of, to_name, to_text
 from .literals import from_text
 
 
@@ -35,8 +35,14 @@ class MultiLabel:
         self.threshold = threshold
 
     def labels_of(self, cell):
-        """The labels of a cell that is not missing, as strings."""
+        """The labels of a cell that is not missing, as strings.
+
+        Raises:
+            TypeError: if it holds something else than labels.
+        """
         cell = from_text(cell)
+        if isinstance(cell, dict):
+            raise TypeError("a dict is no list of labels")
         if isinstance(cell, (bytes, str)):
             cell = to_text(cell).split(self.separator)
         elif not hasattr(cell, "__len__"):
@@ -47,11 +53,12 @@ class MultiLabel:
         if len(cell) == len(names) and (len(names) > 2 or not {"0", "1"} & set(names)):
             if _is_indicator(cell):
                 return [name for name, there in zip(names, cell) if there]
-        return [label.strip() for label in map(to_text, cell) if label.strip()]
+        labels = [to_name(label).strip() for label in cell if not is_missing(label)]
+        return [label for label in map(to_name, labels) if label]
 
     def adapt(self, column, name="target"):
         """Learns the label names from a column; returns `self`."""
-        cells = [from_text(cell) for cell in column if not is_missing(cell)]
+        cells = [from_text(cell) for cell in cells_in(column) if not is_missing(cell)]
         length = None if self.class_names else _common_length(cells)
         if length == 2:
             raise ValueError(
@@ -62,7 +69,7 @@ class MultiLabel:
         if length:
             self.class_names = [str(place) for place in range(length)]
             return self
-        names = set().union(*map(self.labels_of, cells))
+        names = set().union(*self._labels(column, name).values())
         if not names:
             raise ValueError(
                 f"Column {name!r} must hold at least one label to learn from. "
@@ -71,6 +78,26 @@ class MultiLabel:
         if not names <= set(self.class_names or []):
             self.class_names = sorted(names)
         return self
+
+    def _labels(self, column, name):
+        """dict from each row with labels to these."""
+        found, wrong = {}, []
+        for row, cell in enumerate(cells_in(column)):
+            if is_missing(cell):
+                continue
+            try:
+                found[row] = self.labels_of(cell)
+            except (TypeError, UnicodeError):
+                wrong.append(row)
+        if wrong:
+            refuse_rows(
+                name,
+                wrong,
+                "something else than a list of labels",
+                "Write ['red', 'round'], or 'red|round'.",
+                column.iloc[wrong[0]],
+            )
+        return found
 
     @property
     def num_classes(self):
@@ -92,12 +119,11 @@ class MultiLabel:
         absent, unknown = [], []
         for row, cell in enumerate(column):
             cell = from_text(cell)
-            if is_missing(cell):
-                empty = isinstance(cell, (str, bytes, list, tuple, np.ndarray))
-                if not empty:
-                    absent.append(row)
-                continue
-            for label in self.labels_of(cell):
+            empty = isinstance(cell, (str, bytes, list, tuple, np.ndarray))
+            if is_missing(cell) and not empty:
+                absent.append(row)
+        for row, labels in self._labels(column, name).items():
+            for label in labels:
                 if label in indices:
                     codes[row, indices[label]] = 1.0
                 else:

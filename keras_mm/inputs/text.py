@@ -5,7 +5,7 @@ import keras
 import numpy as np
 
 from . import byte_pairs
-from .cells import to_strings
+from .cells import NAME_PARTS, SPELLED_OUT, to_strings
 from .input import Input
 from .items import check_count, flat_items, items_to_raw
 from .ngrams import (
@@ -327,6 +327,7 @@ class Text(Input):
         # Regular expressions end where UTF-8 does, and take no memory.
         raw = tf.where(tf.strings.regex_full_match(raw, "(?s).*"), raw, "")
         raw = drop_invalid(beginnings(raw))
+        raw = tf.strings.regex_replace(raw, SPELLED_OUT, NAME_PARTS)
         if self.tokens == "ngrams":
             ids = self._ngram_ids(raw)
         else:

@@ -7,7 +7,7 @@ import numpy as np
 from ..data.columns import require_columns
 from ..errors import refuse_rows
 from ..inputs import Number
-from ..inputs.cells import is_missing, to_floats, to_text
+from ..inputs.cells import cells_in, is_missing, only_item, to_floats, to_name
 from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.files import held_file
 from ..inputs.graph import infer_graph, is_graph
@@ -126,7 +126,7 @@ def raw_strings(
         row, all of one length, filled up with `""`.
     """
     values = []
-    for row, cell in enumerate(column, start):
+    for row, cell in enumerate(cells_in(column), start):
         try:
             items = _items(cell, is_file) if is_list else [cell]
         except ValueError as error:
@@ -179,13 +179,13 @@ def _is_clip(cell):
 
 def _string(cell, is_file, base_dir, is_frame=False):
     """One cell -> `str` or bytes; `""` if it is missing."""
-    cell = held_file(cell)
+    cell = held_file(cell) if is_file else only_item(cell)
     if is_missing(cell):
         return ""
     if isinstance(cell, (bytes, bytearray, memoryview)):
         return _converted(bytes(cell)) if is_file else bytes(cell)
     if not is_file:
-        return to_text(cell)
+        return to_name(cell)
     if isinstance(cell, (str, os.PathLike)):
         with open(os.path.join(base_dir or "", cell), "rb") as file:
             return _converted(file.read())

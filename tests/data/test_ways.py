@@ -337,6 +337,25 @@ SPELLINGS = {
         [1, 0],
         [[1, 5], [np.int8(1), np.int8(5)], ["1", "5"]],
     ),
+    "float32": (
+        keras_mm.Category(["0.1", "0.7"]),
+        [2, 3],
+        [
+            pd.Series([0.1, 0.7], dtype="float32"),
+            [np.float32(0.1), np.float32(0.7)],
+            ["0.1", "0.7"],
+        ],
+    ),
+    "whole floats as texts": (
+        keras_mm.Text(tokens="words", sequence_length=2, vocabulary=["12", "7"]),
+        [[2, 0], [3, 0]],
+        [[12.0, 7.0], ["12.0", "7.0"], [12, 7]],
+    ),
+    "large and negative floats": (
+        keras_mm.Category(["10000000000000000", "0"]),
+        [2, 3],
+        [[1e16, -0.0], ["1e+16", "-0.0"], [10**16, 0]],
+    ),
     "whole floats among names": (
         keras_mm.Category(["5", "1.0", "1.50"]),
         [3, 2],
@@ -379,7 +398,8 @@ def test_spellings(kind, tmp_path):
         {} if is_input else {"cell": value},
     )
     for number, cells in enumerate(spellings):
-        table = pd.DataFrame({"cell": pd.Series(cells, dtype=object), "x": [0.0, 1.0]})
+        dtype = getattr(cells, "dtype", object)
+        table = pd.DataFrame({"cell": pd.Series(cells, dtype=dtype), "x": [0.0, 1.0]})
         are_alike = len({np.shape(cell) for cell in cells}) == 1
         tensor = (tf.constant if are_alike else tf.ragged.constant)(cells)
         ways = {
@@ -401,3 +421,14 @@ def test_spellings(kind, tmp_path):
             np.testing.assert_array_equal(
                 np.reshape(found, np.shape(expected)), expected, f"{way}, {number}"
             )
+
+
+def test_columns_of_shape_one():
+    schema = keras_mm.Schema(
+        {"c": keras_mm.Category(["x", "y"]), "n": keras_mm.Number(0.0, 1.0)}, {}
+    )
+    columns = {"c": [["x"], ["y"]], "n": np.array([[0.5], [0.25]])}
+    for source in (columns, tf.data.Dataset.from_tensor_slices(columns)):
+        [(found,)] = data.to_dataset(source, schema, with_target=False)
+        assert found["c"].numpy().tolist() == [[2], [3]]
+        assert found["n"].numpy().tolist() == [[0.5], [0.25]]

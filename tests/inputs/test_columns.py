@@ -315,6 +315,64 @@ def test_outputs_without_a_name_are_numbered():
     assert keras_mm.ClassLabel.from_config(label.get_config()).names == label.names
 
 
+def test_numbered_classes_keep_their_numbers():
+    label = keras_mm.ClassLabel(3).adapt(column(0, 2, 0))
+    assert label.names == ["0", "1", "2"]
+    assert label.encode(column(2, 0)).tolist() == [2, 0]
+    # A name is one output's alone.
+    label = keras_mm.ClassLabel(4, class_names=["2", "x"])
+    assert label.names == ["2", "x", "3", "4"]
+    # Python's float() reads "nan", and no order has a place for it.
+    assert keras_mm.ClassLabel().adapt(column("nan", "2", "10")).names == [
+        "10",
+        "2",
+        "nan",
+    ]
+    assert keras_mm.ClassLabel(class_names=["nan", "x"]).encode(column(1)) == [1]
+
+
+def test_dates_are_names_without_midnight():
+    days = pd.Series(pd.to_datetime(["2024-05-01", "1999-12-31"]))
+    label = keras_mm.ClassLabel().adapt(days)
+    assert label.names == ["1999-12-31", "2024-05-01"]
+    for cells in (
+        days.dt.date,
+        days.astype(str),
+        column("2024-05-01 00:00:00", "1999-12-31T00:00:00.000"),
+        column(*days.to_numpy()),
+    ):
+        assert label.encode(cells).tolist() == [1, 0]
+    assert to_text(pd.Timestamp("2024-05-01 13:30")) == "2024-05-01 13:30:00"
+
+
+# --- one element, and several ---------------------------------------------------
+
+
+@pytest.mark.parametrize("wrap", [lambda c: [c], lambda c: np.array([[c]])])
+def test_a_list_of_one_is_its_element(wrap):
+    for value, cell, raw in (
+        (keras_mm.Category(["x"]), "x", b"x"),
+        (keras_mm.Text(), "x", b"x"),
+        (keras_mm.Date(), "2024-05-01", b"2024-05-01"),
+        (keras_mm.Number(), 0.125, 0.125),
+    ):
+        assert value.to_raw(column(wrap(cell), None)).tolist()[0] == raw
+    label = keras_mm.ClassLabel(class_names=["x", "y"])
+    assert label.encode(column(wrap("y"))).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "cell", [["a", "b"], np.array(["a", "b"]), {"a": 1}, {"a", "b"}], ids=str
+)
+def test_several_texts_are_no_name(cell):
+    for value in (keras_mm.Category(["x"]), keras_mm.Text()):
+        with pytest.raises(ValueError, match="no single text .* row 1 .*Received: c="):
+            value.to_raw(column("x", cell), "c")
+        assert value.to_raw(column("x", cell), bad="missing").tolist() == [b"x", b""]
+    with pytest.raises(ValueError, match="no single text .* row 1 "):
+        keras_mm.ClassLabel(class_names=["x", "y"]).encode(column("x", cell))
+
+
 # --- several labels ------------------------------------------------------------
 
 
@@ -327,6 +385,18 @@ def test_multi_label():
     assert tags.encode(cells).tolist() == [
         [1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 1, 1], [0, 0, 1], [1, 0, 0],
     ]  # fmt: skip
+
+
+def test_labels_are_names_and_missing_ones_none():
+    cells = column(["a", None], [1.0, float("nan")], "['a', None]", "1.0|b", [None])
+    tags = keras_mm.MultiLabel().adapt(cells)
+    assert tags.class_names == ["1", "a", "b"]
+    assert tags.encode(cells).tolist() == [
+        [0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0]
+    ]  # fmt: skip
+    for cell in ({"a": 1}, [["a", "b"], "a"]):
+        with pytest.raises(ValueError, match="a list of labels in row 1 "):
+            tags.encode(column("a", cell))
 
 
 def test_multi_label_that_is_wrong():
