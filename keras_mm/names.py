@@ -3,13 +3,14 @@
 A layer's name holds a "-" before the role that it plays; no column has such a name.
 """
 
+import keyword
 import re
 import unicodedata
 
 # What TensorFlow takes as the name of an argument; it changes any other one.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# What it calls the first argument itself.
-_TAKEN = ("self",)
+# What it calls the first argument itself, and what Python keeps to itself.
+_TAKEN = ("self", *keyword.kwlist)
 _ENCODER, _INPUT = "-encoder", "-input"
 _ROLES = (
     *("input", "encoder", "decoder", "fusion", "dropout", "modality-dropout"),
@@ -49,6 +50,15 @@ def served_name(column):
     name = re.sub("__+", "_", "".join(found)).strip("_")
     is_name = name[:1].isalpha() and name not in _TAKEN
     return name if is_name else f"column_{name}".rstrip("_")
+
+
+def answer_name(target):
+    """A target's name in an exported model, which may be `class`: no argument has it.
+
+    Args:
+        target: string.
+    """
+    return target if keyword.iskeyword(target) else served_name(target)
 
 
 def layer_name(role, of="modality"):

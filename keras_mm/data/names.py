@@ -1,6 +1,6 @@
 """Which names columns may have, and whether their answers keep apart."""
 
-from ..names import is_layer_name, served_name
+from ..names import answer_name, is_layer_name, served_name
 
 
 def check_names(names):
@@ -46,7 +46,8 @@ def check_answers(schema):
         # A number says nothing about itself unless it is predicted.
         if name in schema.inputs and not value.is_file:
             continue
-        for answer in value.answers(served_name(name)):
+        named = served_name if name in schema.inputs else answer_name
+        for answer in value.answers(named(name)):
             if answer.endswith("_bytes"):
                 raise ValueError(
                     f"TF Serving sends an output whose name ends in '_bytes' as "

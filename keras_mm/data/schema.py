@@ -1,7 +1,7 @@
 import keras
 
 from ..inputs import ClassLabel, Input, MultiLabel, Number
-from ..names import served_name
+from ..names import answer_name, served_name
 from .columns import column_of, is_dataset, refuse_batches
 from .names import check_answers, check_names
 
@@ -69,7 +69,8 @@ class Schema:
     @property
     def served_names(self):
         """dict from column name to its name in an exported model."""
-        return {n: served_name(n) for n in [*self.inputs, *self.targets]}
+        served = {name: served_name(name) for name in self.inputs}
+        return served | {name: answer_name(name) for name in self.targets}
 
     @property
     def target_name(self):

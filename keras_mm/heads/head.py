@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from ..inputs import ClassLabel, MultiLabel, Number
-from ..names import layer_name, served_name
+from ..names import answer_name, layer_name
 from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy
 from .masked_loss import MaskedLoss
@@ -40,7 +40,7 @@ class Head:
             activation=self.activation,
             kernel_initializer="orthogonal" if self.is_class else "glorot_uniform",
             dtype="float32",
-            name=served_name(self.name),
+            name=answer_name(self.name),
         )(vector)
 
     def activate(self, logits):
@@ -50,9 +50,9 @@ class Head:
                 self.target.std or 1.0,
                 self.target.mean or 0.0,
                 dtype="float32",
-                name=served_name(self.name),
+                name=answer_name(self.name),
             )(logits)
-        name = served_name(self.name)
+        name = answer_name(self.name)
         return layers.Activation(self.activation, dtype="float32", name=name)(logits)
 
     @property

@@ -140,11 +140,12 @@ def only_item(cell):
 
 
 def cells_in(column):
-    """The cells of a Series, one after the other.
+    """The cells of a Series or list, one after the other.
 
     pandas gives 0.1 of `float32` as 0.10000000149011612.
     """
-    dtype = getattr(column.dtype, "categories", column).dtype
+    dtype = getattr(column, "dtype", None)
+    dtype = getattr(getattr(dtype, "categories", None), "dtype", dtype)
     return np.asarray(column) if dtype in ("float16", "float32") else column
 
 

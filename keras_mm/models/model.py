@@ -7,7 +7,7 @@ from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
 from ..data.to_table import to_table
 from ..encoders.pretrained import renew_lora
-from ..names import served_name
+from ..names import answer_name
 from .built_model import BuiltModel
 from .late import (
     check_late,
@@ -238,7 +238,7 @@ class MultimodalModel(BuiltModel):
 
     def predict_from_logits(self, logits):
         """What a late fusion's logits `(batch, units)` mean as a prediction."""
-        return self.get_layer(served_name(self.schema.target_name))(logits)
+        return self.get_layer(answer_name(self.schema.target_name))(logits)
 
     def evaluate(
         self,

@@ -5,7 +5,7 @@ from keras import ops
 
 from ..inputs import ClassLabel, Number
 from ..models.unit import unit
-from ..names import columns_of_model, served_name
+from ..names import answer_name, columns_of_model, served_name
 from .signatures import parts_of
 
 TOLERANCE = 1e-5
@@ -26,7 +26,7 @@ class Expected:
         self.index = index
         # Numbers are compared in their own unit, a millionth or a million.
         self._units = {
-            served_name(name): target.std
+            answer_name(name): target.std
             for name, target in model.schema.targets.items()
             if isinstance(target, Number) and target.std
         }
@@ -84,9 +84,9 @@ class Expected:
     def _numbers(self, predictions):
         schema, found = self.model.schema, {}
         for name, values in predictions.items():
-            served = served_name(name)
+            served = answer_name(name)
             if name not in schema.targets:
-                found[f"{served}_embedding"] = values
+                found[f"{served_name(name)}_embedding"] = values
             elif isinstance(schema.targets[name], Number):
                 found[served] = values.reshape(len(values))
             else:
@@ -97,7 +97,7 @@ class Expected:
         """Class names by the answer's own probabilities, which are checked first."""
         found = {}
         for name, target in self.model.schema.targets.items():
-            served = served_name(name)
+            served = answer_name(name)
             probabilities = answer.get(f"{served}_probabilities")
             if isinstance(target, Number) or probabilities is None:
                 continue

@@ -6,7 +6,13 @@ from keras import ops
 from ..fusion.fusion import masked_mean
 from ..inputs import ClassLabel, MultiLabel
 from ..models import Retriever
-from ..names import columns_of_model, encoders_of, layer_name, served_name
+from ..names import (
+    answer_name,
+    columns_of_model,
+    encoders_of,
+    layer_name,
+    served_name,
+)
 
 
 def signatures(model, index=None, k=10):
@@ -210,7 +216,7 @@ def _answer(output, schema):
         output = {schema.target_name: output}
     found = {}
     for name, target in schema.targets.items():
-        found |= _answer_of(output[name], served_name(name), target)
+        found |= _answer_of(output[name], answer_name(name), target)
     return found
 
 

@@ -24,6 +24,8 @@ from keras_mm.names import served_name
         ("_id", "id"),
         ("%", "column"),
         ("self", "column_self"),
+        ("class", "column_class"),
+        ("None", "column_None"),
     ],
 )
 def test_served_names(column, served):
@@ -32,6 +34,11 @@ def test_served_names(column, served):
     # What is a name already stays, so that a client may use either.
     assert served_name(served) == served
     assert (f"served as {served}" in schema.describe()) == (served != column)
+
+
+def test_a_target_may_be_called_class():
+    schema = keras_mm.Schema({"x": Number(0.0, 1.0)}, {"class": ClassLabel(2)})
+    assert schema.served_names == {"x": "x", "class": "class"}
 
 
 def test_all_that_cannot_be_named_comes_in_one_message():

@@ -345,6 +345,17 @@ def test_dates_are_names_without_midnight():
     assert to_text(pd.Timestamp("2024-05-01 13:30")) == "2024-05-01 13:30:00"
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_of_any_width_are_names_as_they_are_written(dtype):
+    narrow = pd.Series([0.1, None, 3.0], dtype=dtype)
+    kinds = [str] if dtype == "float16" else [str, "category"]
+    for cells in (narrow, *map(narrow.astype, kinds)):
+        raw = keras_mm.Category().to_raw(cells[[0, 2]].reset_index(drop=True))
+        assert raw.tolist() == [b"0.1", b"3"]
+    tags = keras_mm.MultiLabel(["0.1", "3"])
+    assert tags.encode(narrow[[0, 2]]).tolist() == [[1, 0], [0, 1]]
+
+
 # --- one element, and several ---------------------------------------------------
 
 
