@@ -1,7 +1,7 @@
 import numpy as np
 
 from ..errors import missing_extra
-from ..inputs import Audio, Category, ClassLabel, Image, Number, Text
+from ..inputs import Audio, Category, ClassLabel, Image, MultiLabel, Number, Text
 from .schema import Schema
 
 
@@ -12,8 +12,9 @@ def from_tfds(
 
     `Image` features become `Image` inputs (decoded in our own pipeline),
     `Audio` features of a known sampling rate `Audio` of 5 seconds, text
-    features `Text`, scalars `Number`; a `ClassLabel` becomes the target. Other
-    features are left out, and said so.
+    features `Text`, scalars `Number`, booleans and classes `Category`. A target of classes,
+    texts or booleans becomes a `ClassLabel`, lists of them a `MultiLabel`, and a
+    scalar a `Number`. Other features are left out, and said so.
 
     Examples:
 
@@ -78,18 +79,17 @@ def from_tfds(
             inputs[name] = Text()
         elif np.dtype(feature.np_dtype).kind in "iuf":
             inputs[name] = Number()
+        elif np.dtype(feature.np_dtype).kind == "b":
+            inputs[name] = Category()
         else:
             left_out.append(name)
-    if labels and target in labels:
-        answer = ClassLabel(class_names=features[target].names)
-    else:
-        answer = Number()
+    answer = _answer(features[target], target)
     dataset = builder.as_dataset(split=split, decoders=decoders)
     # Indices become names: an index is no label, nor is the -1 of a hidden one.
     names = {
-        name: tf.constant(["", *features[name].names])
+        name: tf.constant(["", *_names(features[name])])
         for name in [*inputs, target]
-        if isinstance(features[name], tfds.features.ClassLabel)
+        if _names(features[name])
     }
 
     def rename(row):
@@ -103,3 +103,33 @@ def from_tfds(
     if left_out:
         print(f"Features left out: {', '.join(left_out)}")
     return dataset.map(rename), Schema(inputs, {target: answer})
+
+
+def _item(feature):
+    """What the lists of a feature hold; None if it is none of lists."""
+    is_list = getattr(feature, "shape", None) == (None,)
+    return getattr(feature, "feature", None) if is_list else None
+
+
+def _names(feature):
+    """The names of the classes of a feature, or of its lists, or None."""
+    return getattr(_item(feature) or feature, "names", None)
+
+
+def _answer(feature, name):
+    """The target for a feature."""
+    item = _item(feature)
+    names = _names(feature)
+    dtype = getattr(item or feature, "np_dtype", None)
+    kind = np.dtype(dtype).kind if dtype is not None else None
+    if item is not None and (names or kind in "OSU"):
+        return MultiLabel(class_names=names)
+    if getattr(feature, "shape", None) == ():
+        if names or kind in "OSUb":
+            return ClassLabel(class_names=names)
+        if kind in "iuf":
+            return Number()
+    raise ValueError(
+        "A target is a class, a text, a boolean, a number, or a list of classes or "
+        f"texts. Received: target={name!r} of feature {feature!r}"
+    )

@@ -10,8 +10,8 @@ from ..helpers import encode_picture, random_pixels
 tfds = pytest.importorskip("tensorflow_datasets")
 
 
-def builder_of(features, tmp_path):
-    class Sample(tfds.core.GeneratorBasedBuilder):
+def builder_of(features, tmp_path, rows=({},)):
+    class Sample(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
@@ -23,7 +23,7 @@ def builder_of(features, tmp_path):
             return {"train": self._generate_examples()}
 
         def _generate_examples(self):
-            yield 0, {}
+            yield from enumerate(rows)
 
     return Sample(data_dir=tmp_path)
 
@@ -46,11 +46,9 @@ def test_mocked_set(tmp_path, capsys):
         kinds = {name: type(value).__name__ for name, value in schema.inputs.items()}
         assert kinds == {
             "image": "Image", "sound": "Audio", "text": "Text", "title": "Text",
-            "price": "Number", "colour": "Category",
+            "price": "Number", "colour": "Category", "flag": "Category",
         }  # fmt: skip
-        assert "flag, vector" in capsys.readouterr().out.replace(
-            "vector, flag", "flag, vector"
-        )
+        assert "left out: vector\n" in capsys.readouterr().out
         schema.adapt(rows)
         assert schema.target.class_names == ["cat", "dog", "owl"]
         model = keras_mm.build_classifier(
@@ -70,6 +68,40 @@ def test_mocked_set(tmp_path, capsys):
             keras_mm.data.from_tfds(builder)
         with pytest.raises(ValueError, match="no feature 'mood'"):
             keras_mm.data.from_tfds(builder, target="mood")
+
+
+def test_targets(tmp_path):
+    labels = tfds.features.ClassLabel(names=["cat", "dog"])
+    features = {
+        "n": np.float32,
+        "flag": np.bool_,
+        "text": tfds.features.Text(),
+        "words": tfds.features.Sequence(tfds.features.Text()),
+        "classes": tfds.features.Sequence(labels),
+        "vector": tfds.features.Tensor(shape=(3,), dtype=np.float32),
+    }
+    rows = [
+        {"n": row, "flag": row > 1, "text": "ab"[row % 2], "words": ["u", "v"][: row + 1],
+         "classes": [row % 2], "vector": [row] * 3}
+        for row in range(3)
+    ]  # fmt: skip
+    builder = builder_of(features, tmp_path, rows)
+    builder.download_and_prepare()
+    kinds, labels = {}, {}
+    for target in list(features)[:-1]:
+        rows, schema = keras_mm.data.from_tfds(builder, target=target)
+        kinds[target] = type(schema.adapt(rows).target).__name__
+        _, found = next(iter(keras_mm.data.to_dataset(rows, schema)))
+        labels[target] = sorted(found.numpy().tolist())
+    assert schema.target.names == ["cat", "dog"]
+    assert labels["flag"] == [0, 0, 1] and labels["words"] == [[1, 0], [1, 1], [1, 1]]
+    assert labels["classes"] == [[0, 1], [1, 0], [1, 0]]
+    with pytest.raises(ValueError, match="Received: target='vector'"):
+        keras_mm.data.from_tfds(builder, target="vector")
+    assert kinds == {
+        "n": "Number", "flag": "ClassLabel", "text": "ClassLabel",
+        "words": "MultiLabel", "classes": "MultiLabel",
+    }  # fmt: skip
 
 
 def test_folder(tmp_path):
