@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from .train_command import TYPES, part_of, print_scores, train_model
+from .train_command import TYPES, names_in, part_of, print_scores, train_model
 
 
 def main(arguments=None):
@@ -77,9 +77,13 @@ def _parser():
         help="what a column is, the target if none is named, where it would be taken "
         f"for something else: {', '.join(TYPES)}; may be given several times",
     )
-    train.add_argument("--inputs", type=_names, help="columns to use: a,b,c")
+    several = "a,b,c; may be given several times"
+    train.add_argument("--inputs", action="append", help=f"columns to use: {several}")
     train.add_argument(
-        "--exclude", type=_names, default=[], help="columns to leave out: a,b,c"
+        "--exclude",
+        action="append",
+        default=[],
+        help=f"columns to leave out: {several}",
     )
     train.add_argument("--validation", metavar="TABLE", help="table to validate on")
     train.add_argument("--test", metavar="TABLE", help="table to report scores on")
@@ -100,7 +104,10 @@ def _parser():
     evaluate.add_argument("model", metavar="MODEL", help="a .keras file")
     evaluate.add_argument("table", metavar="TABLE")
     evaluate.add_argument(
-        "--withhold", type=_names, default=[], help="inputs to treat as missing"
+        "--withhold",
+        action="append",
+        default=[],
+        help="inputs to treat as missing: a,b,c; may be given several times",
     )
     _reading(evaluate)
     evaluate.set_defaults(run=_evaluate)
@@ -139,14 +146,12 @@ def _reading(parser):
     parser.add_argument(
         "--missing",
         type=_words,
+        action="extend",
         default=[],
         metavar="TEXTS",
-        help="texts that stand for a missing cell, besides the empty one: NA,?",
+        help="what stands for a missing cell, besides the empty one: NA,?; may be given "
+        "several times",
     )
-
-
-def _names(text):
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _words(text):
@@ -192,7 +197,8 @@ def _evaluate(options):
         scores = keras_mm.evaluation.score(
             model,
             part.table,
-            withhold=options.withhold,
+            withhold=options.withhold
+            and names_in(options.withhold, model.schema.inputs),
             base_dir=part.base_dir,
             bad=options.bad,
         )

@@ -61,6 +61,15 @@ def part_of(path, options):
     return Part(keras_mm.data.to_table(path, options.missing), path, base_dir)
 
 
+def names_in(texts, columns):
+    """Columns that a command line names: each text is one, or several with commas."""
+    names = []
+    for text in texts:
+        parts = [text] if text in columns else text.split(",")
+        names += [part if part in columns else part.strip() for part in parts]
+    return [name for name in names if name]
+
+
 def train_model(options):
     """Runs the command."""
     import keras_mm
@@ -73,8 +82,8 @@ def train_model(options):
         schema = keras_mm.infer_schema(
             train.table,
             target=options.target,
-            inputs=options.inputs,
-            exclude=[*options.exclude, *aside],
+            inputs=options.inputs and names_in(options.inputs, train.table),
+            exclude=[*names_in(options.exclude, train.table), *aside],
             types=types,
             base_dir=train.base_dir,
             image_size=options.image_size,

@@ -10,7 +10,7 @@ import pytest
 from keras_mm.cli import main
 from keras_mm.data.split import with_rare_first
 from keras_mm.errors import refuse_rows
-from keras_mm.train_command import Part
+from keras_mm.train_command import Part, names_in
 
 from .helpers import make_table
 
@@ -211,6 +211,12 @@ def test_columns_are_what_they_are_said_to_be(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "ClassLabel, 25 classes" in out and "zip    Category, " in out
     assert "taken for numbers" not in out
+
+
+def test_columns_with_commas_in_their_names():
+    columns = ["a", "b", "c, d", " e"]
+    assert names_in(["a, b", "c, d"], columns) == ["a", "b", "c, d"]
+    assert names_in(["a,, e,x ", ""], columns) == ["a", " e", "x"]
 
 
 def test_usage_errors_exit_with_2():
