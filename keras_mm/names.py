@@ -82,7 +82,7 @@ def layer_name(role, of="modality"):
 
 def is_layer_name(name):
     """Whether the library could call a layer so, and a column must not be."""
-    return bool(_LAYER.fullmatch(name)) or name.endswith(_INPUT)
+    return bool(_LAYER.fullmatch(name)) or name.endswith((_INPUT, _ENCODER))
 
 
 def is_encoder_name(name):

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..data.class_weights import class_weights
+from ..data.weights import row_weights
 from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, MultiLabel
 from .rows import plain, take_rows
@@ -72,8 +74,8 @@ def weigh_experts(model, validation, steps=None):
 
     Args:
         model: `MultimodalModel` whose late fusion weighs.
-        validation: dataset of `(inputs, target)`, or a tuple of arrays. Of what can
-            be read only once nothing is learned.
+        validation: dataset of `(inputs, target)` or `(inputs, target, weight)`, or
+            a tuple of arrays. Of what can be read only once nothing is learned.
         steps: int, how many batches of the dataset to read; None: all.
     """
     from scipy.optimize import minimize
@@ -81,7 +83,9 @@ def weigh_experts(model, validation, steps=None):
     if not _can_be_read_again(validation):
         return
     layer, target = late_fusion(model), model.schema.target
-    scores, present, truth = _said(model, validation, steps)
+    scores, present, truth, counts = _said(model, validation, steps)
+    if not counts.any():
+        return
     count = scores.shape[1]
 
     def loss(parameters):
@@ -92,8 +96,10 @@ def weigh_experts(model, validation, steps=None):
         # Few rows: rather weights that are equal and a scale of 1, which a handful
         # of easy rows would drive up. A standard deviation is a factor of 7 for
         # the weights, of 1.4 for the scale.
-        few = (np.sum(logits**2) / 8 + parameters[count] ** 2 * 4) / len(truth)
-        return _mean_loss(fused, truth, target) + few
+        few = (np.sum(logits**2) / 8 + parameters[count] ** 2 * 4) / np.count_nonzero(
+            counts
+        )
+        return _mean_loss(fused, truth, target, counts) + few
 
     found = minimize(loss, np.zeros(count + 1), method="L-BFGS-B").x
     layer.weight_logits.assign(found[:count])
@@ -107,11 +113,13 @@ def experts_losses(model, rows):
         model: `MultimodalModel` with a late fusion.
         rows: dataset of `(inputs, target)`, or a tuple of arrays.
     """
-    scores, present, truth = _said(model, rows)
+    scores, present, truth, counts = _said(model, rows)
     target = model.schema.target
     return np.array(
         [
-            _mean_loss(scores[shown, k], truth[shown], target) if shown.any() else 0.0
+            _mean_loss(scores[shown, k], truth[shown], target, counts[shown])
+            if shown.any()
+            else 0.0
             for k, shown in enumerate(present.T)
         ]
     )
@@ -135,7 +143,13 @@ def fit_linear_model(model, x, y, validation_data, **settings):
     state = [*model.weights, *model.optimizer.variables]
     start = [ops.convert_to_numpy(variable) for variable in state]
     features = np.zeros((len(truth), layer.kernel.shape[0], layer.units))
-    weights = settings["sample_weight"]
+    weights, counts = settings["sample_weight"], np.ones(len(truth))
+    if isinstance(weights, str):
+        counts = row_weights(x, weights)
+    elif weights is not None:
+        counts = np.reshape(weights, len(truth))
+    if settings["class_weight"] is not None:
+        counts = counts * class_weights(truth, target, settings["class_weight"])
     for train, held in folds.split(np.zeros(len(truth)), truth if classes else None):
         part = weights
         if not (weights is None or isinstance(weights, str)):
@@ -148,7 +162,7 @@ def fit_linear_model(model, x, y, validation_data, **settings):
         )
         part, labels = take_rows(x, held), None if y is None else np.asarray(y)[held]
         found = model._pairs(part, labels, **_reading(settings))
-        scores, present, _ = _said(model, found)
+        scores, present, _, _ = _said(model, found)
         features[held] = ops.convert_to_numpy(
             layer.features(
                 ops.convert_to_tensor(scores.astype("float32")),
@@ -159,7 +173,10 @@ def fit_linear_model(model, x, y, validation_data, **settings):
         # steps would be traced again.
         for variable, value in zip(state, start):
             variable.assign(value)
-    kernel, bias = _linear_model(features.reshape(len(truth), -1), truth, target)
+    features, counts = features.reshape(len(truth), -1), counts.astype("float64")
+    kernel, bias = _linear_model(
+        features[counts > 0], truth[counts > 0], target, counts[counts > 0]
+    )
     layer.kernel.assign(kernel.reshape(layer.kernel.shape))
     layer.bias.assign(bias)
 
@@ -186,7 +203,7 @@ def _batches(rows, steps):
 
 
 def _said(model, rows, steps=None):
-    """What the experts say: scores, who is there, and the truth."""
+    """What the experts say: scores, who is there, the truth, and how much rows count."""
     layer = late_fusion(model)
     # Where the model is one behind encoders, the layer is in two graphs.
     nodes = itertools.chain(*model._nodes_by_depth.values())
@@ -195,35 +212,41 @@ def _said(model, rows, steps=None):
     if isinstance(rows, (tuple, list)):
         logits, present = part.predict(plain(rows[0]), verbose=0)
         truth = np.asarray(rows[1])
+        weights = rows[2] if len(rows) > 2 else None
+        weights = np.ones(len(truth)) if weights is None else np.asarray(weights)
     else:
         found = []
-        for inputs, truth, *_ in _batches(rows, steps):
-            found.append((*part.predict_on_batch(inputs), truth))
-        logits, present, truth = (np.concatenate(parts) for parts in zip(*found))
+        for inputs, truth, *weights in _batches(rows, steps):
+            weights = weights[0] if weights else np.ones(len(truth))
+            found.append((*part.predict_on_batch(inputs), truth, weights))
+        logits, present, truth, weights = map(np.concatenate, zip(*found))
     scores = layer.scores(ops.convert_to_tensor(logits))
     scores = ops.convert_to_numpy(scores).astype("float64")
     if isinstance(model.schema.target, ClassLabel):
         truth = class_indices(truth)
-    return scores, np.asarray(present, bool), truth
+    return scores, np.asarray(present, bool), truth, np.reshape(weights, len(truth))
 
 
-def _mean_loss(fused, truth, target):
+def _mean_loss(fused, truth, target, weights):
     from scipy.special import log_softmax
 
     if isinstance(target, ClassLabel):
-        return -log_softmax(fused, axis=1)[np.arange(len(truth)), truth].mean()
-    truth = np.reshape(truth, fused.shape)
-    if isinstance(target, MultiLabel):
-        return (np.logaddexp(0, fused) - truth * fused).mean()
-    return np.square(fused - _standardized(truth, target)).mean()
+        losses = -log_softmax(fused, axis=1)[np.arange(len(truth)), truth]
+    else:
+        truth = np.reshape(truth, fused.shape)
+        if isinstance(target, MultiLabel):
+            losses = (np.logaddexp(0, fused) - truth * fused).mean(axis=1)
+        else:
+            losses = np.square(fused - _standardized(truth, target)).mean(axis=1)
+    return losses @ weights / max(weights.sum(), 1e-12)
 
 
-def _linear_model(features, truth, target):
+def _linear_model(features, truth, target, weights):
     """Kernel `(features, units)` and bias `(units,)`."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if not isinstance(target, (ClassLabel, MultiLabel)):
-        line = Ridge().fit(features, _standardized(truth, target).reshape(-1))
+        line = Ridge().fit(features, _standardized(truth, target).reshape(-1), weights)
         return line.coef_[:, None], np.array([line.intercept_])
     if isinstance(target, ClassLabel):
         units = target.num_classes
@@ -232,7 +255,7 @@ def _linear_model(features, truth, target):
         if len(seen) == 1:
             bias[seen] = 0.0
             return kernel, bias
-        line = LogisticRegression(max_iter=1000).fit(features, truth)
+        line = LogisticRegression(max_iter=1000).fit(features, truth, weights)
         if len(seen) == 2:
             kernel[:, seen[1]], bias[seen] = line.coef_[0], [0.0, line.intercept_[0]]
         else:
@@ -244,7 +267,7 @@ def _linear_model(features, truth, target):
         if len(np.unique(column)) < 2:
             bias[label] = 10.0 if column[0] else -10.0
             continue
-        line = LogisticRegression(max_iter=1000).fit(features, column)
+        line = LogisticRegression(max_iter=1000).fit(features, column, weights)
         kernel[:, label], bias[label] = line.coef_[0], line.intercept_[0]
     return kernel, bias
 

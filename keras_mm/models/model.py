@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 
 from ..data import to_dataset
 from ..data.class_weights import class_weights
@@ -229,7 +230,7 @@ class MultimodalModel(BuiltModel):
 
         def loss(repeated, predictions, shown):
             if sample_weight is not None:
-                shown = shown * repeated(sample_weight)
+                shown = shown * repeated(ops.reshape(sample_weight, (-1,)))
             return super(MultimodalModel, self).compute_loss(
                 x, repeated(y), predictions, shown, training
             )

@@ -9,7 +9,7 @@ from ..names import answer_name, columns_of_model, served_name
 from .signatures import parts_of
 
 TOLERANCE = 1e-5
-# Of vectors, whose numbers have no unit: share of the largest one.
+# Of vectors, whose numbers have no unit: share of the largest one, or of 1.
 _OF_VECTORS = 1e-4
 
 
@@ -33,6 +33,12 @@ class Expected:
         self.parts = {}
         if model.schema.is_adapted:
             self.parts = {name: (p, of) for name, p, of in parts_of(model)}
+
+    @property
+    def signatures(self):
+        """The names of what must be exported."""
+        found = {"serving_default", "serving_tensors", *self.parts}
+        return found | ({"search"} if self.index is not None else set())
 
     def check(self, signature, answer, predictions, tensors, readable):
         """Raises a `RuntimeError` unless every output is the model's.
@@ -120,8 +126,7 @@ class Expected:
         found, tolerances = {}, {}
         for name, value in outputs.items():
             # Half precision is rounded otherwise in a graph.
-            half = "16" in str(value.dtype)
-            tolerances[name] = 2e-2 if half else _OF_VECTORS
+            tolerances[name] = 2e-2 if _has_half_precision(part) else _OF_VECTORS
             found[name] = ops.convert_to_numpy(ops.cast(value, "float32"))
         return found, tolerances
 
@@ -130,33 +135,42 @@ class Expected:
         query = unit(sum(predictions.values()))
         scores = query @ self.index.vectors.T
         ids, got = _text(answer["ids"]), answer["scores"]
-        best = -np.sort(-scores, axis=1)[:, : got.shape[1]]
+        order = np.argsort(-scores, axis=1)[:, : got.shape[1]]
+        best = np.take_along_axis(scores, order, axis=1)
         _refuse("search", "scores", got, best, _difference(got, best) >= TOLERANCE)
         places = {name: row for row, name in enumerate(self.index.rows["id"].tolist())}
         for row, names in enumerate(ids):
             if not query[row].any():
                 fine = set(names) <= {""}
             else:
-                fine = len(set(names)) == len(names) and set(names) <= set(places)
+                fine = len(set(names)) == len(names) and places.keys() >= set(names)
                 fine = fine and all(
                     abs(scores[row, places[name]] - score) < TOLERANCE
                     for name, score in zip(names, got[row])
                 )
             wrong = np.full(len(ids), False)
             wrong[row] = not fine
-            expected = self.index.rows["id"].to_numpy()[np.argsort(-scores, axis=1)]
-            _refuse("search", "ids", ids, expected[:, : got.shape[1]], wrong)
+            expected = self.index.rows["id"].to_numpy()[order]
+            _refuse("search", "ids", ids, expected, wrong)
         return float(_difference(got, best).max(initial=0.0))
 
 
+def _has_half_precision(layer):
+    """Whether a layer, or one inside it, computes in 16 bits."""
+    inner = getattr(layer, "layers", ())
+    return "16" in layer.compute_dtype or any(map(_has_half_precision, inner))
+
+
 def _difference(got, values, is_vector=False, unit=1.0):
-    """How far numbers are off, as a share of them or of a unit; NaN is the farthest.
+    """How far numbers are off, in a unit or as a share of a vector; NaN is the farthest.
+
+    What `float32` rounds is no difference.
 
     Args:
         got: array `(rows, ...)`.
         values: array of the same shape, what is right.
-        is_vector: bool, whether a row's largest number is the scale of all.
-        unit: float, what numbers that are smaller are compared with.
+        is_vector: bool, whether a row's largest number, if above 1, is the unit.
+        unit: float, what a difference is measured in.
 
     Returns:
         Array of the same shape.
@@ -164,11 +178,11 @@ def _difference(got, values, is_vector=False, unit=1.0):
     if np.shape(got) != np.shape(values):
         return np.full((len(values), 1), np.inf)
     got, values = np.asarray(got, "float64"), np.asarray(values, "float64")
-    scale = np.abs(values)
     if is_vector:
-        scale = scale.reshape(len(values), -1).max(axis=1, initial=0.0)
-        scale = scale.reshape(-1, *[1] * (values.ndim - 1))
-    difference = np.abs(got - values) / np.maximum(unit, scale)
+        largest = np.abs(values).reshape(len(values), -1).max(axis=1, initial=unit)
+        unit = largest.reshape(-1, *[1] * (values.ndim - 1))
+    rounding = 8 * np.spacing(np.abs(values).astype("float32")).astype("float64")
+    difference = np.maximum(np.abs(got - values) - rounding, 0.0) / unit
     return np.nan_to_num(difference, nan=np.inf)
 
 

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -113,16 +114,17 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    if had_batching and not os.path.exists(batching):
+        warnings.warn(
+            "Values of this version may have different lengths: start its server "
+            "anew, without --enable_batching, as SERVING.md says.",
+            stacklevel=2,
+        )
     if verbose:
         print(
             f"Exported to {final}: {report['rows']} rows compared with the model, "
             f"largest difference {report['largest_difference']:.1e}"
         )
-        if had_batching and not os.path.exists(batching):
-            print(
-                "Values of this version may have different lengths: start its server "
-                "anew, without --enable_batching, as SERVING.md says."
-            )
         if not model.schema.is_adapted:
             print(
                 "The schema has seen no table, so this export takes tensors, not "

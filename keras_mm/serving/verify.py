@@ -49,6 +49,12 @@ def verify(path, model, rows=None, index=None):
         predictions = model.predict([raw[t.name] for t in model.inputs], verbose=0)
     if not isinstance(predictions, dict):
         predictions = {schema.target_name: predictions}
+    if set(exported.signatures) != expected.signatures:
+        raise RuntimeError(
+            f"The export must have the signatures {sorted(expected.signatures)} (with "
+            "`search`, verify it with index=...). "
+            f"Received: signatures={sorted(exported.signatures)}"
+        )
     count, largest = len(next(iter(raw.values()))), 0.0
     for start in range(0, count, _CHUNK):
         chunk = slice(start, start + _CHUNK)

@@ -93,7 +93,9 @@ def test_a_modality_that_errs_weighs_little(fusion):
     layer = model.get_layer("modality-fusion")
     weights = np.exp(ops.convert_to_numpy(layer.weight_logits))
     assert weights[0] > 3 * weights[1], weights
-    scores, present, truth = late._said(model, model._dataset(held, 7, None, "error"))
+    scores, present, truth, _ = late._said(
+        model, model._dataset(held, 7, None, "error")
+    )
     # The weights are better than those around them, by the layer's own rule.
     best = chosen_shares(layer, scores, present, truth)
     found = ops.convert_to_numpy(layer.weight_logits)
@@ -126,7 +128,9 @@ def test_stacking_looks_at_rows_that_it_was_not_trained_on():
     model.fit(table, names, batch_size=60, epochs=40, verbose=0)
     table["category"] = names
     assert len(calls) == 4
-    scores, present, truth = late._said(model, model._dataset(table, 16, None, "error"))
+    scores, present, truth, _ = late._said(
+        model, model._dataset(table, 16, None, "error")
+    )
     assert (scores[:, 1].argmax(1) == truth).mean() > 0.7, "known by heart"
     kernel = ops.convert_to_numpy(model.get_layer("modality-fusion").kernel)
     good, bad = (np.abs(part - part.mean(0)).sum() for part in kernel)
@@ -243,3 +247,37 @@ def test_hidden_units_and_dropout_go_to_the_experts(table):
     layer = model.get_layer("modality-fusion")
     assert (layer.hidden_units, layer.dropout) == (3, 0.4)
     assert not [x for x in model.layers if x.name in ("head-hidden", "head-dropout")]
+
+
+def test_rows_of_no_weight_say_nothing_about_experts():
+    table = dense_table()
+    wrong = np.arange(len(table)) % 3 == 1
+    table.loc[wrong, "category"] = "z"
+    table["count"] = np.where(wrong, 0.0, 2.0)
+    model = dense_model(table, fusion="hybrid")
+    layer = late.late_fusion(model)
+    found = []
+    for rows, weight in ((table, "count"), (table[~wrong].reset_index(), None)):
+        dataset = model._dataset(rows, 16, None, "error", sample_weight=weight)
+        late.weigh_experts(model, dataset)
+        losses = late.experts_losses(model, dataset)
+        found.append([*layer.get_weights(), losses])
+    for one, other in zip(*found):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_stacking_heeds_weights(shape):
+    random = np.random.default_rng(0)
+    x = [random.normal(size=(200, 2)).astype("float32") for _ in "ab"]
+    wrong = np.arange(200) % 4 != 0
+    y = ((x[0][:, 0] > 0) ^ wrong).astype("int32")
+    columns = {name: keras_mm.Vector(2) for name in "ab"}
+    encoders = {name: keras_mm.encoders.Dense(4) for name in "ab"}
+    model = keras_mm.build_classifier(
+        columns, 2, encoders=encoders, fusion="stacking", modality_dropout=0.0, seed=1
+    )
+    model.compile(keras.optimizers.Adam(0.03), model.loss)
+    model.fit(x, y, sample_weight=np.reshape(~wrong * 1.0, shape), epochs=15, verbose=0)
+    predicted = model.predict(x, verbose=0).argmax(axis=1)
+    assert np.mean((predicted == y)[~wrong]) > 0.9

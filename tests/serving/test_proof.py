@@ -150,3 +150,23 @@ def test_numbers_are_compared_in_their_own_unit(unit):
     assert check({"mass": right[:, 0] + 1e-6 * unit}, readable={}) < 1e-5
     with pytest.raises(RuntimeError, match="output 'mass' of 'serving_tensors'"):
         check({"mass": right[:, 0] + 1e-3 * unit}, readable={})
+
+
+def test_numbers_far_from_zero_are_compared_in_their_spread():
+    target = keras_mm.Number(mean=1e6, std=1.0)
+    schema = keras_mm.Schema({"x": keras_mm.Number()}, {"mass": target})
+    expected = Expected(types.SimpleNamespace(schema=schema))
+    right = np.array([[1e6 - 1], [1e6]])
+    with pytest.raises(RuntimeError, match="output 'mass' of 'serving_tensors'"):
+        # The constant answer of a model that has lost its weights.
+        answer = {"mass": np.array([1e6, 1e6])}
+        expected.check("serving_tensors", answer, {"mass": right}, {}, {})
+
+
+def test_a_lost_signature_is_found(shop, monkeypatch):
+    _, model, path = shop
+    monkeypatch.setattr(ExportedModel, "signatures", ["serving_default"])
+    with pytest.raises(
+        RuntimeError, match=r"Received: signatures=\['serving_default'\]"
+    ):
+        verify(path, model)
