@@ -7,7 +7,10 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_missing
+from .literals import from_text
 from .parallel import map_in_parallel
+
+_LONGEST_PATH = 4096
 
 
 def held_file(cell):
@@ -28,12 +31,23 @@ def unwrapped(cell, base_dir=None):
         cell: any cell of a table.
         base_dir: folder that relative paths start from.
     """
-    cell = held_file(cell)
+    # A CSV file spells dicts, and pixels as lists.
+    cell = held_file(from_text(cell))
     if is_missing(cell):
         return cell
     if isinstance(cell, (str, os.PathLike)):
         return os.path.join(base_dir or "", os.fspath(cell))
-    return bytes(cell) if isinstance(cell, (bytearray, memoryview)) else cell
+    if isinstance(cell, (bytes, bytearray, memoryview)):
+        return _path_of(bytes(cell), base_dir) or bytes(cell)
+    return cell
+
+
+def _path_of(content, base_dir):
+    """The path that bytes spell, if there is such a file; else None."""
+    if len(content) > _LONGEST_PATH or b"\0" in content:
+        return None
+    path = os.path.join(base_dir or "", os.fsdecode(content))
+    return path if os.path.isfile(path) else None
 
 
 def open_file(source):

@@ -4,13 +4,14 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_missing
+from .files import held_file
 from .literals import from_text
 
 
 def items_of(cell):
     """A cell of a column of lists -> the list of its items.
 
-    Text that spells a list of strings, as a CSV file has it, is read; anything
+    Text that spells a list of strings or files, as a CSV file has it, is read; anything
     else that is no list counts as a list of one.
     """
     if isinstance(cell, (list, tuple)):
@@ -22,7 +23,8 @@ def items_of(cell):
         return list(cell)
     items = from_text(cell)
     if isinstance(items, list) and all(
-        isinstance(item, str) or is_missing(item) for item in items
+        isinstance(item, str) or is_missing(item) or held_file(item) is not item
+        for item in items
     ):
         return items
     return [] if is_missing(cell) else [cell]

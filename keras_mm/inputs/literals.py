@@ -6,7 +6,7 @@ import math
 import re
 
 _TOKEN = re.compile(
-    r"""\s*([\[\](){},:]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\s\[\](){},:'"]+)""",
+    r"""\s*([\[\](){},:]|b?'(?:\\.|[^'\\])*'|b?"(?:\\.|[^"\\])*"|[^\s\[\](){},:'"]+)""",
     re.DOTALL,
 )
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
@@ -85,7 +85,7 @@ def _value(tokens, depth):
         raise ValueError("too many lists in each other")
     if token in _CLOSING:
         return _items(tokens, token, depth)
-    if token[0] in "'\"":
+    if token[-1] in "'\"":
         return ast.literal_eval(token)
     if tokens and tokens[-1] == "(":
         # np.float64(0.5), array([0.5, 1.0], dtype=float32)

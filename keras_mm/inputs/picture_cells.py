@@ -165,7 +165,10 @@ def encode_array(array):
     """
     from PIL import Image as Pillow
 
-    array = np.asarray(array)
+    try:
+        array = np.asarray(nested_lists(array))
+    except ValueError as error:
+        raise ValueError("lists of different lengths are no picture") from error
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
@@ -184,3 +187,10 @@ def encode_array(array):
     stream = io.BytesIO()
     Pillow.fromarray(array.astype("uint8")).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
+
+
+def nested_lists(cell):
+    """An array of arrays, as Parquet gives it, -> nested lists; all else stays."""
+    if not isinstance(cell, np.ndarray):
+        return cell
+    return list(map(nested_lists, cell)) if cell.dtype == object and cell.ndim else cell

@@ -9,11 +9,11 @@ from ..errors import refuse_rows
 from ..inputs import Number
 from ..inputs.cells import cells_in, is_missing, only_item, to_floats, to_name
 from ..inputs.clips import is_clip, is_clip_path
-from ..inputs.files import held_file
+from ..inputs.files import unwrapped
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
 from ..inputs.literals import from_text
-from ..inputs.picture_cells import to_picture
+from ..inputs.picture_cells import nested_lists, to_picture
 from ..inputs.sounds import has_samples, is_sound, samples_to_wav, to_wav
 from ..names import served_name
 
@@ -179,18 +179,19 @@ def _is_clip(cell):
 
 def _string(cell, is_file, base_dir, is_frame=False):
     """One cell -> `str` or bytes; `""` if it is missing."""
-    cell = held_file(cell) if is_file else only_item(cell)
+    cell = unwrapped(cell, base_dir) if is_file else only_item(cell)
     if is_missing(cell):
         return ""
     if isinstance(cell, (bytes, bytearray, memoryview)):
         return _converted(bytes(cell)) if is_file else bytes(cell)
     if not is_file:
         return to_name(cell)
-    if isinstance(cell, (str, os.PathLike)):
-        with open(os.path.join(base_dir or "", cell), "rb") as file:
+    if isinstance(cell, str):
+        with open(cell, "rb") as file:
             return _converted(file.read())
     if has_samples(cell):
         return samples_to_wav(cell)
+    cell = nested_lists(cell)
     if not is_frame and (np.ndim(cell) == 1 or np.shape(cell)[1:] in ((1,), (2,))):
         # A request does not say at which rate they were taken.
         raise ValueError("samples of a sound; send a WAV file")

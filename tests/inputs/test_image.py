@@ -13,8 +13,10 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 import keras_mm
+from keras_mm.data.raw import read_files
 from keras_mm.inputs.picture_cells import check_encoded, encode_array
 from keras_mm.inputs.picture_sizes import MAX_PIXELS
+from keras_mm.serving.requests import raw_strings
 
 from ..helpers import encode_picture, random_pixels
 
@@ -626,3 +628,31 @@ def test_samples():
 def test_encode_array_keeps_alpha():
     rgba = np.dstack([PIXELS, np.zeros((12, 10), "uint8")])
     assert (decode_one(encode_array(rgba)) == 255).all()
+
+
+# --- cells of other files than tables ------------------------------------------
+
+
+def test_cells_as_files_of_tables_hold_them(tmp_path):
+    encoded = encode_picture(PIXELS)
+    (tmp_path / "a.png").write_bytes(encoded)
+    rows = column(*(column(*row).to_numpy() for row in PIXELS)).to_numpy()
+    cells = column(
+        b"a.png",
+        str({"bytes": None, "path": "a.png"}),
+        str({"bytes": encoded, "path": None}),
+        str(PIXELS.tolist()),
+        # Parquet gives arrays of arrays.
+        rows,
+    )
+    for raw in (
+        read_files(IMAGE.to_raw(cells, base_dir=tmp_path)),
+        raw_strings(cells, "image", is_file=True, base_dir=tmp_path),
+    ):
+        for value in raw:
+            np.testing.assert_array_equal(decode_one(value), decode_one(encoded))
+    with pytest.raises(ValueError, match="different lengths"):
+        IMAGE.to_raw(column("[[1, 2], [3]]"))
+    several = keras_mm.Image((12, 10), num_images=2)
+    found = several.to_raw(column(f"[{cells[1]}, {cells[2]}]"), base_dir=tmp_path)
+    assert read_files(found).tolist() == [[encoded, encoded]]
