@@ -58,7 +58,7 @@ def test_numbers_in_text(text, number):
     )
 
 
-@pytest.mark.parametrize("text", ["18_19", "1,5", "one", " ", "0x10", "１"])
+@pytest.mark.parametrize("text", ["18_19", "1,5", "one", "0x10", "１"])
 def test_text_that_is_no_number(text):
     with pytest.raises(ValueError):
         to_number(text)
