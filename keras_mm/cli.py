@@ -212,7 +212,7 @@ def _predict(options):
     if os.path.isdir(options.model):
         exported = keras_mm.load_exported(options.model)
         with part.named():
-            answers = exported(part.table, base_dir=part.base_dir)
+            answers = exported(part.table, base_dir=part.base_dir, bad=options.bad)
     else:
         model = _load(options.model)
         with part.named():

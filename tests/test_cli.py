@@ -106,6 +106,16 @@ def test_export_inspect_and_predict_alike(work, capsys):
         assert main(["predict", source, table, "--output", str(file)]) == 0
         frames.append(pd.read_csv(file))
     assert frames[0].category.tolist() == frames[1].category.tolist()
+    odd = pd.read_csv(table).astype({"price": object})
+    odd.loc[1, "price"], odd.loc[2, "image"] = "?", "gone.png"
+    odd.to_csv(work / "odd.csv", index=False)
+    answers = []
+    for source in (model, folder):
+        arguments = ["predict", source, str(work / "odd.csv"), "--output", str(file)]
+        assert main(arguments) == 1
+        assert main([*arguments, "--bad", "missing"]) == 0
+        answers.append(pd.read_csv(file).category.tolist())
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,12 @@ class ExportedModel:
         return {name: tensor.numpy() for name, tensor in sorted(outputs.items())}
 
     def __call__(
-        self, table, signature="serving_default", base_dir=None, batch_size=32
+        self,
+        table,
+        signature="serving_default",
+        base_dir=None,
+        batch_size=32,
+        bad="error",
     ):
         """Answers for the rows of a table.
 
@@ -111,6 +116,8 @@ class ExportedModel:
             signature: string; one that takes raw values.
             base_dir: folder that relative file paths start from.
             batch_size: int.
+            bad: `"error"` refuses cells that cannot be sent, `"missing"` sends
+                them as missing ones.
 
         Returns:
             DataFrame with one column an output, in alphabetical order, one row
@@ -136,11 +143,15 @@ class ExportedModel:
                 columns[name],
                 name in pictures,
                 base_dir,
+                bad,
                 is_list=spec.shape.rank == 2,
             )
             if spec.dtype == tf.string
             else raw_numbers(
-                table[columns[name]], columns[name], shape=spec.shape.as_list()
+                table[columns[name]],
+                columns[name],
+                bad=bad,
+                shape=spec.shape.as_list(),
             )
             for name, spec in specs.items()
         }
