@@ -67,6 +67,10 @@ def test_unknown_metric():
         metric_of(keras_mm.ClassLabel(2), "f2")
 
 
+def test_intervals_hold_95_of_100():
+    np.testing.assert_allclose(Bootstrap.interval(np.arange(1001.0)), [25, 975])
+
+
 def test_interval_of_accuracy():
     rows, target = 400, keras_mm.ClassLabel(2)
     truth = np.zeros(rows, int)

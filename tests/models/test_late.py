@@ -81,6 +81,11 @@ def test_the_loss_is_the_mean_of_the_experts_losses_where_they_are():
     shares /= shares.sum(-1, keepdims=True)
     chosen = shares[np.arange(90), :, np.asarray(truth).reshape(-1)]
     np.testing.assert_allclose(loss, (-np.log(chosen) * present).mean(), rtol=1e-5)
+    weights = np.linspace(0, 3, 90)[:, None].astype("float32")
+    fused = model(inputs, training=True)
+    loss = float(model.compute_loss(inputs, np.asarray(truth), fused, weights))
+    expected = (-np.log(chosen) * present * weights).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
     # Said once; a step that did not run says nothing.
     assert model.get_layer("modality-fusion").take_experts() is None
 
