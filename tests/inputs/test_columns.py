@@ -373,7 +373,9 @@ def test_a_list_of_one_is_its_element(wrap):
 
 
 @pytest.mark.parametrize(
-    "cell", [["a", "b"], np.array(["a", "b"]), {"a": 1}, {"a", "b"}], ids=str
+    "cell",
+    [["a", "b"], np.array(["a", "b"]), {"a": 1}, {"a", "b"}],
+    ids=["list", "array", "dict", "set"],
 )
 def test_several_texts_are_no_name(cell):
     for value in (keras_mm.Category(["x"]), keras_mm.Text()):
