@@ -55,8 +55,10 @@ def is_no_value(cell):
     """Whether a cell of numbers or dates is missing, which text may say by a word."""
     if is_missing(cell):
         return True
-    is_text = isinstance(cell, (str, bytes, bytearray))
-    return is_text and _stripped(cell).lower() in ("", *MISSING_WORDS)
+    if not isinstance(cell, (str, bytes, bytearray)):
+        return False
+    text = _stripped(cell)
+    return not text or text.lower() in MISSING_WORDS
 
 
 def to_number(cell):
