@@ -7,10 +7,9 @@ import keras
 import numpy as np
 
 from ..data import to_dataset, to_table
-from ..data.class_weights import class_weights
 from ..data.raw import read_files, to_raw
 from ..data.targets import encode_targets
-from ..data.weights import row_weights
+from ..data.weights import combined_weights, row_weights
 from ..encoders.pretrained import renew_lora
 from ..errors import without_target
 from ..files import replacing
@@ -73,8 +72,7 @@ def fit_cached(
     """
     retrieves = isinstance(model, Retriever)
     # Refuses several targets before anything is encoded.
-    answer = model.schema.target
-    if answer is None and not retrieves:
+    if model.schema.target is None and not retrieves:
         raise without_target(f"model={model.name!r}")
     if retrieves and not (class_weight is None and sample_weight is None):
         raise ValueError(
@@ -116,11 +114,10 @@ def fit_cached(
     inputs, target = tensors_of(table)
     if retrieves:
         rest.forget()
-    if class_weight is not None:
-        kwargs["sample_weight"] = class_weights(target, answer, class_weight)
-    if sample_weight is not None:
-        weights = row_weights(to_table(table), sample_weight)
-        kwargs["sample_weight"] = weights * kwargs.get("sample_weight", 1)
+    if not retrieves:
+        kwargs["sample_weight"] = combined_weights(
+            to_table(table), target, model.schema, class_weight, sample_weight
+        )
     if validation_data is not None:
         rows, labels, weights = pair_of(validation_data)
         rows = to_table(with_target(rows, labels, model.schema))
