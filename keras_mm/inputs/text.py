@@ -4,26 +4,12 @@ import math
 import keras
 import numpy as np
 
-from . import byte_pairs
-from .cells import NAME_PARTS, SPELLED_OUT, to_strings
+from .cells import to_strings
 from .input import Input
 from .items import check_count, flat_items, items_to_raw
-from .ngrams import (
-    beginnings,
-    chunks_of,
-    count_ngrams,
-    most_frequent,
-    ngrams_of,
-    standardized,
-    unique_in_row,
-    words_of,
-)
-from .word_pieces import (
-    accent_table,
-    learn_word_pieces,
-    split_words,
-    word_pieces,
-)
+from .ngrams import chunks_of, count_ngrams, most_frequent
+from .text_ids import TextIds
+from .word_pieces import learn_word_pieces
 
 # Token forms that keep the order of a text.
 _IN_ORDER = ("words", "characters", "word_pieces", "byte_pairs")
@@ -152,8 +138,7 @@ class Text(Input):
         self.ngram_weights = ngram_weights
         self.ngram_length = ngram_length
         self.num_texts = check_count("num_texts", num_texts)
-        self._tables = {}
-        self._rules = None
+        self._ids = TextIds(self)
 
     @property
     def num_items(self):
@@ -242,7 +227,7 @@ class Text(Input):
         ]
         # Long texts are cut; 16 n-grams a word is more than a word has.
         self.ngram_length = min(longest, 16 * self.sequence_length)
-        self._tables = {}
+        self._ids = TextIds(self)
         return self
 
     def _adapt_in_order(self, texts):
@@ -250,14 +235,14 @@ class Text(Input):
 
         counts = collections.Counter()
         for chunk in chunks_of(texts):
-            counts.update(self._units(chunk).flat_values.numpy().tolist())
+            counts.update(self._ids.units(chunk).flat_values.numpy().tolist())
         room = self.vocabulary_size - 2
         if self.tokens == "characters":
             self.vocabulary = most_frequent(counts, room)
         else:
             words = {word.decode("utf-8"): count for word, count in counts.items()}
             self.vocabulary = learn_word_pieces(words, room)
-        self._tables = {}
+        self._ids = TextIds(self)
 
     @property
     def is_adapted(self):
@@ -270,15 +255,8 @@ class Text(Input):
         if self.tokens == "ngrams":
             return len(self.ngram_vocabulary) + 2
         if self.is_adapted:
-            return len(self.vocabulary) + self._first_id
+            return len(self.vocabulary) + self._ids.first_id
         return self.vocabulary_size
-
-    @property
-    def _first_id(self):
-        """The id of what stands first in the vocabulary."""
-        if not self.special_tokens:
-            return 2
-        return 1 if "padding" in self.special_tokens else 0
 
     @property
     def length(self):
@@ -313,118 +291,14 @@ class Text(Input):
         import tensorflow as tf
 
         if self.num_items:
-            ids = self._decode_texts(flat_items(raw, self.num_items))
+            ids = self._ids(flat_items(raw, self.num_items))
             return tf.reshape(ids, [-1, *self.shape])
-        return self._decode_texts(raw)
-
-    def _decode_texts(self, raw):
-        """Strings `(texts,)` -> ids `(texts, length)`, `int32`."""
-        import tensorflow as tf
-
-        from .vocabulary import drop_invalid
-
-        raw = tf.convert_to_tensor(raw, tf.string)
-        # Regular expressions end where UTF-8 does, and take no memory.
-        raw = tf.where(tf.strings.regex_full_match(raw, "(?s).*"), raw, "")
-        raw = drop_invalid(beginnings(raw))
-        raw = tf.strings.regex_replace(raw, SPELLED_OUT, NAME_PARTS)
-        if self.tokens == "ngrams":
-            ids = self._ngram_ids(raw)
-        else:
-            ids = self._ids_in_order(raw)
-            ids = ids[:, : self.length].to_tensor(shape=[None, self.length])
-        first = tf.cast(tf.range(self.length) == 0, tf.int32)[tf.newaxis]
-        wordless = tf.reduce_all(ids == 0, axis=1, keepdims=True)
-        ids = tf.where(wordless, first, ids)
-        ids = tf.where((raw == "")[:, tf.newaxis], 0, ids)
-        return tf.ensure_shape(ids, [None, self.length])
-
-    def _table(self, tokens):
-        from .vocabulary import lookup_table
-
-        if tokens not in self._tables:
-            if tokens == "ngrams":
-                table = lookup_table(self.ngram_vocabulary)
-            elif tokens == "word_pieces":
-                table = lookup_table(self.vocabulary, self._first_id, unknown=-1)
-            else:
-                table = lookup_table(self.vocabulary)
-            self._tables[tokens] = table
-        return self._tables[tokens]
-
-    def _ids_in_order(self, raw):
-        """Strings `(batch,)` -> ragged ids `(batch, None)`."""
-        import tensorflow as tf
-
-        tokens, units = self.tokens or "words", self._units(raw)
-        if tokens in ("words", "characters"):
-            table = self._table(tokens)
-            return units.with_flat_values(table.lookup(units.flat_values))
-        special, first = self.special_tokens or {"unknown": -1}, self._first_id
-        if tokens == "byte_pairs":
-            ids = first + byte_pairs.byte_pairs(units, self._byte_pair_rules())
-        else:
-            table, unknown = self._table(tokens), first + special["unknown"]
-            longest = max(len(piece.removeprefix("##")) for piece in self.vocabulary)
-            ids = word_pieces(units, table, longest, unknown)
-        if "start" not in special:
-            return ids
-        rows = tf.size(raw)
-        return tf.concat(
-            [
-                tf.fill([rows, 1], first + special["start"]),
-                ids[:, : self.length - 2],
-                tf.fill([rows, 1], first + special["end"]),
-            ],
-            axis=1,
-        )
-
-    def _byte_pair_rules(self):
-        if self._rules is None:
-            unknown = self.special_tokens.get("unknown")
-            self._rules = byte_pairs.Rules(self.vocabulary, self.merges, unknown)
-        return self._rules
-
-    def _units(self, texts):
-        """Strings `(batch,)` -> ragged words or characters `(batch, None)`."""
-        import tensorflow as tf
-
-        lower = self.standardize is not None
-        strip_accents = self.standardize == "lower_and_strip_accents"
-        if self.tokens == "word_pieces":
-            return split_words(texts, lower, strip_accents)
-        if self.tokens == "byte_pairs":
-            word_ends = byte_pairs.has_word_ends(self.vocabulary)
-            return byte_pairs.split_words(
-                standardized(texts, self.standardize), word_ends
-            )
-        if self.tokens != "characters":
-            return words_of(texts, self.standardize)
-        texts = tf.strings.strip(tf.strings.regex_replace(texts, r"[\pZ\pC]+", " "))
-        return tf.strings.unicode_split(standardized(texts, self.standardize), "UTF-8")
-
-    def _ngram_ids(self, raw):
-        """Strings `(batch,)` -> ids `(batch, length)`."""
-        import tensorflow as tf
-
-        grams = tf.concat(ngrams_of(words_of(raw, self.standardize)), axis=1)
-        ids = self._table("ngrams").lookup(grams.values)
-        ids = grams.with_values(ids).to_tensor()
-        ids = unique_in_row(tf.where(ids == 1, 0, ids))
-        # One place is kept for the id that says: there is a text.
-        ids = ids[:, : self.length - 1]
-        ids = tf.pad(ids, [[0, 0], [0, self.length - 1 - tf.shape(ids)[1]]])
-        return tf.pad(ids, [[0, 0], [1, 0]], constant_values=1)
+        return self._ids(raw)
 
     @property
     def tables(self):
         """The lookup tables that `decode` has made."""
-        strips = self.standardize == "lower_and_strip_accents"
-        return [
-            *self._tables.values(),
-            *([self._rules.ranks] if self._rules else []),
-            *([accent_table()] if strips else []),
-        ]
+        return self._ids.tables
 
     def sample(self, random, bad=False):
         """A few words of the vocabulary; no UTF-8 when `bad`.
