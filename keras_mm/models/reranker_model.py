@@ -28,8 +28,9 @@ class Reranker(MultimodalModel):
     column `match`: `fit` takes the table that `pairs` makes, `predict` gives the
     probabilities of "no" and "yes". Beside query and item it reads the column
     `score`, the retriever's cosine of both; where that is missing, it judges by
-    query and item alone. The first table that `fit` sees gives the mean and standard
-    deviation that scores are read in.
+    query and item alone. The first table that it is trained on gives the mean and
+    standard deviation that scores are read in; before training batch by batch, have
+    all pairs give them: `adapt_scores`.
     """
 
     # The query's tower and the item's: modality -> its columns.
@@ -240,8 +241,8 @@ class Reranker(MultimodalModel):
     def adapt_scores(self, table):
         """Takes the scores' mean and standard deviation from the first pairs.
 
-        `fit` and `fit_cached` call it; later pairs change nothing, or what has been
-        learned would mean something else.
+        `fit`, `fit_cached` and `train_on_batch` call it; once the model has learned,
+        pairs change nothing, or what has been learned would mean something else.
 
         Args:
             table: pairs, as `pairs` makes them.
@@ -249,13 +250,22 @@ class Reranker(MultimodalModel):
         score = self.schema.inputs[SCORE]
         table = to_table(table)
         require_columns(table.columns, [SCORE])
-        if (score.mean, score.std) == (0.0, 1.0) and table[SCORE].notna().any():
+        has_learned = self.optimizer is not None and int(self.optimizer.iterations)
+        if has_learned or (score.mean, score.std) != (0.0, 1.0):
+            return
+        if table[SCORE].notna().any():
             score.adapt(table[SCORE], SCORE)
 
     def _train(self, x, y, validation_data, **kwargs):
         if self._is_table(x) and not is_dataset(x):
             self.adapt_scores(x)
         return super()._train(x, y, validation_data, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        """One step on one batch of pairs; `MultimodalModel.train_on_batch`."""
+        if self._is_table(x):
+            self.adapt_scores(x)
+        return super().train_on_batch(x, y, *args, **kwargs)
 
     def _matches(self, tables, options):
         """Probability that each query matches its item: `(pairs,)`.

@@ -10,6 +10,7 @@ from ..data.columns import is_dataset, require_columns
 from ..data.content import content_ids
 from ..names import layer_name
 from .model import MultimodalModel
+from .pairs_loss import pairs_loss
 from .prototypes import classify
 from .rows import pair_of
 
@@ -182,39 +183,7 @@ class Retriever(MultimodalModel):
                 "Pairs have no weights of rows. Received: sample_weight of type "
                 f"{type(sample_weight).__name__}"
             )
-        similarity = self.similarity
-        names = list(self.towers)
-        ids = self._ids(y, ops.shape(y_pred[names[0]])[0])
-        remembers = bool(training and similarity.memory)
-        if remembers and y is None:
-            raise ValueError(
-                "A memory must know which rows it has seen already, or they would "
-                "be taken for others. Train on a table, on arrays, or on a dataset "
-                f"with numbers of rows as target. Received: memory={similarity.memory}"
-            )
-        losses = []
-        for first, second in self.pairs:
-            for query, item in ((first, second), (second, first)):
-                columns = [names.index(query), names.index(item), len(names)]
-                one, other = y_pred[query], y_pred[item]
-                own = ops.take(ids, columns, axis=1)
-                matches = ops.logical_or(
-                    ops.eye(ops.shape(own)[0], dtype="bool"), _share(own, own)
-                )
-                if remembers:
-                    past = similarity.past[names.index(item)]
-                    past_ids = ops.take(similarity.past_ids, columns, axis=1)
-                    other = ops.concatenate([ops.cast(other, past.dtype), past])
-                    matches = ops.concatenate([matches, _share(own, past_ids)], 1)
-                there = ops.logical_and(_there(one)[:, None], _there(other)[None])
-                labels = ops.where(there, ops.cast(matches, "float32"), -1.0)
-                logits = similarity.logits(one, other)
-                counts = ops.cast(ops.any(labels > 0, axis=1), "float32")
-                each = self.retrieval_loss.call(labels, logits) * counts
-                losses.append(ops.divide_no_nan(ops.sum(each), ops.sum(counts)))
-        if remembers:
-            similarity.remember([y_pred[name] for name in names], ids)
-        return sum(losses) / len(losses) + sum(self.losses)
+        return pairs_loss(self, y, y_pred, training) + sum(self.losses)
 
     @property
     def pairs(self):
@@ -222,24 +191,6 @@ class Retriever(MultimodalModel):
         if self.anchor is None:
             return list(itertools.combinations(self.towers, 2))
         return [(self.anchor, name) for name in self.towers if name != self.anchor]
-
-    def _ids(self, y, rows):
-        """What `compute_loss` is told of equal rows, as a matrix."""
-        width = len(self.towers) + 1
-        if y is None:
-            return ops.full((rows, width), -1, dtype="int32")
-        y = ops.cast(ops.convert_to_tensor(y), "int32")
-        y = ops.expand_dims(y, 1) if len(y.shape) == 1 else y
-        if len(y.shape) != 2 or y.shape[1] not in (1, width):
-            raise ValueError(
-                "The numbers of equal rows are (batch,) groups, or (batch, "
-                f"{width}): one for each tower, and the group's. "
-                f"Received: y of shape {tuple(y.shape)}"
-            )
-        if y.shape[1] == width:
-            return y
-        unknown = ops.full((rows, width - 1), -1, dtype="int32")
-        return ops.concatenate([unknown, y], axis=1)
 
     def forget(self):
         """Empties the memory: another table's numbers mean other rows."""
@@ -265,7 +216,10 @@ class Retriever(MultimodalModel):
             # The loss refuses weights.
             if weight is None and not self._is_table(held_out):
                 validation_data = self._with_labels(held_out, labels)
-        return super()._train(x, y, validation_data, **kwargs)
+        try:
+            return super()._train(x, y, validation_data, **kwargs)
+        finally:
+            self.forget()
 
     def evaluate(
         self, x=None, y=None, batch_size=None, *, base_dir=None, bad="error", **kwargs
@@ -288,6 +242,40 @@ class Retriever(MultimodalModel):
         if not kwargs.get("_use_cached_eval_dataset"):
             x, y = self._with_labels(x, y)
         return super().evaluate(x, y, batch_size, base_dir=base_dir, bad=bad, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        """One step on one batch, a table or tensors; see `fit`.
+
+        Examples:
+
+        >>> loss = retriever.train_on_batch(table)
+
+        Args:
+            x: a table, or tensors.
+            y: numbers of equal rows, see `compute_loss`. With a memory they must be
+                given beside tensors, `row_ids(table)` of the whole table, as those
+                of a batch alone mean other rows in the next one.
+            *args: as in Keras.
+            **kwargs: as in Keras.
+
+        Returns:
+            The loss; a dict with `return_dict=True`.
+        """
+        if not self.similarity.memory:
+            x, y = self._with_labels(x, y)
+        elif y is None:
+            raise ValueError(
+                "A memory must know which rows of past batches hold the same, which a "
+                "batch alone does not say. Train on the whole table, "
+                "retriever.fit(table), or on tensors with their rows of "
+                "retriever.row_ids(table), or build the retriever with memory=0. "
+                f"Received: memory={self.similarity.memory}, y=None"
+            )
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        """The loss of one batch, a table or tensors; args are as in `evaluate`."""
+        return super().test_on_batch(*self._with_labels(x, y), *args, **kwargs)
 
     def _with_labels(self, x, y):
         """Arrays with the numbers of their equal rows; `y` may be their groups'."""
@@ -359,14 +347,3 @@ class Retriever(MultimodalModel):
         """Tells the model which columns are a tower, and how they are compared."""
         self.towers = dict(towers or {})
         self.anchor, self.group, self.retrieval_loss = anchor, group, loss
-
-
-def _share(one, other):
-    """Which rows have a number in common: bool `(n, m)`."""
-    one, other = one[:, None], other[None]
-    return ops.any(ops.logical_and(ops.equal(one, other), one >= 0), axis=2)
-
-
-def _there(vectors):
-    """Which rows are not 0."""
-    return ops.any(ops.not_equal(vectors, 0), axis=1)

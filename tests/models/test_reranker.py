@@ -9,7 +9,7 @@ import keras_mm
 from keras_mm.models import hard_negatives
 from keras_mm.models.scored_fusion import ScoredFusion
 
-from ..helpers import make_table, small_encoders
+from ..helpers import make_table, small_encoders, tensors_of
 from .test_retriever import build
 
 ENCODERS = {name: small_encoders()[name] for name in ("image", "text")}
@@ -345,6 +345,25 @@ def test_export_answers_as_the_model(table, retriever, tmp_path):
     expected = reranker.predict(pairs, verbose=0)
     got = np.stack(answers["match_probabilities"])
     np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_the_scale_of_scores_stays_once_it_has_learned(table, retriever):
+    def scale(first):
+        reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS)
+        reranker.train_on_batch(first(reranker.schema), np.arange(6) % 2)
+        before = reranker.schema.inputs["score"].get_config()
+        reranker.fit(pairs.assign(score=pairs["score"] * 100), epochs=1, verbose=0)
+        assert reranker.schema.inputs["score"].get_config() == before
+        return before["mean"], before["std"]
+
+    reranker = keras_mm.build_reranker(retriever, "text", "image", ENCODERS)
+    pairs = reranker.pairs(retriever, table, negatives=1)
+    few = pairs[pairs["score"].notna()].head(6).drop(columns="match")
+    mean, std = few["score"].mean(), few["score"].std(ddof=0)
+    np.testing.assert_allclose(scale(lambda schema: few), (mean, std), rtol=1e-4)
+    # Tensors are what they are.
+    assert scale(lambda schema: tensors_of(few, schema)) == (0.0, 1.0)
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -161,6 +161,28 @@ def test_a_second_fit_forgets_other_rows():
     with pytest.raises(ValueError, match="memory must know"):
         rows = keras_mm.data.to_dataset(table, model.schema)
         model.fit(rows, verbose=0)
+    # A batch alone does not say which rows of another hold the same.
+    tensors = tensors_of(table, model.schema)
+    for batch in (table, tensors):
+        with pytest.raises(ValueError, match="batch alone does not say.*memory=6"):
+            model.train_on_batch(batch)
+    np.testing.assert_array_equal(model.similarity.past_ids, -1)
+    labels = model.row_ids(table)
+    model.train_on_batch(tensors, labels)
+    np.testing.assert_array_equal(model.similarity.past_ids, labels[:6])
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_single_batches_know_what_is_equal():
+    """Tensors as well as tables: equal cells match each other."""
+    table = make_table(12, missing=False)
+    table.loc[5, "text"] = table.loc[4, "text"]
+    model = build(table, ("image", "text"))
+    expected = model.evaluate(table, verbose=0)
+    tensors = tensors_of(table, model.schema)
+    for batch in (table, tensors):
+        assert model.test_on_batch(batch) == pytest.approx(expected, rel=1e-5)
+    assert model.train_on_batch(tensors) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.usefixtures("eagerly")
