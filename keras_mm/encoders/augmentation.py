@@ -1,6 +1,8 @@
 import keras
 from keras import layers, ops
 
+from ..inputs.same_size import check_same_size, other_size
+
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Augmentation(layers.Layer):
@@ -18,7 +20,8 @@ class Augmentation(layers.Layer):
 
     Args:
         layer: `"light"` (mirroring, small shifts, rotations and zooms; white comes in
-            from beyond the border), or a Keras layer that takes pictures.
+            from beyond the border), or a Keras layer that takes pictures, and gives
+            such of the same size.
 
     Call arguments:
         images: float tensor `(batch, height, width, channels)` of 0 to 1; a missing
@@ -32,7 +35,8 @@ class Augmentation(layers.Layer):
         self.layer = _light() if layer == "light" else layer
 
     def build(self, images_shape):
-        """Builds the layer inside."""
+        """Builds the layer inside, unless it would change the pictures' size."""
+        check_same_size(self.layer, images_shape[1:])
         if not self.layer.built:
             self.layer.build(images_shape)
 
@@ -44,6 +48,8 @@ class Augmentation(layers.Layer):
         absent = ops.all(is_nan, axis=(1, 2, 3), keepdims=True)
         pixels = ops.where(is_nan, ops.zeros_like(images), images)
         changed = self.layer(pixels, training=True)
+        if changed.shape[1:] != pixels.shape[1:]:
+            raise other_size(self.layer, pixels.shape[1:], changed.shape[1:])
         return ops.where(absent, images, ops.cast(changed, images.dtype))
 
     def compute_output_shape(self, images_shape):

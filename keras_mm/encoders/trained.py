@@ -1,4 +1,5 @@
 import keras
+from keras import layers, ops
 
 from .augmentation import Augmentation
 from .encoder import Encoder
@@ -7,6 +8,7 @@ from .pretrained import freeze_again
 # What an encoder was trained on is kept, what acts in training only is free.
 _LEARNED = ("mean", "std")
 _IN_TRAINING = ("augmentation",)
+_AUGMENTATION = keras.saving.get_registered_name(Augmentation)
 
 
 class Trained(Encoder):
@@ -14,7 +16,7 @@ class Trained(Encoder):
 
     `encoders={"image": autoencoder.encoder}` makes one of it. Training the new
     model leaves the other one as it is. An encoder with `trainable = False` stays
-    frozen in the copy.
+    frozen in the copy. Pictures are augmented as the new model's input says.
 
     Examples:
 
@@ -69,10 +71,42 @@ class Trained(Encoder):
                 "or length must be that of its training. "
                 f"Received: tensors of shape {received}"
             )
-        copy = type(self.model).from_config(self.model.get_config())
+        choice = inputs[0].get_config().get("augmentation")
+        config = _augmenting(self.model.get_config(), choice)
+        copy = type(self.model).from_config(config)
         freeze_again(copy)
-        copy.set_weights(self.model.get_weights())
+        for weight, source in zip(_learned(copy), _learned(self.model)):
+            # A copy: jax would share the memory, and training overwrites it.
+            weight.assign(ops.convert_to_numpy(source))
         return copy(tensors)
+
+
+def _augmenting(config, choice):
+    """A model's configuration, in which pictures are augmented as is said.
+
+    Args:
+        config: the configuration, or a part of it.
+        choice: `Image.augmentation` as plain data.
+    """
+    if isinstance(config, list):
+        return [_augmenting(part, choice) for part in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("registered_name") != _AUGMENTATION:
+        return {name: _augmenting(part, choice) for name, part in config.items()}
+    own = config["config"]
+    if choice is not None:
+        return {**config, "config": {**own, "layer": choice}}
+    layer = layers.Identity(name=own["name"], dtype="float32")
+    return {**config, **keras.saving.serialize_keras_object(layer)}
+
+
+def _learned(model):
+    """The weights of a model, but for those of layers that augment."""
+    inner = model._flatten_layers(include_self=False)
+    augmenting = [layer for layer in inner if isinstance(layer, Augmentation)]
+    left_out = {id(weight) for layer in augmenting for weight in layer.weights}
+    return [weight for weight in model.weights if id(weight) not in left_out]
 
 
 def is_encoder(part):

@@ -11,6 +11,7 @@ from .orientation import has_exif, is_turned, jpeg_orientation, upright
 from .picture_cells import to_picture
 from .picture_sizes import limited
 from .pictures import FORMATS, STARTS, decode_picture, formats_of
+from .same_size import check_same_size
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -41,8 +42,8 @@ class Image(Input):
         pad_to_aspect_ratio: bool, whether to keep the picture's proportions
             and fill up with white; otherwise it is stretched.
         augmentation: `"light"` (mirroring, small shifts, rotations and zooms),
-            None, or a Keras layer that takes and gives pictures of 0 to 1. Applied
-            in training only, whichever the encoder is.
+            None, or a Keras layer that takes and gives pictures of 0 to 1, of the
+            same size. Applied in training only, whichever the encoder is.
         num_images: int, how many pictures a cell may hold. If it is more than
             1, cells are lists, in a CSV file JSON lists; a picture alone is a
             list of one. The tensor is `(num_images, height, width, 3)`, one
@@ -77,6 +78,8 @@ class Image(Input):
                 f"Received: augmentation={augmentation!r}"
             )
         self.size = tuple(int(side) for side in size)
+        if isinstance(augmentation, keras.layers.Layer):
+            check_same_size(augmentation, (*self.size, 3))
         self.pad_to_aspect_ratio = pad_to_aspect_ratio
         self.augmentation = augmentation
         self.num_images = check_count("num_images", num_images)

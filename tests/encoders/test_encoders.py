@@ -118,69 +118,6 @@ def test_stem_finds_edges_by_direction():
     assert not model.get_layer("oriented_gradients").trainable_weights
 
 
-def _augmenting():
-    """Every encoder of pictures that one can build without a download."""
-    network = keras.Sequential(
-        [keras.Input((SIZE, SIZE, 3)), layers.Conv2D(2, 3), layers.Flatten()]
-    )
-    trained = room.CNN(2, activation="tanh").build({"image": image()}, "image-encoder")
-    return {
-        "residual_cnn": room.ResidualCNN((4,), units=5, dropout=0.0),
-        "cnn": room.CNN(2, activation="tanh"),
-        "vit": room.ViT(units=4, num_blocks=1, num_heads=2),
-        "custom": room.Custom(network),
-        "trained": room.Trained(trained),
-        "trained, augmenting": room.Trained(
-            room.CNN(2, activation="tanh").build(
-                {"image": image("light")}, "image-encoder"
-            )
-        ),
-    }
-
-
-@pytest.mark.parametrize("name", _augmenting())
-def test_augmentation_is_random_in_training_only(name):
-    """Once, for every encoder of pictures; a missing one stays missing."""
-    encoder = _augmenting()[name]
-    model = encoder.build({"image": image("light")}, "e")
-    parts = model._flatten_layers(include_self=False)
-    assert sum(isinstance(part, room.Augmentation) for part in parts) == 1
-    x = pictures(absent=(1,))
-    called, mask = numpy(model(ops.convert_to_tensor(x)))
-    np.testing.assert_array_equal(called, run(model, x)[0])
-    other = [run(model, x, training=True) for _ in range(2)]
-    assert not np.allclose(other[0][0], other[1][0])
-    for _, seen in other:
-        np.testing.assert_array_equal(seen, mask)
-    plain = encoder.build({"image": image()}, "e")
-    assert name == "trained, augmenting" or not any(
-        isinstance(part, room.Augmentation) for part in plain._flatten_layers()
-    )
-
-
-def test_a_graph_for_inference_holds_no_augmentation():
-    """Nobody says whether it is training: what `Model.export` traces, for ONNX too."""
-    tf = pytest.importorskip("tensorflow")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("a graph of TensorFlow")
-    model = room.CNN(2).build({"image": image("light")}, "e")
-    spec = tf.TensorSpec((None, SIZE, SIZE, 3), "float32")
-    graph = tf.function(lambda x: model([x])).get_concrete_function(spec).graph
-    kinds = " ".join(operation.type for operation in graph.get_operations())
-    assert "Conv2D" in kinds
-    assert "Random" not in kinds and "ProjectiveTransform" not in kinds
-
-
-def test_augmentation_of_the_users():
-    layer = layers.RandomBrightness(0.5, value_range=(0, 1))
-    model = room.ResidualCNN((4,), units=5).build({"image": image(layer)}, "e")
-    assert any(part is layer for part in model._flatten_layers())
-    several = keras_mm.Image((SIZE, SIZE), augmentation=layer, num_images=2)
-    model = room.CNN(2).build({"image": several}, "e")
-    parts = model._flatten_layers(include_self=False)
-    assert sum(isinstance(part, room.Augmentation) for part in parts) == 1
-
-
 # --- text ----------------------------------------------------------------------
 
 

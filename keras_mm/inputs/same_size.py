@@ -1,0 +1,27 @@
+"""Layers that change pictures, and not their size."""
+
+
+def check_same_size(layer, shape):
+    """Raises a `ValueError` if a layer gives pictures of another size.
+
+    Args:
+        layer: Keras layer that takes pictures. One that does not say what it gives
+            passes.
+        shape: `(height, width, channels)` of the pictures.
+    """
+    try:
+        given = tuple(layer.compute_output_shape((None, *shape)))
+    except NotImplementedError:
+        return
+    if given != (None, *shape):
+        raise other_size(layer, shape, given[1:])
+
+
+def other_size(layer, shape, given):
+    """The error: an augmentation that gives pictures of another size."""
+    return ValueError(
+        "Augmentation acts in training only, so it must keep the size of pictures. "
+        "Choose Image(size) as they are wanted, and layers such as RandomTranslation "
+        "and RandomZoom in place of crops. Received: layer="
+        f"{type(layer).__name__}, which makes {tuple(given)} of {tuple(shape)}"
+    )
