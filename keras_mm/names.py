@@ -3,6 +3,7 @@
 A layer's name holds a "-" before the role that it plays; no column has such a name.
 """
 
+import itertools
 import keyword
 import re
 import unicodedata
@@ -59,6 +60,32 @@ def answer_name(target):
         target: string.
     """
     return target if keyword.iskeyword(target) else served_name(target)
+
+
+def pair_names(names):
+    """What attention from one modality to another is called, a name for each pair.
+
+    Where `a` to `b_to_c` would be called as `a_to_b` to `c` is, the middle grows.
+
+    Examples:
+
+    >>> from keras_mm.names import pair_names
+    >>> pair_names(["image", "text"])
+    ['image_to_text', 'text_to_image']
+
+    Args:
+        names: list of different served names.
+
+    Returns:
+        list of strings, in the order of `itertools.permutations`.
+    """
+    for length in itertools.count(1):
+        middle = "_" * length
+        found = [
+            f"{a}{middle}to{middle}{b}" for a, b in itertools.permutations(names, 2)
+        ]
+        if len(set(found)) == len(found):
+            return found
 
 
 def layer_name(role, of="modality"):

@@ -11,6 +11,7 @@ from ..names import (
     columns_of_model,
     encoders_of,
     layer_name,
+    pair_names,
     served_name,
 )
 
@@ -150,11 +151,8 @@ def parts_of(model):
         yield (
             "explain",
             fused,
-            lambda out: {
-                f"{served[query]}_to_{served[value]}": out[index]
-                # A layer's output is a flat list: the vector, then the maps.
-                for index, (query, value) in enumerate(fusion.pairs, 1)
-            },
+            # A layer's output is a flat list: the vector, then the maps.
+            lambda out: dict(zip(pair_names(served), out[1:], strict=True)),
         )
 
 
