@@ -19,8 +19,6 @@ _ROLES = (
     *("tower", "noise", "places", "bottleneck", "convolution", "pooling", "vector"),
 )
 _LAYER = re.compile(f"{_NAME.pattern}-({'|'.join(_ROLES)})")
-# What columns of numbers, and of categories, are together.
-_GROUPS = ("numbers", "categories", "all-numbers", "all-categories")
 
 
 def served_name(column):
@@ -129,10 +127,10 @@ def columns_of_model(model):
 
 def encoders_of(model):
     """dict from modality to its encoder, a layer of the model."""
-    names = {layer_name("encoder", group): group for group in _GROUPS}
-    names |= {layer_name("encoder", n): n for n in columns_of_model(model)}
+    names = {layer_name("encoder", n): n for n in columns_of_model(model)}
     return {
-        names.get(layer.name, modality_of(layer.name)): layer
+        # All else are groups, such as "all-numbers".
+        names.get(layer.name, modality_of(layer.name).replace("_", "-")): layer
         for layer in model.layers
         if is_encoder_name(layer.name)
     }

@@ -3,10 +3,14 @@
 from ..names import answer_name, is_layer_name, served_name
 
 
-def check_names(names):
+def check_names(names, what="columns"):
     """Raises a `ValueError` if columns cannot be told apart or cannot be named.
 
     All that is wrong comes in one message, with the call that mends it.
+
+    Args:
+        names: list of strings.
+        what: string, what they are the names of, such as `"towers"`.
     """
     names = list(dict.fromkeys(names))
     wrong = [name for name in names if not _is_fine(name)]
@@ -24,10 +28,16 @@ def check_names(names):
     for served, several in columns.items():
         if len(several) > 1:
             raise ValueError(
-                f"The columns {several} would both be {served!r} in an exported "
-                f"model. Rename one of them: table.rename(columns="
-                f"{ {several[1]: served + '_2'} }). Received: names={names}"
+                f"The {what} {several} would both be {served!r} in an exported "
+                f"model. Rename one of them: {_renaming(what, several[1], served)}. "
+                f"Received: names={names}"
             )
+
+
+def _renaming(what, name, served):
+    if what != "columns":
+        return f"call {name!r} {served + '_2'!r}"
+    return f"table.rename(columns={ {name: served + '_2'} })"
 
 
 def _is_fine(name):
@@ -44,7 +54,7 @@ def check_answers(schema):
     owners = {}
     for name, value in [*schema.inputs.items(), *schema.targets.items()]:
         # A number says nothing about itself unless it is predicted.
-        if name in schema.inputs and not value.is_file:
+        if name in schema.inputs and not value.ok_suffix:
             continue
         named = served_name if name in schema.inputs else answer_name
         for answer in value.answers(named(name)):

@@ -156,10 +156,12 @@ class Schema:
             dict from modality name to a list of column names, in the order
             of the inputs.
         """
-        groups = {}
+        groups, served = {}, set(map(served_name, self.inputs))
         for name, value in self.inputs.items():
             grouped = value.group and name not in own
-            group = f"all-{value.group}" if value.group in self.inputs else value.group
+            group = value.group
+            while group and served_name(group) in served:
+                group = f"all-{group}"
             groups.setdefault(group if grouped else name, []).append(name)
         return {
             columns[0] if len(columns) == 1 else group: columns

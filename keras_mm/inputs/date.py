@@ -32,7 +32,8 @@ class Date(Input):
     The tensor holds sine and cosine of the place in the year, in the week and,
     if the column has times, in the day, so that December is next to January;
     and the days since 1970, standardised, for what changes over the years. A
-    missing date is all NaN. Dates share an encoder with the numbers.
+    missing date is all NaN. Dates share an encoder with the numbers. An exported
+    model answers `<column>_is_date`.
 
     Examples:
 
@@ -55,6 +56,8 @@ class Date(Input):
     kind = "number"
     group = "numbers"
     default_encoder = "dense"
+    # By its name a client knows that the text is a date.
+    ok_suffix = "_is_date"
 
     def __init__(self, has_time=False, mean=None, std=None):
         self.has_time = has_time
@@ -131,6 +134,12 @@ class Date(Input):
             trend = draw_near((trend - self.mean) / self.std)
         features = tf.stack([*features, trend], axis=1)
         return tf.ensure_shape(tf.cast(features, tf.float32), [None, *self.shape])
+
+    def readable(self, compact):
+        """Compact batch -> which cells hold a date."""
+        import tensorflow as tf
+
+        return tf.logical_not(tf.math.is_nan(compact[:, 0]))
 
     def sample(self, random, bad=False):
         """A date near those of the column; text that is none when `bad`."""

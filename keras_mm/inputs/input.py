@@ -58,6 +58,16 @@ class Input:
         """Whether raw values can be turned into tensors."""
         return True
 
+    @property
+    def ok_suffix(self):
+        """How the output is called, after the column, by which an exported model
+        says whether a cell was there and could be read; None: there is none."""
+        return "_ok" if self.is_file else None
+
+    def readable(self, compact):
+        """Compact batch -> which cells were there and could be read."""
+        return compact[1]
+
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Turns a column of a table into a checked NumPy array.
 
@@ -217,10 +227,11 @@ class Input:
 
     def answers(self, name):
         """What an exported model says about the input: {output name: what it is}."""
-        if not self.is_file:
+        if not self.ok_suffix:
             return {}
         each = f"for each of {self.num_items}: " if self.num_items else ""
-        return {f"{name}_ok": f"{each}whether it was there and could be read"}
+        what = f"{each}whether it was there and could be read"
+        return {f"{name}{self.ok_suffix}": what}
 
     def describe(self):
         """One line for people: raw form -> tensor form."""

@@ -238,10 +238,9 @@ def _members(towers, modalities):
     else:
         members = {}
         of_column = {c: name for name, columns in modalities.items() for c in columns}
+        check_names(list(towers), "towers")
         for tower, columns in towers.items():
             columns = [columns] if isinstance(columns, str) else list(columns)
-            if tower not in modalities:
-                check_names([tower])
             require_columns(of_column, columns)
             parts = list(dict.fromkeys(of_column[column] for column in columns))
             whole = {column for part in parts for column in modalities[part]}

@@ -4,7 +4,7 @@ import time
 from ..data import to_table
 from .address import Address
 from .grpc_transport import GrpcTransport
-from .requests import find_columns, raw_numbers, raw_strings
+from .requests import find_columns, raw_batches
 from .rest_transport import RestTransport
 
 # What a server says that merged this request with one of another shape.
@@ -18,10 +18,12 @@ class Client:
     The client learns the model's inputs and outputs from the server, so that
     it needs no schema: a column of a picture, which the model answers with
     `<column>_ok`, may hold file paths, encoded bytes or arrays, and a column of
-    clips lists of them; any other string column text; a number column numbers.
+    clips lists of them; one that it answers with `<column>_is_date` dates; any other
+    string column text; a number column numbers.
     Missing cells are sent as `""` or NaN. Columns are called as in training, or as
-    the served inputs are. When a call is refused, what the model takes and gives is
-    asked for once more: the server may have a newer version.
+    the served inputs are. When the server refuses a call, or the table lacks a
+    column, what the model takes and gives is asked for once more: the server may
+    have a newer version.
 
     Examples:
 
@@ -100,70 +102,72 @@ class Client:
             raise ValueError(
                 f"`batch_size` must be at least 1. Received: batch_size={batch_size}"
             )
-        index = getattr(table, "index", None) if hasattr(table, "iloc") else None
-        table = to_table(table)
-        known = self._signatures
-        try:
-            return self._predict(table, index, signature, batch_size, base_dir, bad)
-        except ValueError:
-            # The server may have a newer version, which takes or gives other things.
-            if known is not None:
-                self._signatures = self._transport.signatures()
-            if self._signatures == known or known is None:
-                raise
-        return self._predict(table, index, signature, batch_size, base_dir, bad)
-
-    def _predict(self, table, index, signature, batch_size, base_dir, bad):
         import pandas as pd
 
+        index = getattr(table, "index", None) if hasattr(table, "iloc") else None
+        table = to_table(table)
+        try:
+            answers = self._predict(table, signature, batch_size, base_dir, bad)
+        except ValueError:
+            # The next call asks whether there is a newer version.
+            self._signatures = None
+            raise
+        # Each value is one cell, a list too.
+        return pd.DataFrame(
+            {name: pd.Series(values, index=index) for name, values in answers.items()}
+        )
+
+    def _predict(self, table, signature, batch_size, base_dir, bad):
+        """dict from output to a list of cells."""
+        known = self._signatures
+        try:
+            spec = self._spec(signature)
+            columns = find_columns(table.columns, spec["inputs"])
+        except ValueError as error:
+            self._ask_again(known, error)
+            return self._predict(table, signature, batch_size, base_dir, bad)
+        inputs = {
+            name: (_dtype(dtype), spec["shapes"][name])
+            for name, dtype in spec["inputs"].items()
+        }
+        outputs = {
+            name: _dtype(dtype)
+            for each in self.signatures.values()
+            for name, dtype in each["outputs"].items()
+        }
+        found = {name: [] for name in sorted(spec["outputs"])}
+        # A cell that cannot be sent is no fault of the server's.
+        for raw in raw_batches(
+            table, columns, inputs, outputs, batch_size, base_dir, bad
+        ):
+            try:
+                answer = self._ask(signature, spec, raw)
+                _check_rows(answer, len(next(iter(raw.values()))))
+            except ValueError as error:
+                self._ask_again(known, error)
+                return self._predict(table, signature, batch_size, base_dir, bad)
+            for name, cells in found.items():
+                cells.extend(answer[name])
+        return found
+
+    def _spec(self, signature):
         if signature not in self.signatures:
             raise ValueError(
                 f"The server's model has the signatures {list(self.signatures)}. "
                 f"Received: signature={signature!r}"
             )
-        spec = self.signatures[signature]
-        columns = find_columns(table.columns, list(spec["inputs"]))
-        numbers = {
-            name: raw_numbers(
-                table[columns[name]],
-                columns[name],
-                dtype in ("DT_FLOAT", "DT_DOUBLE"),
-                bad,
-                spec["shapes"][name],
-            )
-            for name, dtype in spec["inputs"].items()
-            if dtype != "DT_STRING"
-        }
-        outputs = {name: [] for name in sorted(spec["outputs"])}
-        for start in range(0, len(table), batch_size):
-            batch = slice(start, start + batch_size)
-            inputs = {
-                name: numbers[name][batch]
-                if name in numbers
-                else raw_strings(
-                    table[columns[name]].iloc[batch],
-                    columns[name],
-                    self._is_file(name),
-                    base_dir,
-                    bad,
-                    start,
-                    is_list=len(spec["shapes"][name]) == 2,
-                )
-                for name in spec["inputs"]
-            }
-            answer = self._ask(signature, spec, inputs)
-            for name, values in outputs.items():
-                rows = len(table.iloc[batch])
-                if len(answer[name]) != rows:
-                    raise ValueError(
-                        f"The server answered {rows} rows with "
-                        f"{len(answer[name])} values. Received: output={name!r}"
-                    )
-                values.extend(answer[name])
-        # Each value is one cell, a list too.
-        return pd.DataFrame(
-            {name: pd.Series(values, index=index) for name, values in outputs.items()}
-        )
+        return self.signatures[signature]
+
+    def _ask_again(self, known, error):
+        """Learns what a newer version takes and gives; raises if there is none."""
+        if known is None:
+            raise error
+        try:
+            self._signatures = self._transport.signatures()
+        except (ConnectionError, ValueError):
+            raise error from None
+        if self._signatures == known:
+            raise error
 
     def _ask(self, signature, spec, inputs):
         """One request; again if another, of another shape, was merged with it."""
@@ -176,11 +180,19 @@ class Client:
             # Not together with the same one again.
             time.sleep(random.uniform(0.01, 0.05))
 
-    def _is_file(self, name):
-        return any(
-            spec["outputs"].get(f"{name}_ok") == "DT_BOOL"
-            for spec in self.signatures.values()
-        )
-
     def __repr__(self):
         return f"Client(url={self.url!r}, name={self.name!r})"
+
+
+def _dtype(name):
+    """`"DT_BOOL"` -> `"bool"`."""
+    return name.removeprefix("DT_").lower()
+
+
+def _check_rows(answer, rows):
+    for name, values in answer.items():
+        if len(values) != rows:
+            raise ValueError(
+                f"The server answered {rows} rows with {len(values)} values. "
+                f"Received: output={name!r}"
+            )

@@ -144,7 +144,7 @@ def _outputs(schema, signatures):
     for name, target in schema.targets.items():
         found |= target.answers(served[name])
     for name, value in schema.inputs.items():
-        if value.is_file and schema.is_adapted:
+        if value.ok_suffix and schema.is_adapted:
             found |= value.answers(served[name])
     return found
 

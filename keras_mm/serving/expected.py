@@ -49,7 +49,8 @@ class Expected:
             answer: dict from output name to array, the exported model's.
             predictions: dict from target or tower to the model's array.
             tensors: dict from column to what the model takes for these rows.
-            readable: dict from column to bool array, which files were read.
+            readable: dict from column to bool array, which files and dates were
+                read.
 
         Returns:
             float, the largest difference of a prediction.
@@ -64,7 +65,11 @@ class Expected:
         else:
             expected, tolerances = self._numbers(predictions), {}
             if signature == "serving_default":
-                expected |= {f"{served_name(n)}_ok": ok for n, ok in readable.items()}
+                inputs = self.model.schema.inputs
+                expected |= {
+                    f"{served_name(name)}{inputs[name].ok_suffix}": ok
+                    for name, ok in readable.items()
+                }
         words = self._words(answer) if signature.startswith("serving_") else {}
         if set(answer) != {*expected, *words}:
             raise RuntimeError(

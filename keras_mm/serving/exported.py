@@ -1,3 +1,4 @@
+import json
 import os
 
 import numpy as np
@@ -52,6 +53,15 @@ class ExportedModel:
         self.path = os.fspath(path)
         # The loaded object owns the variables and must stay alive.
         self._loaded = tf.saved_model.load(self.path)
+
+    @property
+    def _report(self):
+        """What `verify` wrote down, {} of an export that others made."""
+        path = os.path.join(self.path, "verification.json")
+        if not os.path.exists(path):
+            return {}
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
 
     @property
     def signatures(self):
@@ -116,54 +126,39 @@ class ExportedModel:
             signature: string; one that takes raw values.
             base_dir: folder that relative file paths start from.
             batch_size: int.
-            bad: `"error"` refuses cells that cannot be sent, `"missing"` sends
-                them as missing ones.
+            bad: `"error"` refuses cells that cannot be sent and what is no date,
+                `"missing"` sends them as missing ones.
 
         Returns:
             DataFrame with one column an output, in alphabetical order, one row
             a row of the table. Probabilities and names of classes are lists.
         """
         import pandas as pd
-        import tensorflow as tf
 
         from ..data import to_table
-        from .requests import find_columns, raw_numbers, raw_strings
+        from .requests import find_columns, raw_batches
 
         table = to_table(table)
-        specs = self.inputs(signature)
-        columns = find_columns(table.columns, specs)
-        pictures = {
-            name.removesuffix("_ok")
-            for name in self.outputs("serving_default")
-            if name.endswith("_ok")
+        inputs = {
+            name: (spec.dtype.name, spec.shape.as_list())
+            for name, spec in self.inputs(signature).items()
         }
-        raw = {
-            name: raw_strings(
-                table[columns[name]],
-                columns[name],
-                name in pictures,
-                base_dir,
-                bad,
-                is_list=spec.shape.rank == 2,
-            )
-            if spec.dtype == tf.string
-            else raw_numbers(
-                table[columns[name]],
-                columns[name],
-                bad=bad,
-                shape=spec.shape.as_list(),
-            )
-            for name, spec in specs.items()
+        answers = {
+            name: spec.dtype.name
+            for each in self.signatures
+            for name, spec in self.outputs(each).items()
         }
-        parts = []
-        for start in range(0, len(table), batch_size):
-            chunk = {n: value[start : start + batch_size] for n, value in raw.items()}
-            parts.append(self.run(signature, chunk))
-        columns = {}
-        for name in parts[0]:
-            values = np.concatenate([part[name] for part in parts])
-            columns[name] = to_cells(values)
-        return pd.DataFrame(columns)
+        trained = {
+            served: column for column, served in self._report.get("columns", {}).items()
+        }
+        columns = find_columns(table.columns, inputs, trained)
+        found = {name: [] for name in self.outputs(signature)}
+        for raw in raw_batches(
+            table, columns, inputs, answers, batch_size, base_dir, bad
+        ):
+            for name, values in self.run(signature, raw).items():
+                found[name].extend(to_cells(values))
+        return pd.DataFrame({name: pd.Series(cells) for name, cells in found.items()})
 
 
 def to_cells(values):

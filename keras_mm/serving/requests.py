@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data.columns import require_columns
 from ..errors import refuse_rows
-from ..inputs import Number
+from ..inputs import Date, Number
 from ..inputs.cells import cells_in, is_missing, only_item, to_floats, to_name
 from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.files import unwrapped
@@ -18,12 +18,15 @@ from ..inputs.sounds import has_samples, is_sound, samples_to_wav, to_wav
 from ..names import served_name
 
 
-def find_columns(columns, names):
+def find_columns(columns, names, trained=None):
     """The column of a table for each input of a served model.
 
     Args:
         columns: names of the table's columns.
         names: names of the model's inputs.
+        trained: dict from input name to what its column was called in training, if
+            that is known: other columns that could be read as the input are left
+            aside then.
 
     Returns:
         dict from input name to column name.
@@ -36,6 +39,11 @@ def find_columns(columns, names):
         # A model that was exported by others may call its inputs as it likes.
         name = column if column in names else served_name(column)
         found.setdefault(name, []).append(column)
+    for name in names if trained else ():
+        # As it was called in training, or as the input is.
+        for known in (trained.get(name), name):
+            if known in found.get(name, ()):
+                found[name] = [known]
     for name in names:
         if len(found.get(name, ())) > 1:
             raise ValueError(
@@ -46,6 +54,54 @@ def find_columns(columns, names):
         if name not in found:
             require_columns(columns, [name])
     return {name: found[name][0] for name in names}
+
+
+def raw_batches(
+    table, columns, inputs, outputs, batch_size=32, base_dir=None, bad="error"
+):
+    """A table -> what a signature of a served model takes, some rows at a time.
+
+    Args:
+        table: DataFrame.
+        columns: dict from input name to column, as `find_columns` gives it.
+        inputs: dict from input name to its dtype, such as `"string"`, and its shape,
+            a list.
+        outputs: dict from name to dtype of all that the model answers in any
+            signature. The bools `<input>_ok` and `<input>_is_date` say that an input
+            is a file, or a date.
+        batch_size: int.
+        base_dir: folder that relative paths start from.
+        bad: `"error"` refuses cells that cannot be sent, `"missing"` sends them as
+            missing ones.
+
+    Yields:
+        dict from input name to the rows.
+    """
+    whole = {}
+    for name, (dtype, shape) in inputs.items():
+        column = table[columns[name]]
+        if dtype != "string":
+            is_float = dtype.startswith(("float", "double"))
+            whole[name] = raw_numbers(column, columns[name], is_float, bad, shape)
+        elif outputs.get(f"{name}_is_date") == "bool":
+            dates = Date().to_raw(column, columns[name], bad=bad)
+            whole[name] = [date.decode("ascii") for date in dates]
+    for start in range(0, len(table), batch_size):
+        batch = slice(start, start + batch_size)
+        yield {
+            name: whole[name][batch]
+            if name in whole
+            else raw_strings(
+                table[columns[name]].iloc[batch],
+                columns[name],
+                outputs.get(f"{name}_ok") == "bool",
+                base_dir,
+                bad,
+                start,
+                is_list=len(shape) == 2,
+            )
+            for name, (_, shape) in inputs.items()
+        }
 
 
 def raw_numbers(column, name, is_float=True, bad="error", shape=()):

@@ -175,13 +175,14 @@ def _listed(model, tensors):
 
 
 def _preprocessing(schema, specs):
-    """The function from raw values to tensors, and which files could be read."""
+    """The function from raw values to tensors, and which files and dates could be read."""
     import tensorflow as tf
 
     def of(value):
         def preprocess(raw):
             compact = value.decode(raw)
-            return value.finish(compact), (compact[1] if value.is_file else None)
+            ok = value.readable(compact) if value.ok_suffix else None
+            return value.finish(compact), ok
 
         return preprocess
 
@@ -200,7 +201,7 @@ def _preprocessing(schema, specs):
             if served[name] in raw:
                 tensors[name], ok = function(raw[served[name]])
                 if ok is not None:
-                    readable[f"{served[name]}_ok"] = ok
+                    readable[f"{served[name]}{schema.inputs[name].ok_suffix}"] = ok
         return tensors, readable
 
     return preprocess

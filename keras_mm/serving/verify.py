@@ -110,13 +110,13 @@ def _raw_rows(model, rows):
 
 
 def _to_tensors(raw, schema):
-    """Raw rows -> what the model takes, and which files could be read."""
+    """Raw rows -> what the model takes, and which files and dates could be read."""
     tensors, readable = {}, {}
     for name, value in schema.inputs.items():
         compact = value.decode_array(raw[name])
         tensors[name] = value.finish(compact).numpy()
-        if value.is_file:
-            readable[name] = compact[1].numpy()
+        if value.ok_suffix:
+            readable[name] = value.readable(compact).numpy()
     return tensors, readable
 
 

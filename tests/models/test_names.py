@@ -50,6 +50,25 @@ def test_columns_called_like_layers():
     )
 
 
+def test_columns_that_are_served_as_a_group_is_called():
+    names = ["numbers!", "all numbers", "p", "q"]
+    table = pd.DataFrame({name: np.arange(6.0) for name in ["p", "q"]})
+    table[names[:2]] = "a word"
+    inputs = {
+        n: (keras_mm.Text if " " in n or "!" in n else keras_mm.Number)() for n in names
+    }
+    schema = keras_mm.Schema(inputs, {"y": keras_mm.Number()})
+    schema.adapt(table.assign(y=table["p"]))
+    own = dict.fromkeys(names[:2], "average")
+    model = keras_mm.build_regressor(schema, encoders=own, fusion="gated")
+    assert set(model.encoders) == {*names[:2], "all-all-numbers"}
+    towers = {"a b": names[:2], "a-b": ["p", "q"]}
+    with pytest.raises(
+        ValueError, match="towers .* would both be 'a_b' in an exported"
+    ):
+        keras_mm.build_retriever(schema, towers=towers)
+
+
 def test_a_target_and_its_scaled_neighbour():
     table = pd.DataFrame({"x": np.arange(6.0), "p": np.arange(6.0)})
     table["p_standardized"] = table["p"]

@@ -88,6 +88,33 @@ def test_newer_version(client, server, inputs, outputs):
     assert server.asked.count("metadata") == 1
 
 
+def test_cells_that_cannot_be_sent_ask_no_server(client, server):
+    """The message is about the cell, also where the server has gone since."""
+    server.inputs = {"text": "DT_STRING", "day": "DT_STRING", "price": "DT_FLOAT"}
+    server.outputs = {"length": "DT_INT64", "day_is_date": "DT_BOOL"}
+    table = {"text": ["abc"], "day": ["2024-05-01"], "price": [1.0]}
+    client(table)
+    server.asked = []
+    with pytest.raises(ValueError, match="'price': no finite number in row 0"):
+        client(table | {"price": ["x"]})
+    client(table)
+    assert server.asked == ["metadata", f"{NAME}:predict"]
+    with pytest.raises(ValueError, match="'day': no date in ISO form in row 0"):
+        client(table | {"day": ["2024-13-01"]})
+    client(table | {"day": ["2024-13-01"]}, bad="missing")
+    with pytest.raises(ValueError, match="no column 'price'"):
+        client({"text": ["abc"], "day": [None]})
+    # Who does not answer is not at fault for a column that is not there.
+    client(table)
+    client._transport.signatures = gone
+    with pytest.raises(ValueError, match="no column 'price'"):
+        client({"text": ["abc"], "day": [None]})
+
+
+def gone():
+    raise ConnectionError("the server does not answer")
+
+
 def test_errors_of_the_same_version_come_through(client, server):
     client({"text": ["abc"]})
     server.errors = [(400, "no such thing")] * 2

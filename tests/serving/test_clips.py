@@ -1,5 +1,6 @@
 """Clips over REST, gRPC and in the loaded export: lists of encoded frames."""
 
+import functools
 import io
 import json
 import pathlib
@@ -155,6 +156,17 @@ def test_exported(sensors):
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     with pytest.raises(ValueError, match="A video file cannot be sent"):
         exported(table.assign(clip="film.mp4"))
+    # What is no date is refused as the model refuses it.
+    undated = table.assign(day=["2024-13-01", *table["day"][1:]])
+    for answers in (exported, functools.partial(exported, signature="embed_day")):
+        with pytest.raises(ValueError, match="'day': no date in ISO form in row 0"):
+            answers(undated)
+    answer = exported(undated, bad="missing")
+    assert answer["day_is_date"].tolist() == [False] + [True] * 7
+    expected = model.predict(undated, bad="missing", verbose=0)
+    np.testing.assert_allclose(
+        np.array(answer["y_probabilities"].tolist()), expected, atol=1e-5
+    )
     # The written example requests are what a server parses.
     stub, folder = Stub(path), pathlib.Path(path).parent
     assert stub.predict(json.loads((folder / "request.json").read_text()))

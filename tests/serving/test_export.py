@@ -19,7 +19,7 @@ from keras_mm.serving import libtensorflow, run_in_libtensorflow
 from keras_mm.serving.export import next_version
 from keras_mm.serving.verify import verification_rows
 
-from ..helpers import make_table
+from ..helpers import encode_picture, make_table, random_pixels
 from .test_client import Stub
 
 on_tensorflow = pytest.mark.skipif(
@@ -165,6 +165,10 @@ assert "tensorflow" not in sys.modules
 def test_every_signature_runs_on_the_c_library(shop, tmp_path):
     _, model, path = shop
     raw = verification_rows(model.schema)
+    # Formats that are read by operations of their own, or by arithmetic.
+    formats = ("JPEG", "WEBP", "GIF", "BMP")
+    for row, kind in enumerate(formats):
+        raw["image"][row] = encode_picture(random_pixels(), kind)
     here = keras_mm.serving.ExportedModel(path)
     names = set(here.signatures)
     assert {"serving_default", "serving_tensors", "embed", "explain"} <= names
@@ -179,6 +183,8 @@ def test_every_signature_runs_on_the_c_library(shop, tmp_path):
         libtensorflow.save_arrays(tmp_path / f"{name}.npz", feeds[name])
     # One process for all of them: `run_in_libtensorflow` starts one for each.
     run(ASK, libtensorflow.__file__, tmp_path, path, *names)
+    answer = here.run("serving_default", feeds["serving_default"])
+    assert answer["image_ok"][: len(formats)].all()
     for name in names:
         there = libtensorflow.load_arrays(tmp_path / f"{name}_answer.npz")
         for key, value in here.run(name, feeds[name]).items():

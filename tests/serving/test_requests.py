@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image as Pillow
 
 from keras_mm.inputs.sounds import array_samples, encode_samples
-from keras_mm.serving.requests import raw_strings
+from keras_mm.serving.requests import find_columns, raw_batches, raw_strings
 
 from ..helpers import encode_picture, random_pixels
 
@@ -39,3 +40,23 @@ def test_pictures_and_sounds_of_any_form_are_sent(tmp_path):
     assert array == kept == sound
     # Whether it can be read is the server's to say.
     assert broken == tiff[:-50] and missing == ""
+
+
+def test_only_what_the_model_says_is_a_file():
+    """A target may be called like the answer of a picture: it is no bool."""
+    table = pd.DataFrame({"text": ["a.png"]})
+    inputs = {"text": ("string", [None])}
+    columns = {"text": "text"}
+    (raw,) = raw_batches(table, columns, inputs, {"text_ok": "float32"})
+    assert raw == {"text": ["a.png"]}
+    with pytest.raises(ValueError, match="No such file"):
+        list(raw_batches(table, columns, inputs, {"text_ok": "bool"}))
+
+
+def test_a_column_that_is_only_called_alike_is_left_aside():
+    names, trained = ["a", "b_c"], {"a": "a", "b_c": "b c"}
+    columns = ["a", "a!", "b c", "b_c"]
+    assert find_columns(columns, names, trained) == {"a": "a", "b_c": "b c"}
+    assert find_columns(["a", "b_c", "b-c"], names, trained)["b_c"] == "b_c"
+    with pytest.raises(ValueError, match="would both be read as 'a'"):
+        find_columns(columns, names)
