@@ -150,7 +150,7 @@ def _reading(parser):
         default=[],
         metavar="TEXTS",
         help="what stands for a missing cell, besides the empty one: NA,?; may be given "
-        "several times",
+        "several times; a model knows those that it was trained with",
     )
 
 

@@ -87,6 +87,7 @@ def train_model(options):
             types=types,
             base_dir=train.base_dir,
             image_size=options.image_size,
+            missing=options.missing,
         )
     _say_what_may_be_classes(whole.table, schema, options)
     if schema.has_several_targets:

@@ -166,6 +166,8 @@ def test_rare_classes_and_rows_of_the_file(tmp_path, capsys):
     assert main([*arguments, "--bad", "missing"]) == 0
     assert main([*arguments, "--missing", "NA,?", "--seed", "1"]) == 0
     assert "cannot be read" not in capsys.readouterr().out.split("Saved")[-2]
+    # The model knows the words.
+    assert main(["evaluate", str(tmp_path / "m.keras"), str(tmp_path / "t.csv")]) == 0
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -65,6 +65,7 @@ def infer_schema(
     image_size=96,
     verbose=True,
     types=None,
+    missing=(),
 ):
     """Decides what each column of a table is, says so, and adapts to it.
 
@@ -106,11 +107,13 @@ def infer_schema(
         types: dict from column name to the input or target that it is, for columns
             that would be taken for something else, such as
             `{"digit": keras_mm.ClassLabel(), "zip": keras_mm.Category()}`.
+        missing: what stands for a missing cell besides the empty one, such as
+            `["?", -999]`, here and wherever the schema reads; see `Schema`.
 
     Returns:
         An adapted `Schema`.
     """
-    table = to_table(table)
+    table = to_table(table, missing)
     targets = [target] if isinstance(target, str) else list(target)
     types = dict(types or {})
     require_columns(table.columns, [*targets, *(inputs or ()), *exclude, *types])
@@ -149,7 +152,7 @@ def infer_schema(
         notes[name] = _words_note(answers[name], table[name])
         if name not in types:
             notes[name] = notes[name] or classes_note(answers[name], table[name], name)
-    schema = Schema(found, answers).adapt(table, bad="missing")
+    schema = Schema(found, answers, missing).adapt(table, bad="missing")
     if verbose:
         print(schema.describe())
         for name, why in left_out.items():
@@ -174,8 +177,8 @@ def _odd_note(kind, column):
     cells = [(row, cell) for row, cell in enumerate(column) if not is_no_value(cell)]
     question = {Number: is_finite, Date: is_date}.get(type(kind), is_number)
     odd = [row for row, cell in cells if not question(cell)]
-    remedy = "correct it, name it with to_table(table, missing=[...]) or keras-mm "
-    remedy += "--missing"
+    remedy = "correct it, name it with infer_schema(..., missing=[...]) or "
+    remedy += "keras-mm train --missing"
     if isinstance(kind, (Number, Date)):
         found, remedy = "cannot be read", f"{remedy}, or train with bad='missing'"
     elif (
@@ -206,8 +209,8 @@ def _words_note(kind, column):
         return None
     words = sorted(words)
     return (
-        f"{words} are taken for names; to_table(table, missing={words}), or keras-mm "
-        "--missing, reads them as missing"
+        f"{words} are taken for names; infer_schema(..., missing={words}), or "
+        "keras-mm train --missing, reads them as missing"
     )
 
 

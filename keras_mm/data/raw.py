@@ -16,8 +16,7 @@ def to_raw(table, schema, base_dir=None, bad="error"):
     """Table -> dict of checked arrays of raw values, one for each input."""
     require_columns(table.columns, schema.inputs)
     return {
-        name: value.to_raw(table[name], name, base_dir, bad)
-        for name, value in schema.inputs.items()
+        name: schema.to_raw(table[name], name, base_dir, bad) for name in schema.inputs
     }
 
 

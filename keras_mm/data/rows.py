@@ -173,5 +173,5 @@ def _by_name(class_weight, dataset, schema):
                 "dataset.apply(tf.data.experimental.assert_cardinality(rows)). "
                 "Received: class_weight='balanced'"
             )
-        labels = target.encode(column_of(dataset, name), name)
+        labels = target.encode(schema.known(column_of(dataset, name), name), name)
     return dict(zip(target.names, weights_of_classes(target, class_weight, labels)))

@@ -1,6 +1,8 @@
 import keras
+import numpy as np
 
 from ..inputs import ClassLabel, Input, MultiLabel, Number
+from ..inputs.missing_words import raw_without_words, without_words, words_of
 from ..names import answer_name, served_name
 from .columns import column_of, is_dataset, refuse_batches
 from .names import check_answers, check_names
@@ -26,6 +28,10 @@ class Schema:
         targets: dict from column name to `ClassLabel`, `MultiLabel` or
             `Number`. With several, a label may be missing; see
             `keras_mm.build_multitask`.
+        missing: a value or a list of them, such as `["?", -999]`, that stand for a
+            missing cell besides the empty one: in every table that is read by the
+            schema, and in the requests of an exported model. Numbers are compared
+            as numbers, text with spaces around or not.
 
     Raises:
         ValueError: if a target is also an input, two columns would have one name
@@ -35,9 +41,10 @@ class Schema:
     # Whether a model's weights depend on what was learned.
     is_in_use = False
 
-    def __init__(self, inputs, targets=None):
+    def __init__(self, inputs, targets=None, missing=()):
         self.inputs = dict(inputs)
         self.targets = dict(targets or {})
+        self.missing = words_of(missing)
         if not self.inputs:
             raise ValueError(
                 f"A schema needs at least one input column. Received: inputs={inputs}"
@@ -130,16 +137,42 @@ class Schema:
         for name, value in self.inputs.items():
             if type(value).adapt is not Input.adapt:
                 column = column_of(table, name)
-                if bad == "missing":
-                    column = pd.Series(list(value.to_raw(column, name, bad=bad)))
+                if bad == "missing" or self.missing:
+                    column = pd.Series(list(self.to_raw(column, name, bad=bad)))
                 value.adapt(column, name)
         for name, value in self.targets.items():
-            column = column_of(table, name)
+            column = self.known(column_of(table, name), name)
             if isinstance(value, Number):
                 value.adapt_target(column, name, self.has_several_targets)
             else:
                 value.adapt(column, name)
         return self
+
+    def known(self, column, name):
+        """A column in which the cells that hold one of `missing` are None.
+
+        Args:
+            column: pandas Series.
+            name: string, the column that it is.
+        """
+        value = self.inputs.get(name) or self.targets[name]
+        return without_words(column, self.missing, isinstance(value, Number))
+
+    def to_raw(self, column, name, base_dir=None, bad="error"):
+        """`to_raw` of the input `name`, with the words of `missing` missing."""
+        value = self.inputs[name]
+        raw = value.to_raw(self.known(column, name), name, base_dir, bad)
+        # Each item of a list may be such a word.
+        return np.asarray(self.known_raw(raw, name)) if value.num_items else raw
+
+    def known_raw(self, raw, name):
+        """A raw batch with the words of `missing` missing. TensorFlow graph ops."""
+        return raw_without_words(raw, self.inputs[name], self.missing)
+
+    def part(self, names):
+        """A schema of some of the inputs, the same objects, without targets."""
+        inputs = {name: self.inputs[name] for name in names}
+        return Schema(inputs, missing=self.missing)
 
     def modalities(self, own=()):
         """Which inputs share an encoder.
@@ -181,7 +214,8 @@ class Schema:
     def preprocess(self, raw):
         """dict of raw batches -> dict of tensors for the model."""
         return {
-            name: value.preprocess(raw[name]) for name, value in self.inputs.items()
+            name: value.preprocess(self.known_raw(raw[name], name))
+            for name, value in self.inputs.items()
         }
 
     def describe(self):
@@ -193,6 +227,8 @@ class Schema:
             value = self.inputs[name] if is_input else self.targets[name]
             line = f"  {name:<{width}}  {'' if is_input else '-> '}{value.describe()}"
             lines.append(line if served == name else f"{line}, served as {served}")
+        if self.missing:
+            lines.append(f"  missing where a cell holds one of {self.missing}")
         return "Schema\n" + "\n".join(lines)
 
     __repr__ = describe
@@ -203,6 +239,7 @@ class Schema:
         return {
             "inputs": [[n, serialize(v)] for n, v in self.inputs.items()],
             "targets": [[n, serialize(v)] for n, v in self.targets.items()],
+            "missing": self.missing,
         }
 
     @classmethod
@@ -212,4 +249,5 @@ class Schema:
         return cls(
             inputs={name: deserialize(value) for name, value in config["inputs"]},
             targets={name: deserialize(value) for name, value in config["targets"]},
+            missing=config.get("missing", ()),
         )

@@ -1,9 +1,6 @@
-import numbers
 import os
 
-import numpy as np
-
-from ..inputs.cells import to_name
+from ..inputs.missing_words import without_words, words_of
 from .read_file import read_file
 from .tensors import Tensors
 
@@ -33,6 +30,8 @@ def to_table(source, missing=()):
             file may be parted by `;`, tabs or `|` where all rows agree.
         missing: a value or a list of them, such as `["?", -999]`; cells that hold
             one are missing, too, as numbers or as text, with spaces around or not.
+            That is for this table alone; `Schema(..., missing=...)` is for all that a
+            model will be given, requests included.
 
     Returns:
         DataFrame, the rows numbered from 0. The source is not changed.
@@ -74,10 +73,9 @@ def to_table(source, missing=()):
     # Rows are numbered from 0 in every message; a duplicate or shuffled index
     # must not decide which cells belong together.
     table = table.reset_index(drop=True)
-    several = isinstance(missing, (list, tuple, set, frozenset))
-    words = {to_name(word).strip() for word in (missing if several else [missing])}
+    words = words_of(missing)
     for name in table.columns if words else ():
-        table[name] = _without(table[name], words)
+        table[name] = without_words(table[name], words)
     return table
 
 
@@ -108,26 +106,3 @@ def _from_dict(source):
             values = values.reset_index(drop=True)
         columns[name] = values
     return pd.DataFrame(columns)
-
-
-def _without(column, words):
-    """A column in which some values are missing cells; others stay as they are."""
-    import pandas as pd
-
-    wrong = [_name(cell) in words for cell in column]
-    if not any(wrong):
-        return column
-    cells = [None if bad else cell for bad, cell in zip(wrong, column)]
-    return pd.Series(cells, dtype=object)
-
-
-def _name(cell):
-    """How a cell is written, without spaces around; None if it is no single value."""
-    kinds = (str, bytes, numbers.Number, np.generic)
-    # Longer ones are files.
-    if not isinstance(cell, kinds) or (isinstance(cell, bytes) and len(cell) > 1000):
-        return None
-    try:
-        return to_name(cell).strip()
-    except UnicodeDecodeError:
-        return None

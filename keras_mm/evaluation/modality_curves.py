@@ -2,6 +2,7 @@ import keras
 import numpy as np
 
 from ..data import to_table
+from ..data.targets import encode_targets
 from .metrics import ERRORS, metric_of, scores_of
 from .tensors import table_tensors, withhold
 from .trials import constant_answer, modalities_of, predict
@@ -56,7 +57,7 @@ class ModalityCurves(keras.callbacks.Callback):
         self.metric = metric_of(schema.target, self.metric)
         rows = to_table(self.validation)
         self._modalities = modalities_of(self.model)
-        self._truth = schema.target.encode(rows[schema.target_name], schema.target_name)
+        self._truth = encode_targets(rows, schema)
         self._tensors = table_tensors(rows, schema, self.base_dir, self.bad)
         constant = constant_answer(schema.target, self._truth, len(rows))
         self.baseline = self._score(constant)

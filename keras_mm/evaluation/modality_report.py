@@ -3,6 +3,7 @@ import numpy as np
 from ..data import to_table
 from ..data.columns import require_columns
 from ..data.folds import texts
+from ..data.targets import encode_targets
 from ..inputs.cells import is_missing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
@@ -179,7 +180,7 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
     modalities = modalities_of(model)
     names = list(modalities)
     _check_count(names)
-    truth = target.encode(table[name], name)
+    truth = encode_targets(table, schema)
     tensors = table_tensors(table, schema, base_dir, bad)
     rows = np.arange(len(table))
     random = np.random.default_rng((seed, 0))

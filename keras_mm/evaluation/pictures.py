@@ -5,6 +5,7 @@ import io
 import numpy as np
 
 from ..data import to_table
+from ..data.targets import encode_targets
 from ..errors import without_target
 from ..inputs import Audio, ClassLabel, Image, Sequence, Video
 from ..inputs.cells import is_missing
@@ -84,8 +85,8 @@ def plot_confusion(models, table, base_dir=None):
     for axes, (title, model) in zip(
         figure.subplots(1, len(models), squeeze=False)[0], models.items()
     ):
-        target, name = model.schema.target, model.schema.target_name
-        truth = target.encode(table[name], name)
+        target = model.schema.target
+        truth = encode_targets(table, model.schema)
         predicted = model.predict(table, base_dir=base_dir, verbose=0).argmax(axis=1)
         counts = confusion_matrix(truth, predicted, labels=range(len(target.names)))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

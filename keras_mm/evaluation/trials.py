@@ -8,6 +8,7 @@ from ..data import Schema, split, to_table
 from ..data.columns import require_columns
 from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
+from ..data.targets import encode_targets
 from ..inputs import ClassLabel, Number
 from ..models import build_classifier, build_regressor
 from ..names import encoders_of
@@ -65,8 +66,9 @@ class Trials:
         require_columns(self.table.columns, wanted)
         if not isinstance(self.target, Number):
             # Which classes there are is known before a row is held out.
-            self.target.adapt(self.table[self.name], self.name)
-        self.truth = self.target.encode(self.table[self.name], self.name)
+            column = self.schema.known(self.table[self.name], self.name)
+            self.target.adapt(column, self.name)
+        self.truth = encode_targets(self.table, self.schema)
         self.groups = groups
         self.encoders = dict(encoders or {})
         self.modalities = self.schema.modalities(own=self.encoders)
@@ -131,7 +133,9 @@ class Trials:
         number = isinstance(schema.target, Number)
         build = build_regressor if number else build_classifier
         started = time.perf_counter()
-        model = build(Schema(inputs, schema.targets), seed=self.seed, **settings)
+        model = build(
+            Schema(inputs, schema.targets, schema.missing), seed=self.seed, **settings
+        )
         held, stop = {}, None
         if self.patience is not None:
             table, held["validation_data"] = split(

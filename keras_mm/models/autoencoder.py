@@ -143,7 +143,8 @@ def build_autoencoder(
     x = layers.Dense(units, name=layer_name("bottleneck", column))(x)
     output = build_decoder(value, units, layer_name("decoder", column))(x)
     model = Autoencoder([tensor], output, name="autoencoder")
-    model.schema, model.seed = Schema({column: value}), seed
+    missing = schema.missing if isinstance(schema, Schema) else ()
+    model.schema, model.seed = Schema({column: value}, missing=missing), seed
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         loss=MaskedMeanSquaredError(),

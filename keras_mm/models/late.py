@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from ..data.class_weights import class_weights
+from ..data.targets import encode_targets
 from ..data.weights import row_weights
 from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, MultiLabel
@@ -131,7 +132,7 @@ def fit_linear_model(model, x, y, validation_data, **settings):
 
     layer, target = late_fusion(model), model.schema.target
     if y is None:
-        truth = target.encode(x[model.schema.target_name], model.schema.target_name)
+        truth = encode_targets(x, model.schema)
     else:
         truth = np.asarray(y)
     truth = class_indices(truth) if isinstance(target, ClassLabel) else truth

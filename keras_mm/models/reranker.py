@@ -97,6 +97,8 @@ def build_reranker(
     schema = Schema(
         {**{name: retriever.schema.inputs[name] for name in columns}, SCORE: score},
         {MATCH: ClassLabel(class_names=["no", "yes"])},
+        # The words of a missing cell, too.
+        retriever.schema.missing,
     )
     encoders = {**_own(encoders or {}, retriever, columns), SCORE: _unchanged}
     modalities, chosen = choose_encoders(schema, encoders)

@@ -3,7 +3,7 @@ import weakref
 import keras
 import numpy as np
 
-from ..data import Schema, to_table
+from ..data import to_table
 from ..data.columns import is_dataset, require_columns
 from .hard_negatives import wrong_neighbors
 from .model import MultimodalModel
@@ -289,7 +289,7 @@ class Reranker(MultimodalModel):
             sides, encoders = [], []
             for modalities in [*self.towers.values(), {SCORE: [SCORE]}]:
                 columns = [c for part in modalities.values() for c in part]
-                schema = Schema({name: self.schema.inputs[name] for name in columns})
+                schema = self.schema.part(columns)
                 inputs = {n: v.keras_input(n) for n, v in schema.inputs.items()}
                 encoded = []
                 for name, part in modalities.items():

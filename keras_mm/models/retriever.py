@@ -103,7 +103,7 @@ def build_retriever(
         Embedding Space To Bind Them All".
     """
     schema = Schema(schema) if isinstance(schema, dict) else as_schema(schema, None)
-    schema = Schema(schema.inputs)
+    schema = schema.part(schema.inputs)
     if group in schema.inputs:
         raise ValueError(
             "`group` is a column beside the inputs. Rows that hold the same in an "

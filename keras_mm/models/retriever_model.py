@@ -5,7 +5,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..data import Schema, to_table
+from ..data import to_table
 from ..data.columns import is_dataset, require_columns
 from ..data.content import content_ids
 from ..names import layer_name
@@ -69,9 +69,7 @@ class Retriever(MultimodalModel):
             found[name] = MultimodalModel(
                 tensors, output, name=layer_name("tower", name)
             )
-            found[name].schema = Schema(
-                {tensor.name: self.schema.inputs[tensor.name] for tensor in tensors}
-            )
+            found[name].schema = self.schema.part([tensor.name for tensor in tensors])
         return found[name]
 
     def embed(self, table, tower, batch_size=None, *, base_dir=None, bad="error"):

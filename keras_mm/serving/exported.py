@@ -138,7 +138,8 @@ class ExportedModel:
         from ..data import to_table
         from .requests import find_columns, raw_batches
 
-        table = to_table(table)
+        # What stands for a missing cell is what it was in training.
+        table = to_table(table, self._report.get("missing", ()))
         inputs = {
             name: (spec.dtype.name, spec.shape.as_list())
             for name, spec in self.inputs(signature).items()

@@ -178,9 +178,9 @@ def _preprocessing(schema, specs):
     """The function from raw values to tensors, and which files and dates could be read."""
     import tensorflow as tf
 
-    def of(value):
+    def of(name, value):
         def preprocess(raw):
-            compact = value.decode(raw)
+            compact = value.decode(schema.known_raw(raw, name))
             ok = value.readable(compact) if value.ok_suffix else None
             return value.finish(compact), ok
 
@@ -190,7 +190,7 @@ def _preprocessing(schema, specs):
     served = schema.served_names
     functions = {
         name: tf.function(
-            of(value), input_signature=[specs[served[name]]], autograph=False
+            of(name, value), input_signature=[specs[served[name]]], autograph=False
         )
         for name, value in schema.inputs.items()
     }

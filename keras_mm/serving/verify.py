@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from ..inputs.cells import NUMBER
 from ..names import served_name
 from .expected import TOLERANCE, Expected
 from .exported import ExportedModel
@@ -82,6 +83,7 @@ def verify(path, model, rows=None, index=None):
         "signatures": sorted(exported.signatures),
         # What each column is called in the signatures.
         "columns": schema.served_names,
+        "missing": schema.missing,
     }
     with open(os.path.join(path, "verification.json"), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)
@@ -113,7 +115,7 @@ def _to_tensors(raw, schema):
     """Raw rows -> what the model takes, and which files and dates could be read."""
     tensors, readable = {}, {}
     for name, value in schema.inputs.items():
-        compact = value.decode_array(raw[name])
+        compact = value.decode_array(np.asarray(schema.known_raw(raw[name], name)))
         tensors[name] = value.finish(compact).numpy()
         if value.ok_suffix:
             readable[name] = value.readable(compact).numpy()
@@ -123,8 +125,8 @@ def _to_tensors(raw, schema):
 def verification_rows(schema, seed=0):
     """Raw rows that try an exported model: a dict of arrays, 36 rows or more.
 
-    Each subset of the inputs is missing from some rows, and each input is
-    unreadable in some.
+    Each subset of the inputs is missing from some rows, each input is unreadable
+    in some, and some hold a word that says that all is missing.
     """
     random = np.random.default_rng(seed)
     names = list(schema.inputs)
@@ -147,9 +149,24 @@ def verification_rows(schema, seed=0):
                 for name, value in schema.inputs.items()
             }
         )
+    for word in schema.missing:
+        rows.append(
+            {
+                name: _as_raw(word, value) or value.sample(random)
+                for name, value in schema.inputs.items()
+            }
+        )
     while len(rows) < 36:
         rows.append({n: v.sample(random) for n, v in schema.inputs.items()})
     return _columns(rows, schema)
+
+
+def _as_raw(word, value):
+    """A word as a raw value, or None where there can be none."""
+    if value.raw_dtype == "string":
+        return [word.encode()] if value.raw_shape else word.encode()
+    is_number = not value.raw_shape and NUMBER.fullmatch(word)
+    return float(word) if is_number else None
 
 
 def _columns(rows, schema):

@@ -175,7 +175,7 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
 
 
 def _part_of(schema, names):
-    return type(schema)({name: schema.inputs[name] for name in names})
+    return schema.part(names)
 
 
 def _encode(layer, model, rows, batch_size, base_dir, bad):

@@ -422,3 +422,56 @@ def test_columns_of_shape_one():
         [(found,)] = data.to_dataset(source, schema, with_target=False)
         assert found["c"].numpy().tolist() == [[2], [3]]
         assert found["n"].numpy().tolist() == [[0.5], [0.25]]
+
+
+# Three rows of which the second is missing, by a word or a number that says so.
+MISSING_WORDS = {
+    "code": (keras_mm.Category(["a"]), ["a", "?", "a"]),
+    "number": (keras_mm.Number(0.0, 1.0), [1.5, -999, 2.0]),
+    "decimals": (keras_mm.Number(0.0, 1.0), ["1.50", "-999.00", "2.00"]),
+    "day": (keras_mm.Date(False, 19844.0, 1.0), ["2024-05-01", " ?", "2024-05-02"]),
+    "text": (keras_mm.Text(tokens="words", vocabulary=["a"]), ["a", "?", "a"]),
+    "texts": (
+        keras_mm.Text(tokens="words", vocabulary=["a"], num_texts=2),
+        [["a", "a"], ["?", "-999"], ["a", "a"]],
+    ),
+}
+
+
+def test_words_for_missing_cells_go_with_the_schema(tmp_path):
+    schema = keras_mm.Schema(
+        {name: value for name, (value, _) in MISSING_WORDS.items()},
+        {"y": keras_mm.Number()},
+        missing=["?", -999],
+    )
+    schema = keras_mm.Schema.from_config(schema.get_config())
+    columns = {name: cells for name, (_, cells) in MISSING_WORDS.items()}
+    table = pd.DataFrame(columns | {"y": [1.0, -999.0, 3.0]})
+    with pytest.raises(ValueError, match="no number to learn from in row 1"):
+        data.to_dataset(table, schema)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    for source in (
+        table,
+        tmp_path / "t.csv",
+        tmp_path / "t.jsonl",
+        tf.data.Dataset.from_tensor_slices(dict(columns, number=[1.5, -999.0, 2.0])),
+    ):
+        found = collect(data.to_dataset(source, schema, with_target=False))[0]
+        for name, tensor in found.items():
+            rows = np.reshape(tensor, (3, -1))
+            gone = np.isnan(rows) if rows.dtype.kind == "f" else rows == 0
+            assert gone.all(axis=1).tolist() == [False, True, False], name
+    # A request's way is that of the graph.
+    raw = {
+        name: value.raw_array(columns[name])
+        for name, (value, _) in MISSING_WORDS.items()
+        if name != "decimals"
+    }
+    raw = {name: tf.constant(array.tolist()) for name, array in raw.items()}
+    raw["decimals"] = tf.constant([1.5, -999.0, 2.0], tf.float64)
+    for name, tensor in schema.preprocess(raw).items():
+        np.testing.assert_array_equal(tensor, found[name], err_msg=name)
+    schema.adapt(table.drop(index=1))
+    assert keras_mm.Schema(schema.inputs, {}, missing=["?", -999]).adapt(table)
+    assert schema.inputs["number"].mean == schema.inputs["decimals"].mean == 1.75

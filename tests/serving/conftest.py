@@ -53,6 +53,7 @@ def shop(export_once):
             "tags": keras_mm.MultiLabel(),
             "sum": keras_mm.Number(),
         },
+        missing=["?", -999],
     ).adapt(table)
     small = small_encoders()
     model = keras_mm.build_multitask(

@@ -195,6 +195,27 @@ def test_every_signature_runs_on_the_c_library(shop, tmp_path):
                 assert np.isfinite(value).all()
 
 
+def test_words_for_missing_cells_are_served(shop):
+    table, model, path = shop
+    exported = keras_mm.load_exported(path)
+    rows = table.head(2).assign(**{"2nd price (EUR)": [-999.0, 1.0]})
+    rows["product text"] = ["?", "red"]
+    none = rows.assign(**{"2nd price (EUR)": [None, 1.0]})
+    none["product text"] = [None, "red"]
+    expected = model.predict(none, verbose=0)["sum"]
+    np.testing.assert_allclose(model.predict(rows, verbose=0)["sum"], expected)
+    raw = {
+        "image": [b"", b""],
+        "product_text": [b" ?", b""],
+        "column_2nd_price_EUR": [-999.0, np.nan],
+    }
+    answer = exported.run("serving_default", raw)["sum"]
+    assert answer[0] == answer[1]
+    # Of a table words that are no numbers are known, too.
+    rows["2nd price (EUR)"] = ["?", "1.0"]
+    np.testing.assert_allclose(exported(rows)["sum"], expected[:, 0], rtol=1e-4)
+
+
 def test_bad_picture_costs_its_own_row_only(shop):
     table, model, path = shop
     exported_model = keras_mm.load_exported(os.path.dirname(path))
