@@ -10,7 +10,7 @@ from .rates import RatesOptimizer
 from .tensors import one_target
 from .torch_compile import for_each_size
 
-# Where a compiled model keeps its own configuration, for its copies.
+# Where a copy finds the configuration that is no layer's; files of before hold it too.
 _OWN = "built_model"
 
 
@@ -29,6 +29,24 @@ class BuiltModel(keras.Model):
     # place: set a new dict and compile.
     learning_rates = {}
     lora_ranks = {}
+
+    def __init__(self, inputs, outputs, name=None, **kwargs):
+        super().__init__(inputs, outputs, name=name, **kwargs)
+        own = vars(keras.tree.flatten(outputs)[0]).pop(_OWN, None)
+        if own is not None:
+            self._set_own(own)
+
+    def _run_through_graph(self, inputs, *args, **kwargs):
+        """As in Keras; the outputs of layers anew tell a copy what else there is.
+
+        `keras.models.clone_model` makes new layers here, and a model of them.
+        """
+        outputs = super()._run_through_graph(inputs, *args, **kwargs)
+        first = keras.tree.flatten(outputs)[0]
+        history = getattr(first, "_keras_history", None)
+        if history and not any(history[0] is known for known in self.operations):
+            vars(first)[_OWN] = self._own_config()
+        return outputs
 
     @property
     def schema(self):
@@ -114,27 +132,16 @@ class BuiltModel(keras.Model):
             self.compute_metrics(None, y, outputs)
             self.reset_metrics()
 
-    def compile_settings(self):
+    def get_compile_config(self):
         """What `compile` was called with, as plain data."""
         config = super().get_compile_config()
         if config and self.learning_rates:
             config["optimizer"] = self._optimizer_config
         return config
 
-    def get_compile_config(self):
-        """What `compile` was called with, and what belongs to the model alone.
-
-        `keras.models.clone_model` hands nothing else on to a copy.
-        """
-        config = self.compile_settings()
-        return config and {**config, _OWN: self._own_config()}
-
     def compile_from_config(self, config):
         """Compiles the model as `get_compile_config()` says."""
-        config = dict(config)
-        own = config.pop(_OWN, None)
-        if own is not None and self.schema is None:
-            self._set_own(own)
+        config = {name: value for name, value in config.items() if name != _OWN}
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer and self.built:
             self.optimizer.build(self.trainable_variables)
@@ -148,15 +155,16 @@ class BuiltModel(keras.Model):
             **kwargs: as in Keras.
         """
         if os.fspath(filepath).lower().endswith((".h5", ".hdf5")):
-            raise ValueError(
-                "An HDF5 file does not hold the schema, without which the model reads "
-                "no tables. Save it as a .keras file: model.save('model.keras'). "
-                f"Received: filepath={os.fspath(filepath)!r}"
-            )
+            raise _no_hdf5(f"filepath={os.fspath(filepath)!r}")
         super().save(filepath, *args, **kwargs)
 
     def get_config(self):
         """The network, and what belongs to the model alone."""
+        from keras.src.backend.common import global_state
+
+        # `keras.saving.save_model` asks the model nothing else.
+        if global_state.get_global_attribute("use_legacy_config"):
+            raise _no_hdf5(f"model={self.name!r}")
         return {**super().get_config(), **self._own_config()}
 
     @classmethod
@@ -191,3 +199,11 @@ class BuiltModel(keras.Model):
         freeze_again(self)
         for name, rank in self.lora_ranks.items():
             enable_lora(self.get_layer(name), rank)
+
+
+def _no_hdf5(received):
+    return ValueError(
+        "An HDF5 file does not hold the schema, without which the model reads no "
+        "tables. Save it as a .keras file: model.save('model.keras'). "
+        f"Received: {received}"
+    )

@@ -40,8 +40,8 @@ def is_table(x, model):
     found = hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
     if found and model.schema is None:
         raise ValueError(
-            "The model has no schema to read a table by, as a copy of a model that was "
-            "not compiled. Set it: copy.schema = model.schema. "
+            "The model has no schema to read a table by, as one made of parts of "
+            "another. Set it: part.schema = keras_mm.Schema({...}). "
             f"Received: a table of type {type(x).__name__}, model={model.name!r}"
         )
     return found

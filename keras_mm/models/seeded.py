@@ -53,13 +53,17 @@ def _tensorflow():
 
 
 def _torch():
-    """Function that gives torch its state again, if it is the backend."""
+    """Function that gives torch its state again, on all devices, if it is the backend."""
     if keras.backend.backend() != "torch":
         return lambda: None
     import torch
 
-    state = torch.get_rng_state()
-    return lambda: torch.set_rng_state(state)
+    kept = contextlib.ExitStack()
+    devices = range(torch.cuda.device_count())
+    kept.enter_context(torch.random.fork_rng(devices))
+    if torch.backends.mps.is_available():
+        kept.callback(torch.mps.set_rng_state, torch.mps.get_rng_state())
+    return kept.close
 
 
 def seeded_builder(build):

@@ -128,6 +128,8 @@ def fit_cached(
     # What `model.fit` does besides, for tables, is done.
     with seeded(model.seed):
         history = keras.Model.fit(rest, inputs, target, batch_size=batch_size, **kwargs)
+    if retrieves:
+        rest.forget()
     if late is not None and late.weighs and validation_data is not None:
         weigh_experts(rest, kwargs["validation_data"])
     return history
@@ -135,7 +137,7 @@ def fit_cached(
 
 def _settings_of(model):
     """What the model was compiled with besides the optimizer."""
-    config = dict(model.compile_settings())
+    config = dict(model.get_compile_config())
     del config["optimizer"], config["loss"]
     settings = keras.saving.deserialize_keras_object(config)
     return settings if isinstance(model, Retriever) else settings | {"loss": model.loss}

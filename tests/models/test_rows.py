@@ -1,6 +1,7 @@
 """What a model is given: tables and tensors, labels and weights beside them."""
 
 import random
+import zipfile
 
 import keras
 import numpy as np
@@ -145,12 +146,27 @@ def test_bad_weights(table, model, weights, message):
 
 
 def test_clones_know_their_schema(table, model):
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    assert clone.seed == 0
-    np.testing.assert_allclose(
-        clone.predict(table, verbose=0), model.predict(table, verbose=0), atol=1e-6
-    )
+    plain = type(model).from_config(model.get_config())
+    plain.set_weights(model.get_weights())
+    expected = model.predict(table, verbose=0)
+    # Calls make no copies.
+    plain(plain.inputs), model(model.inputs)
+    for source in (model, plain):
+        clone = keras.models.clone_model(source)
+        clone.set_weights(model.get_weights())
+        assert clone.seed == 0 and clone.compiled is source.compiled
+        assert clone.schema is not source.schema
+        np.testing.assert_allclose(clone.predict(table, verbose=0), expected, atol=1e-6)
+        # A model of its parts is none.
+        assert type(model)(clone.inputs, clone.outputs).schema is None
+        assert type(model)(source.inputs, source.outputs).schema is None
+
+
+def test_a_file_holds_the_schema_once(model, tmp_path):
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as file:
+        config = file.read("config.json").decode()
+    assert config.count('"class_names"') == 1
 
 
 def test_hdf5_is_refused(model, tmp_path):
@@ -158,6 +174,9 @@ def test_hdf5_is_refused(model, tmp_path):
         with pytest.raises(ValueError, match=r"\.keras file.*Received: filepath="):
             model.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"\.keras file.*Received: model="):
+        keras.saving.save_model(model, tmp_path / "m.h5")
+    model.save(tmp_path / "m.keras")
 
 
 def states():
@@ -180,6 +199,25 @@ def test_a_seed_leaves_the_process_alone(table, model):
     other = keras_mm.build_classifier(model.schema, seed=3)
     for one, two in zip(other.get_weights(), weights):
         np.testing.assert_array_equal(one, two)
+
+
+def test_a_seed_leaves_the_devices_alone(monkeypatch):
+    """Of torch: as many as there are."""
+    if keras.backend.backend() != "torch":
+        pytest.skip("on torch alone")
+    import torch
+
+    states = {0: "one", 1: "other"}
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: states[device])
+    monkeypatch.setattr(
+        torch.cuda,
+        "set_rng_state",
+        lambda state, device: states.update({device: state}),
+    )
+    with seeded(5):
+        states.update({0: 5, 1: 5})
+    assert states == {0: "one", 1: "other"}
 
 
 def test_unseeded_numbers_go_on_behind():
