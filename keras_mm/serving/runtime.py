@@ -54,7 +54,7 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
         outputs_path = os.path.join(folder, "outputs.npz")
         libtensorflow.save_arrays(inputs_path, inputs)
         # -P: modules of this folder must not stand in for others.
-        command = [sys.executable, "-P", libtensorflow.__file__]
+        command = [sys.executable, "-P", *libtensorflow.__path__]
         try:
             process = subprocess.run(
                 [*command, path, signature, inputs_path, outputs_path],

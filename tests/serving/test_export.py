@@ -149,11 +149,10 @@ def test_same_answers_in_fresh_processes(backend, tmp_path):
 
 
 ASK = """
-import importlib.util, sys
-script, folder, path, *names = sys.argv[1:]
-spec = importlib.util.spec_from_file_location("libtensorflow", script)
-libtensorflow = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(libtensorflow)
+import os, sys
+package, folder, path, *names = sys.argv[1:]
+sys.path.append(os.path.dirname(package))
+import libtensorflow
 for name in names:
     raw = libtensorflow.load_arrays(f"{folder}/{name}.npz")
     answer = libtensorflow.run_saved_model(path, name, raw)
@@ -182,7 +181,7 @@ def test_every_signature_runs_on_the_c_library(shop, tmp_path):
         feeds[name] = {key: feed[key] for key in here.inputs(name)}
         libtensorflow.save_arrays(tmp_path / f"{name}.npz", feeds[name])
     # One process for all of them: `run_in_libtensorflow` starts one for each.
-    run(ASK, libtensorflow.__file__, tmp_path, path, *names)
+    run(ASK, *libtensorflow.__path__, tmp_path, path, *names)
     answer = here.run("serving_default", feeds["serving_default"])
     assert answer["image_ok"][: len(formats)].all()
     for name in names:

@@ -221,7 +221,7 @@ def test_signatures_are_read_as_tensorflow_reads_them(model):
 
 
 def test_script_lists_signatures_without_loading_anything(model):
-    script = libtensorflow.__file__
+    (script,) = libtensorflow.__path__
     process = subprocess.run(
         [sys.executable, script, str(model[0]), "--list"],
         capture_output=True,
@@ -232,7 +232,7 @@ def test_script_lists_signatures_without_loading_anything(model):
 
 
 def test_script_says_what_is_wrong(model, tmp_path):
-    script = libtensorflow.__file__
+    (script,) = libtensorflow.__path__
     process = subprocess.run(
         [sys.executable, script, str(tmp_path), "--list"],
         capture_output=True,
@@ -244,7 +244,7 @@ def test_script_says_what_is_wrong(model, tmp_path):
 
 def test_script_imports_no_package_of_python_kernels(model):
     """The modules that a run brings in, counted in the process itself."""
-    folder = os.path.dirname(libtensorflow.__file__)
+    folder = os.path.dirname(*libtensorflow.__path__)
     code = (
         "import sys, libtensorflow\n"
         f"libtensorflow.run_saved_model({str(model[0])!r}, 'broken', {{'text': ['2']}})\n"
