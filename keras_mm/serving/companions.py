@@ -8,6 +8,12 @@ from .request_files import MAX_BATCH_SIZE, request_example, request_schema
 from .tensor_input import TensorInput
 from .warmup import write_warmup
 
+# What stands beside the versions.
+_FILES = (
+    *("models.config", "batching.config", "monitoring.config"),
+    *("request.schema.json", "request.json", "SERVING.md"),
+)
+
 _MODELS = """\
 # tensorflow_model_server --model_config_file=models.config
 model_config_list {{
@@ -107,6 +113,15 @@ def write_companions(folder, name, version_path, schema, requests):
             _write(path, content)
         elif os.path.exists(path):
             os.remove(path)
+
+
+def move_companions(folder, to):
+    """Moves the files beside the versions to another folder of the same model."""
+    for file in _FILES:
+        if os.path.exists(os.path.join(folder, file)):
+            os.replace(os.path.join(folder, file), os.path.join(to, file))
+        elif os.path.exists(os.path.join(to, file)):
+            os.remove(os.path.join(to, file))
 
 
 def serving_commands(folder):

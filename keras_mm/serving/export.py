@@ -11,7 +11,7 @@ import numpy as np
 from ..data import Schema
 from ..models import Retriever
 from .address import check_model_name
-from .companions import served_inputs, write_companions
+from .companions import move_companions, served_inputs, write_companions
 from .libtensorflow import read_signatures
 from .signatures import signatures
 from .verify import verification_rows, verify
@@ -96,24 +96,25 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
     name = os.path.basename(os.path.abspath(path))
     check_model_name(name)
     os.makedirs(path, exist_ok=True)
+    batching = os.path.join(path, "batching.config")
+    had_batching = os.path.exists(batching)
     # A name that is no number is invisible to the server.
-    temporary = tempfile.mkdtemp(prefix=".export-", dir=path)
+    staged = tempfile.mkdtemp(prefix=".export-", dir=path)
     try:
+        version = os.path.join(staged, str(next_version(path)))
         if keras.backend.backend() == "tensorflow":
-            write_saved_model(model, temporary, index, k)
+            write_saved_model(model, version, index, k)
         else:
-            _write_in_tensorflow(model, temporary, index, k)
-        report = verify(temporary, model, rows, index)
+            _write_in_tensorflow(model, version, index, k)
+        requests = _requests(model.schema, version)
+        write_companions(staged, name, version, model.schema, requests)
+        report = verify(version, model, rows, index)
         final = os.path.join(path, str(next_version(path)))
-        batching = os.path.join(path, "batching.config")
-        had_batching = os.path.exists(batching)
-        requests = _requests(model.schema, temporary)
-        write_companions(path, name, temporary, model.schema, requests)
-        os.chmod(temporary, 0o755)
-        os.rename(temporary, final)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        move_companions(staged, path)
+        os.chmod(version, 0o755)
+        os.rename(version, final)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     if had_batching and not os.path.exists(batching):
         warnings.warn(
             "Values of this version may have different lengths: start its server "

@@ -1,5 +1,10 @@
 """What a request to a served model holds, for those who write one."""
 
+import base64
+import json
+
+import numpy as np
+
 # Rows in one request: what batching.config allows, and what Client sends.
 MAX_BATCH_SIZE = 32
 
@@ -62,3 +67,27 @@ def request_example(inputs, rows):
         for name, value in inputs.items()
     }
     return {"instances": [dict(zip(columns, row)) for row in zip(*columns.values())]}
+
+
+def read_example(path, inputs):
+    """A request's body in a file -> dict from input name to an array, as a server does.
+
+    Args:
+        path: of the file.
+        inputs: dict from input name to `tf.TensorSpec`.
+    """
+    with open(path, encoding="utf-8") as file:
+        rows = json.load(file)["instances"]
+    columns = {name: [_decoded(row[name]) for row in rows] for name in inputs}
+    return {
+        name: np.array(cells, "object" if inputs[name].dtype == "string" else None)
+        for name, cells in columns.items()
+    }
+
+
+def _decoded(value):
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if isinstance(value, dict):
+        return base64.b64decode(value["b64"])
+    return value.encode() if isinstance(value, str) else value

@@ -7,7 +7,9 @@ import numpy as np
 from ..inputs.cells import NUMBER
 from ..names import served_name
 from .expected import TOLERANCE, Expected
-from .exported import ExportedModel
+from .exported import ExportedModel, newest_version
+from .request_files import read_example
+from .warmup import read_warmup
 
 _CHUNK = 32
 _MOST_SUBSETS = 16
@@ -18,8 +20,9 @@ def verify(path, model, rows=None, index=None):
 
     Every output of every signature, words too, must be what the model gives, on
     generated rows (each subset of the inputs missing, and unreadable values) and
-    on rows of a table. The result is written to `verification.json` in the
-    version's folder.
+    on rows of a table. So must be the answers to the warm-up requests and, of the
+    newest version, to `request.json`. The result is written to `verification.json`
+    in the version's folder.
 
     Examples:
 
@@ -76,6 +79,7 @@ def verify(path, model, rows=None, index=None):
                 error.add_note(f"These are the rows from {start} on, of {count}.")
                 raise
             largest = max(largest, difference)
+    largest = max([largest, *_rehearse(path, exported, expected)])
     report = {
         "rows": count,
         "largest_difference": largest,
@@ -88,6 +92,46 @@ def verify(path, model, rows=None, index=None):
     with open(os.path.join(path, "verification.json"), "w", encoding="utf-8") as file:
         json.dump(report, file, indent=2)
     return report
+
+
+def _rehearse(path, exported, expected):
+    """Runs the written requests, if there are any; yields the differences."""
+    model, schema = expected.model, expected.model.schema
+    path = os.path.abspath(path)
+    warmup = os.path.join(path, "assets.extra", "tf_serving_warmup_requests")
+    requests = list(read_warmup(warmup)) if os.path.exists(warmup) else []
+    folder = os.path.dirname(path)
+    example = os.path.join(folder, "request.json")
+    is_newest = os.path.basename(path).isdigit() and newest_version(folder) == path
+    if is_newest and os.path.exists(example):
+        inputs = exported.inputs()
+        requests.append(("serving_default", read_example(example, inputs)))
+    # The same rows in all of them, or the first ones.
+    whole = [rows for signature, rows in requests if signature == "serving_default"]
+    if not whole:
+        return
+    whole = max(whole, key=_count)
+    raw = {name: whole[schema.served_names[name]] for name in schema.inputs}
+    tensors, readable = _to_tensors(raw, schema) if schema.is_adapted else (raw, {})
+    listed = [tensors[tensor.name] for tensor in model.inputs]
+    predictions = model.predict(listed, verbose=0)
+    if not isinstance(predictions, dict):
+        predictions = {schema.target_name: predictions}
+    for signature, rows in requests:
+        first = [
+            {name: values[: _count(rows)] for name, values in arrays.items()}
+            for arrays in (predictions, tensors, readable)
+        ]
+        answer = exported.run(signature, rows)
+        try:
+            yield expected.check(signature, answer, *first)
+        except RuntimeError as error:
+            error.add_note("The rows are those of the warm-up or of request.json.")
+            raise
+
+
+def _count(rows):
+    return len(next(iter(rows.values())))
 
 
 def _raw_rows(model, rows):

@@ -1,6 +1,7 @@
 """The requests that a server replays before it announces a version."""
 
 from ..files import replacing
+from .libtensorflow.protobuf import fields, mapping, repeated
 
 
 def write_warmup(path, name, signatures, requests):
@@ -29,6 +30,25 @@ def write_warmup(path, name, signatures, requests):
                         for key, info in infos.items()
                     }
                     writer.write(_prediction_log(name, signature, tensors))
+
+
+def read_warmup(path):
+    """What `write_warmup` wrote, as a server reads it.
+
+    Yields:
+        Signature name, and dict from input name to an array of rows.
+    """
+    import tensorflow as tf
+    from tensorflow.core.framework.tensor_pb2 import TensorProto
+
+    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+        (request,) = repeated(dict(fields(memoryview(record)))[6], 1)
+        (spec,) = repeated(request, 1)
+        tensors = {
+            key: tf.make_ndarray(TensorProto.FromString(bytes(tensor)))
+            for key, tensor in mapping(request, 2).items()
+        }
+        yield bytes(dict(fields(spec))[3]).decode(), tensors
 
 
 def _prediction_log(name, signature, tensors):

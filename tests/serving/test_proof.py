@@ -1,6 +1,9 @@
 """The proof of an export can fail: a fault in any kind of output is found."""
 
 import functools
+import json
+import os
+import shutil
 import sys
 import types
 
@@ -12,8 +15,10 @@ import pytest
 import keras_mm
 from keras_mm.serving import ExportedModel, verify
 from keras_mm.serving.expected import Expected
+from keras_mm.serving.libtensorflow import read_signatures
 from keras_mm.serving.signatures import signatures
-from keras_mm.serving.verify import _to_tensors, verification_rows
+from keras_mm.serving.verify import _rehearse, _to_tensors, verification_rows
+from keras_mm.serving.warmup import read_warmup, write_warmup
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="exports are written by TensorFlow"
@@ -223,6 +228,37 @@ def test_numbers_far_from_zero_are_compared_in_their_spread():
         # The constant answer of a model that has lost its weights.
         answer = {"mass": np.array([1e6, 1e6])}
         expected.check("serving_tensors", answer, {"mass": right}, {}, {})
+
+
+def test_written_requests_are_run(shop, tmp_path):
+    """What the server replays, and what people try first, is answered rightly."""
+    _, model, path = shop
+    folder = shutil.copytree(os.path.dirname(path), tmp_path / "shop")
+    exported, expected = ExportedModel(path), Expected(model)
+    moved = str(folder / "1")
+
+    def rehearse():
+        return list(_rehearse(moved, exported, expected))
+
+    assert max(rehearse()) < 1e-5
+    written = (folder / "request.json").read_text()
+    example = json.loads(written)
+    example["instances"][0]["column_2nd_price_EUR"] = 1e6
+    (folder / "request.json").write_text(json.dumps(example))
+    with pytest.raises(RuntimeError, match="does not answer as the model"):
+        rehearse()
+    # It belongs to the newest version.
+    (folder / "2").mkdir()
+    assert rehearse()
+    (folder / "2").rmdir()
+    (folder / "request.json").write_text(written)
+    file = folder / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    requests = {name: rows for name, rows in read_warmup(file)}
+    assert set(requests) == set(exported.signatures) - {"serving_tensors"}
+    requests["embed_product_text"]["product_text"][1] = b"red"
+    write_warmup(file, "shop", read_signatures(path), requests)
+    with pytest.raises(RuntimeError, match="'embedding' of 'embed_product_text' is"):
+        rehearse()
 
 
 def test_a_lost_signature_is_found(shop, monkeypatch):
