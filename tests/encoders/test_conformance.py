@@ -155,9 +155,9 @@ def test_every_weight_is_trained(name):
 @pytest.mark.large
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.skipif(ON_JAX, reason="jax always compiles")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES if ON_TENSORFLOW else ON_BACKENDS)
 def test_every_weight_is_trained_compiled(name):
-    """Under XLA on TensorFlow; on torch, whose compiler takes a minute a case."""
+    """Under XLA; on torch, whose compiler takes a minute, a case of each layer."""
     check_step(name, True)
 
 
@@ -244,9 +244,9 @@ def test_all_of_them_in_one_export(part, tmp_path):
     expected = model.predict(table, verbose=0)
     # Verifies itself, on generated rows and on these.
     path = keras_mm.export(model, tmp_path / "all", rows=table, verbose=False)
-    raw = keras_mm.data.dataset.to_raw(table, schema)
+    raw = keras_mm.data.raw.to_raw(table, schema)
     raw = {
-        name: value.raw_array(list(keras_mm.data.dataset.read_files(raw[name])))
+        name: value.raw_array(list(keras_mm.data.raw.read_files(raw[name])))
         for name, value in schema.inputs.items()
     }
     answer = keras_mm.serving.run_in_libtensorflow(path, "serving_default", raw)
