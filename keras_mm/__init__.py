@@ -1,5 +1,6 @@
 """Multimodal deep learning with Keras: from a table to a served model."""
 
+from . import quiet  # isort: skip, before TensorFlow is imported
 from . import (
     data,
     encoders,
