@@ -15,47 +15,43 @@ def encoded_modalities(model):
     Returns:
         dict from modality to a list of Keras tensors: tokens and mask, or a vector.
     """
-    fusion = model.get_layer(layer_name("fusion"))
-    found = {}
-    for tensor in _inputs_of(fusion.output):
-        found |= _encoders_above(tensor)
-    if found:
-        encoded = list(found.values())
-    else:
-        # The textbook's model has no nested encoders.
-        encoded = [[tensor] for tensor in _inputs_of(fusion.output)]
-    columns = [_columns_above(tensors[0]) for tensors in encoded]
-    alone = [next(iter(names)) for names in columns if len(names) == 1]
-    groups = model.schema.modalities(own=alone)
-    names = {frozenset(members): name for name, members in groups.items()}
-    return {names[of]: tensors for of, tensors in zip(columns, encoded)}
+    fused = model.get_layer(layer_name("fusion")).output
+    fused = fused[0] if isinstance(fused, (list, tuple)) else fused
+    inputs = _call(fused).input_tensors
+    calls = filter(_is_encoder, _calls_above(inputs))
+    # The textbook's model has no nested encoders.
+    encoded = [call.output_tensors for call in calls] or [[x] for x in inputs]
+    columns = [_columns_of(tensors[0]) for tensors in encoded]
+    alone = [name for names in columns if len(names) == 1 for name in names]
+    modalities = model.schema.modalities(own=alone)
+    names = {frozenset(members): name for name, members in modalities.items()}
+    return {names[of]: list(tensors) for of, tensors in zip(columns, encoded)}
 
 
-def _node(tensor):
+def _call(tensor):
     """The call of a layer that a Keras tensor comes from."""
     layer, index, _ = tensor._keras_history
     return layer._inbound_nodes[index]
 
 
-def _inputs_of(output):
-    first = output[0] if isinstance(output, (list, tuple)) else output
-    return _node(first).input_tensors
+def _is_encoder(call):
+    return is_encoder_name(call.operation.name)
 
 
-def _encoders_above(tensor):
-    """dict from call of an encoder to its outputs, in the order they are read."""
-    node = _node(tensor)
-    if is_encoder_name(node.operation.name):
-        return {id(node): list(node.output_tensors)}
-    found = {}
-    for above in node.input_tensors:
-        found |= _encoders_above(above)
-    return found
+def _calls_above(tensors):
+    """The calls that tensors come from, each once, depth first; not past encoders."""
+    found, left = {}, list(reversed(tensors))
+    while left:
+        call = _call(left.pop())
+        if id(call) not in found:
+            found[id(call)] = call
+            left += [] if _is_encoder(call) else reversed(call.input_tensors)
+    return list(found.values())
 
 
-def _columns_above(tensor):
+def _columns_of(tensor):
     """The model's inputs that a tensor is computed from."""
-    above = _node(tensor).input_tensors
-    if not above:
-        return frozenset([tensor.name])
-    return frozenset().union(*map(_columns_above, above))
+    calls = _calls_above(_call(tensor).input_tensors)
+    return frozenset(
+        call.output_tensors[0].name for call in calls if not call.input_tensors
+    )
