@@ -40,6 +40,8 @@ class Schema:
 
     # Whether a model's weights depend on what was learned.
     is_in_use = False
+    # Whether the model was made for arrays, which a dict of columns then holds.
+    is_of_arrays = False
 
     def __init__(self, inputs, targets=None, missing=()):
         self.inputs = dict(inputs)
@@ -72,6 +74,13 @@ class Schema:
                     f"targets={list(self.targets)}"
                 )
         check_answers(self)
+
+    @classmethod
+    def of_arrays(cls, inputs, targets=None):
+        """A schema of a model that is fed with arrays until `adapt` sees a table."""
+        schema = cls(inputs, targets)
+        schema.is_of_arrays = True
+        return schema
 
     @property
     def served_names(self):
@@ -125,7 +134,7 @@ class Schema:
         """
         import pandas as pd
 
-        if self.is_in_use and self.is_adapted:
+        if self.is_in_use and self.is_adapted and not self.is_of_arrays:
             raise ValueError(
                 "The schema is a model's, whose weights stand for this vocabulary, "
                 "these classes and these means. Build another model from a copy: "
@@ -135,17 +144,23 @@ class Schema:
         if is_dataset(table) and isinstance(table.element_spec, dict):
             refuse_batches(table.element_spec, self)
         for name, value in self.inputs.items():
+            if self.is_in_use and value.is_adapted:
+                continue
             if type(value).adapt is not Input.adapt:
                 column = column_of(table, name)
                 if bad == "missing" or self.missing:
                     column = pd.Series(list(self.to_raw(column, name, bad=bad)))
                 value.adapt(column, name)
         for name, value in self.targets.items():
+            # A number that was not known is predicted as it is.
+            if self.is_in_use and (value.is_adapted or isinstance(value, Number)):
+                continue
             column = self.known(column_of(table, name), name)
             if isinstance(value, Number):
                 value.adapt_target(column, name, self.has_several_targets)
             else:
                 value.adapt(column, name)
+        self.is_of_arrays = False
         return self
 
     def known(self, column, name):
@@ -172,7 +187,9 @@ class Schema:
     def part(self, names):
         """A schema of some of the inputs, the same objects, without targets."""
         inputs = {name: self.inputs[name] for name in names}
-        return Schema(inputs, missing=self.missing)
+        part = Schema(inputs, missing=self.missing)
+        part.is_of_arrays = self.is_of_arrays
+        return part
 
     def modalities(self, own=()):
         """Which inputs share an encoder.
@@ -240,14 +257,17 @@ class Schema:
             "inputs": [[n, serialize(v)] for n, v in self.inputs.items()],
             "targets": [[n, serialize(v)] for n, v in self.targets.items()],
             "missing": self.missing,
+            "is_of_arrays": self.is_of_arrays,
         }
 
     @classmethod
     def from_config(cls, config):
         """Creates the schema again from `get_config()`."""
         deserialize = keras.saving.deserialize_keras_object
-        return cls(
+        schema = cls(
             inputs={name: deserialize(value) for name, value in config["inputs"]},
             targets={name: deserialize(value) for name, value in config["targets"]},
             missing=config.get("missing", ()),
         )
+        schema.is_of_arrays = config.get("is_of_arrays", False)
+        return schema

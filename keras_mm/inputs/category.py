@@ -3,6 +3,7 @@ import collections
 import keras
 
 from .cells import NAME_PARTS, SPELLED_OUT, names_of, to_strings
+from .in_use import refuse_in_use
 from .input import Input
 
 
@@ -40,6 +41,7 @@ class Category(Input):
 
     def adapt(self, column, name="column"):
         """Learns the vocabulary from a column; returns `self`."""
+        refuse_in_use(self, name)
         counts = collections.Counter(
             value.decode("utf-8") for value in self.to_raw(column, name) if value
         )

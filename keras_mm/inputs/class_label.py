@@ -5,6 +5,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import NUMBER, names_of, to_strings
+from .in_use import refuse_in_use
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -46,6 +47,7 @@ class ClassLabel:
 
     def adapt(self, column, name="target"):
         """Learns the class names from a column; returns `self`."""
+        refuse_in_use(self, name)
         names = {cell.decode() for cell in to_strings(column, name, "error") if cell}
         if all(map(_is_number, names)):
             # "01" and "1" are two classes, in the same order each time.
@@ -81,6 +83,11 @@ class ClassLabel:
         self.class_names, self.learned = names, True
         self.num_classes = self.num_classes or len(names)
         return self
+
+    @property
+    def is_adapted(self):
+        """Whether the class names are known."""
+        return self.class_names is not None
 
     @property
     def names(self):

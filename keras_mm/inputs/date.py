@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_no_value, only_item
+from .in_use import refuse_in_use
 from .input import Input
 from .standardize import draw_near, mean_and_std
 
@@ -71,6 +72,7 @@ class Date(Input):
 
     def adapt(self, column, name="column"):
         """Learns whether there are times, and the dates' spread; returns `self`."""
+        refuse_in_use(self, name)
         import tensorflow as tf
 
         days, seconds = parse_dates(tf.constant(self.to_raw(column, name).tolist()))[:2]

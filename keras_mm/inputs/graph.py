@@ -5,6 +5,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import is_missing
+from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
 from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
@@ -119,6 +120,7 @@ class Graph(Input):
 
     def adapt(self, column, name="column"):
         """Learns mean and standard deviation of each feature; returns `self`."""
+        refuse_in_use(self, name)
         raw = self.to_raw(column, name).astype("float64")
         nodes = raw[raw[..., 0] == _NODE][:, 1 : 1 + self.node_features]
         edges = raw[raw[..., 0] == _EDGE][:, 3 : 3 + self.edge_features]

@@ -27,6 +27,8 @@ class Input:
     `preprocess(raw)` is 2 followed by 3.
     """
 
+    # Whether a model's weights depend on what was learned.
+    is_in_use = False
     # What the tensor holds, for encoders: "image", "text", "sequence", ...
     kind = None
     # The modality that the builder groups columns of this type under; None:

@@ -3,6 +3,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import cells_in, is_missing, names_of, to_name, to_text
+from .in_use import refuse_in_use
 from .literals import from_text
 
 
@@ -58,6 +59,7 @@ class MultiLabel:
 
     def adapt(self, column, name="target"):
         """Learns the label names from a column; returns `self`."""
+        refuse_in_use(self, name)
         cells = [from_text(cell) for cell in cells_in(column) if not is_missing(cell)]
         length = None if self.class_names else _common_length(cells)
         if length == 2:
@@ -98,6 +100,11 @@ class MultiLabel:
                 column.iloc[wrong[0]],
             )
         return found
+
+    @property
+    def is_adapted(self):
+        """Whether the label names are known."""
+        return self.class_names is not None
 
     @property
     def num_classes(self):

@@ -3,6 +3,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import to_number
+from .in_use import refuse_in_use
 from .input import Input
 from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
@@ -43,6 +44,7 @@ class Number(Input):
 
     def adapt(self, column, name="column"):
         """Learns mean and standard deviation from a column; returns `self`."""
+        refuse_in_use(self, name)
         values = self.to_raw(column, name)
         if np.isnan(values).all():
             raise ValueError(
@@ -54,6 +56,7 @@ class Number(Input):
 
     def adapt_target(self, column, name="target", allow_missing=False):
         """Learns the unit of a target, outliers included; returns `self`."""
+        refuse_in_use(self, name)
         self.encode(column, name, allow_missing)
         values = self.to_raw(column, name)
         if np.isnan(values).all():

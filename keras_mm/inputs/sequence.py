@@ -3,6 +3,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import float_dtype, is_missing, to_floats
+from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
 from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
@@ -71,6 +72,7 @@ class Sequence(Input):
 
     def adapt(self, column, name="column"):
         """Learns each channel's mean and standard deviation; returns `self`."""
+        refuse_in_use(self, name)
         values = self.to_raw(column, name).reshape(-1, self.channels)
         empty = np.flatnonzero(np.isnan(values).all(axis=0))
         if len(empty):

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 
 from .cells import to_strings
+from .in_use import refuse_in_use
 from .input import Input
 from .items import check_count, flat_items, items_to_raw
 from .ngrams import chunks_of, count_ngrams, most_frequent
@@ -201,7 +202,7 @@ class Text(Input):
 
     def adapt(self, column, name="column"):
         """Learns both vocabularies from a column of texts; returns `self`."""
-
+        refuse_in_use(self, name)
         texts = [text for text in self.to_raw(column, name).ravel() if text]
         if not texts:
             raise ValueError(

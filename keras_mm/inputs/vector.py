@@ -3,6 +3,7 @@ import numpy as np
 
 from ..errors import refuse_rows
 from .cells import float_dtype, is_missing, to_floats
+from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
 from .standardize import LARGEST, known_numbers, mean_and_std, standardize
@@ -53,6 +54,7 @@ class Vector(Input):
 
     def adapt(self, column, name="column"):
         """Learns mean and standard deviation of all entries; returns `self`."""
+        refuse_in_use(self, name)
         values = self.to_raw(column, name)
         if np.isnan(values).all():
             raise ValueError(

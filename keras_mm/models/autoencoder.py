@@ -108,6 +108,8 @@ def build_autoencoder(
         Features with Denoising Autoencoders".
     """
     column, value = _chosen(schema, column)
+    if not isinstance(schema, Schema):
+        schema = Schema.of_arrays(schema)
     if units < 1 or noise < 0:
         raise ValueError(
             "`units` must be positive and `noise` not negative. "
@@ -143,8 +145,7 @@ def build_autoencoder(
     x = layers.Dense(units, name=layer_name("bottleneck", column))(x)
     output = build_decoder(value, units, layer_name("decoder", column))(x)
     model = Autoencoder([tensor], output, name="autoencoder")
-    missing = schema.missing if isinstance(schema, Schema) else ()
-    model.schema, model.seed = Schema({column: value}, missing=missing), seed
+    model.schema, model.seed = schema.part([column]).with_inputs({column: value}), seed
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         loss=MaskedMeanSquaredError(),

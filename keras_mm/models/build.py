@@ -243,7 +243,7 @@ def as_schema(schema, target):
             )
         return schema
     if isinstance(schema, dict):
-        return Schema(schema, {"target": target})
+        return Schema.of_arrays(schema, {"target": target})
     raise ValueError(
         "The first argument must be a keras_mm.Schema or a dict of inputs. "
         f"Received: {type(schema).__name__}"

@@ -57,7 +57,9 @@ class BuiltModel(keras.Model):
     def schema(self, schema):
         self._schema = schema
         if schema is not None:
-            schema.is_in_use = True
+            columns = {**schema.inputs, **schema.targets}
+            for part in (schema, *columns.values()):
+                part.is_in_use = True
 
     @property
     def encoders(self):

@@ -61,7 +61,7 @@ def build_classifier(
         ValueError: if the schema is not adapted, or a name is unknown.
     """
     if schema is None:
-        schema = Schema(
+        schema = Schema.of_arrays(
             inputs={
                 "image": Image((224, 224), augmentation=None),
                 "text": Text(

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..data import to_table
 from ..data.columns import is_dataset, require_columns
+from ..inputs import Number
 from .hard_negatives import wrong_neighbors
 from .model import MultimodalModel
 from .rest import rest_of
@@ -254,7 +255,8 @@ class Reranker(MultimodalModel):
         if has_learned or (score.mean, score.std) != (0.0, 1.0):
             return
         if table[SCORE].notna().any():
-            score.adapt(table[SCORE], SCORE)
+            learned = Number().adapt(table[SCORE], SCORE)
+            score.mean, score.std = learned.mean, learned.std
 
     def _train(self, x, y, validation_data, **kwargs):
         if self._is_table(x) and not is_dataset(x):

@@ -102,7 +102,8 @@ def build_retriever(
         Language Supervision"; an anchor as in Girdhar et al. 2023, "ImageBind: One
         Embedding Space To Bind Them All".
     """
-    schema = Schema(schema) if isinstance(schema, dict) else as_schema(schema, None)
+    is_dict = isinstance(schema, dict)
+    schema = Schema.of_arrays(schema) if is_dict else as_schema(schema, None)
     schema = schema.part(schema.inputs)
     if group in schema.inputs:
         raise ValueError(

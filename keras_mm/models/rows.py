@@ -18,8 +18,8 @@ _BACKENDS = ("tensorflow", "torch", "jax", "jaxlib")
 def is_table(x, model):
     """Whether `x` is a table, whose cells are to be preprocessed.
 
-    A dict is one, unless the model was made for arrays: its schema has seen no
-    table, so that it can read none.
+    A dict is one, unless the model was made for arrays: built from a dict of inputs,
+    and its schema has seen no table.
 
     Args:
         x: what `fit`, `evaluate` or `predict` was given.
@@ -33,7 +33,8 @@ def is_table(x, model):
     if is_dataset(x):
         return isinstance(x.element_spec, dict)
     if isinstance(x, dict):
-        if not _reads_tables(model.schema):
+        schema = model.schema
+        if schema is None or schema.is_of_arrays or not schema.is_adapted:
             return False
         _refuse_tensors(x, model)
         return True
@@ -45,15 +46,6 @@ def is_table(x, model):
             f"Received: a table of type {type(x).__name__}, model={model.name!r}"
         )
     return found
-
-
-def _reads_tables(schema):
-    targets = schema.targets.values() if schema is not None else ()
-    return (
-        schema is not None
-        and schema.is_adapted
-        and all(getattr(target, "class_names", ()) is not None for target in targets)
-    )
 
 
 def _refuse_tensors(columns, model):

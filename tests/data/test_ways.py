@@ -424,6 +424,15 @@ def test_columns_of_shape_one():
         assert found["n"].numpy().tolist() == [[0.5], [0.25]]
 
 
+def test_a_models_columns_do_not_learn_anew(schema):
+    schema, table = keras_mm.Schema.from_config(schema.get_config()), frame()
+    for name, value in {**schema.inputs, **schema.targets}.items():
+        value.is_in_use = True
+        if type(value).adapt is not keras_mm.inputs.Input.adapt:
+            with pytest.raises(ValueError, match="weights stand for"):
+                value.adapt(table[name], name)
+
+
 # Three rows of which the second is missing, by a word or a number that says so.
 MISSING_WORDS = {
     "code": (keras_mm.Category(["a"]), ["a", "?", "a"]),

@@ -823,5 +823,8 @@ def test_absent_columns_are_missing_and_the_schema_stays():
         model.predict(table[["category"]], verbose=0)
     with pytest.raises(ValueError, match="from_config.*Received: schema=Schema"):
         model.schema.adapt(table)
+    for name, value in {**model.schema.inputs, **model.schema.targets}.items():
+        with pytest.raises(ValueError, match=f"from_config.*Received: {name}="):
+            value.adapt(table[name], name)
     again = keras_mm.Schema.from_config(model.schema.get_config())
     assert again.adapt(table).get_config() == model.schema.get_config()

@@ -88,6 +88,30 @@ def test_tensors_are_no_table(model, tensors):
         keras_mm.evaluation.score(model, keras_mm.Tensors(tensors))
 
 
+def test_models_of_a_dict_of_inputs_take_arrays(tmp_path):
+    inputs = {"image": keras_mm.Image((6, 6), augmentation=None)}
+    pixels = np.random.default_rng(0).random((2, 6, 6, 3), "float32")
+    models = [
+        keras_mm.build_regressor(inputs, encoders={"image": "cnn"}, seed=0),
+        keras_mm.build_autoencoder(inputs, units=2, seed=0),
+    ]
+    models[0].save(tmp_path / "m.keras")
+    models.append(keras.models.load_model(tmp_path / "m.keras"))
+    models.append(keras.models.clone_model(models[0]))
+    models[-1].set_weights(models[0].get_weights())
+    for model in models:
+        given = {"image": pixels}
+        expected = model.predict(keras_mm.Tensors(given), verbose=0)
+        np.testing.assert_array_equal(model.predict(given, verbose=0), expected)
+    assert not keras_mm.build_retriever(
+        {"v": keras_mm.Vector(2, 0.0, 1.0), "w": keras_mm.Vector(2, 0.0, 1.0)}
+    )._is_table({"v": pixels, "w": pixels})
+    # A schema that has seen a table reads tables.
+    table = pd.DataFrame({"image": [None, None], "target": [1.0, 2.0]})
+    model.schema.adapt(table)
+    assert model._is_table({"image": [b"", b""]})
+
+
 def test_labels_beside_the_rows(table, model, tensors):
     """In fit, as validation rows, and batch by batch: as if they were in the table."""
     x, y = table.drop(columns="label"), table["label"]

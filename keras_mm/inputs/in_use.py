@@ -1,0 +1,18 @@
+"""What a model's weights stand for does not change under them."""
+
+
+def refuse_in_use(value, name):
+    """Raises a `ValueError` if an input or target of a model would learn anew.
+
+    Args:
+        value: an input, or a target.
+        name: string, its column.
+    """
+    if getattr(value, "is_in_use", False) and value.is_adapted:
+        raise ValueError(
+            f"Column {name!r} is a model's, whose weights stand for what it has "
+            "learned: this vocabulary, these classes or these means. Build another "
+            "model from a copy: "
+            "keras_mm.Schema.from_config(model.schema.get_config()).adapt(table). "
+            f"Received: {name}={value!r}"
+        )
