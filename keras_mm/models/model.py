@@ -18,7 +18,14 @@ from .late import (
     late_fusion,
     weigh_experts,
 )
-from .rows import is_table, pair_of, plain, take_rows, warn_of_overlap, with_target
+from .rows import (
+    is_table,
+    pair_of,
+    plain,
+    split_last,
+    warn_of_overlap,
+    with_target,
+)
 from .seeded import seeded
 from .tensors import check_tensors
 
@@ -111,15 +118,20 @@ class MultimodalModel(BuiltModel):
     def _fit(self, x, y, validation_data, **settings):
         """Trains the weights, and finds those of a late fusion."""
         late = late_fusion(self)
-        if late is None:
-            return self._train(x, y, validation_data, **settings)
+        if validation_data is not None and not self._is_table(x):
+            # As in Keras.
+            settings["validation_split"] = 0.0
         share = settings["validation_split"]
-        if share and not self._is_table(x) and y is not None:
+        # Rows to validate on are neither learned from nor weighed by their class.
+        apart = late is not None or settings["class_weight"] is not None
+        if share and apart and not self._is_table(x) and y is not None:
             # The same rows as Keras would take: the last ones.
             weight = settings["sample_weight"]
-            first, validation_data = _split_last((x, y, weight), share)
+            first, validation_data = split_last((x, y, weight), share)
             x, y, settings["sample_weight"] = first
             settings["validation_split"] = 0.0
+        if late is None:
+            return self._train(x, y, validation_data, **settings)
         if late.out_of_fold and self._is_table(x) and not is_dataset(x):
             x, y = to_table(self._with_target(x, y)), None
         check_late(late, x, validation_data)
@@ -389,12 +401,3 @@ class MultimodalModel(BuiltModel):
     def _check(self, x, y=None):
         if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
             check_tensors(x, y, self)
-
-
-def _split_last(rows, share):
-    """Inputs, targets and weights without their last rows, and these."""
-    first = int(len(rows[1]) * (1 - share))
-    return (
-        tuple(None if part is None else take_rows(part, slice_) for part in rows)
-        for slice_ in (slice(None, first), slice(first, None))
-    )

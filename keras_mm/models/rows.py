@@ -113,6 +113,15 @@ def take_rows(x, rows):
     )
 
 
+def split_last(rows, share):
+    """Inputs, targets and weights without their last rows, and these."""
+    first = int(len(rows[1]) * (1 - share))
+    return (
+        tuple(None if part is None else take_rows(part, slice_) for part in rows)
+        for slice_ in (slice(None, first), slice(first, None))
+    )
+
+
 def with_target(table, y, schema):
     """A table with labels that came beside it, in the column of the target.
 

@@ -145,6 +145,13 @@ def test_weights_of_rows(table, model, tensors):
         assert found == pytest.approx(expected, rel=1e-5)
         history = model.fit(table, validation_data=(x, y, given), verbose=0).history
         assert history["val_loss"][0] == pytest.approx(expected, rel=1e-5)
+    # Weights of classes are those of the training rows only.
+    last = {name: value[-2:] for name, value in tensors.items()}
+    plain = loss_of(model, keras_mm.Tensors(last), codes[-2:])
+    found = model.fit(
+        arrays, codes, validation_split=0.25, class_weight={"a": 9.0}, verbose=0
+    )
+    assert found.history["val_loss"][0] == pytest.approx(plain, rel=1e-5)
     both = np.where(codes == 1, 3.0, 1.0) * weights
     expected = loss_of(model, arrays, codes, sample_weight=both)
     columns = {name: np.stack(table[name]) for name in table}
