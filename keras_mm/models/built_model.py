@@ -160,6 +160,37 @@ class BuiltModel(keras.Model):
             raise _no_hdf5(f"filepath={os.fspath(filepath)!r}")
         super().save(filepath, *args, **kwargs)
 
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
+        """`keras.Model.export`: the network alone, which takes tensors.
+
+        `keras_mm.export` writes what takes cells of tables.
+
+        Args:
+            filepath: as in Keras.
+            format: as in Keras.
+            verbose: as in Keras.
+            input_signature: as in Keras.
+            **kwargs: as in Keras.
+        """
+        if format == "onnx" and input_signature is None:
+            # What Keras takes, too, but only once the model has been called.
+            input_signature = [
+                [
+                    keras.layers.InputSpec(
+                        shape=tensor.shape, dtype=tensor.dtype, name=tensor.name
+                    )
+                    for tensor in self.inputs
+                ]
+            ]
+        return super().export(filepath, format, verbose, input_signature, **kwargs)
+
     def get_config(self):
         """The network, and what belongs to the model alone."""
         from keras.src.backend.common import global_state

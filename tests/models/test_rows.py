@@ -210,6 +210,17 @@ def test_hdf5_is_refused(model, tmp_path):
     model.save(tmp_path / "m.keras")
 
 
+def test_onnx_needs_no_call(model, tmp_path, monkeypatch):
+    """Keras looks at the model's inputs only after a first call."""
+    seen = []
+    monkeypatch.setattr(keras.Model, "export", lambda *args: seen.append(args))
+    model.export(tmp_path / "m.onnx", format="onnx")
+    model.export(tmp_path / "m")
+    (*_, (specs,)), other = seen
+    assert [spec.name for spec in specs] == [tensor.name for tensor in model.inputs]
+    assert specs[0].shape == model.inputs[0].shape and other[-1] is None
+
+
 def states():
     drawn = [random.getstate(), np.random.get_state()[1].tolist()]
     if keras.backend.backend() == "torch":
