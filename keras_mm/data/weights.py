@@ -14,7 +14,7 @@ def row_weights(table, sample_weight):
     """One weight a row, as a `float32` array.
 
     Args:
-        table: DataFrame.
+        table: DataFrame; beside an array of weights whatever is as long.
         sample_weight: name of a column of the table, or array `(rows,)`.
 
     Raises:
@@ -54,7 +54,7 @@ def combined_weights(table, target, schema, class_weight=None, sample_weight=Non
     """Each row's weight, by its class and by itself; None if there is neither.
 
     Args:
-        table: DataFrame.
+        table: as in `row_weights`.
         target: encoded labels.
         schema: `Schema`.
         class_weight: as in `weights_of_classes`, or None.

@@ -7,9 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..data.class_weights import class_weights
 from ..data.targets import encode_targets
-from ..data.weights import row_weights
+from ..data.weights import combined_weights
 from ..fusion.late_fusion import LateFusion
 from ..inputs import ClassLabel, MultiLabel
 from .rows import plain, take_rows
@@ -144,13 +143,15 @@ def fit_linear_model(model, x, y, validation_data, **settings):
     state = [*model.weights, *model.optimizer.variables]
     start = [ops.convert_to_numpy(variable) for variable in state]
     features = np.zeros((len(truth), layer.kernel.shape[0], layer.units))
-    weights, counts = settings["sample_weight"], np.ones(len(truth))
-    if isinstance(weights, str):
-        counts = row_weights(x, weights)
-    elif weights is not None:
-        counts = np.reshape(weights, len(truth))
-    if settings["class_weight"] is not None:
-        counts = counts * class_weights(truth, target, settings["class_weight"])
+    weights = settings["sample_weight"]
+    counts = combined_weights(
+        x if isinstance(weights, str) else truth,
+        truth,
+        model.schema,
+        settings["class_weight"],
+        weights,
+    )
+    counts = np.ones(len(truth)) if counts is None else counts
     for train, held in folds.split(np.zeros(len(truth)), truth if classes else None):
         part = weights
         if not (weights is None or isinstance(weights, str)):
