@@ -101,6 +101,6 @@ def fill_absent(table, names):
 
 
 def _absent(name, columns):
-    near = difflib.get_close_matches(name, columns, 1)
+    near = difflib.get_close_matches(str(name), columns, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"The table has no column {name!r}.{hint}"

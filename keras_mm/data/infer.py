@@ -114,7 +114,8 @@ def infer_schema(
         An adapted `Schema`.
     """
     table = to_table(table, missing)
-    targets = [target] if isinstance(target, str) else list(target)
+    several = not isinstance(target, str) and hasattr(target, "__iter__")
+    targets = list(target) if several else [target]
     types = dict(types or {})
     require_columns(table.columns, [*targets, *(inputs or ()), *exclude, *types])
     if inputs is not None and set(targets) & set(inputs):

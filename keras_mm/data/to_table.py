@@ -1,3 +1,4 @@
+import numbers
 import os
 
 from ..inputs.missing_words import without_words, words_of
@@ -34,7 +35,8 @@ def to_table(source, missing=()):
             model will be given, requests included.
 
     Returns:
-        DataFrame, the rows numbered from 0. The source is not changed.
+        DataFrame, the rows numbered from 0, and columns called by numbers by text:
+        the column 0 is `"0"`, as it would be in a file. The source is not changed.
 
     Raises:
         ValueError: if the table is empty, has two columns of the same name, or
@@ -60,6 +62,10 @@ def to_table(source, missing=()):
             "Lines file, or a dict of columns. "
             f"Received: table of type {type(source).__name__}"
         )
+    # Rows are numbered from 0 in every message; a duplicate or shuffled index
+    # must not decide which cells belong together.
+    table = table.reset_index(drop=True)
+    table.columns = [_as_text(name) for name in table.columns]
     twice = table.columns[table.columns.duplicated()].unique().tolist()
     if twice:
         raise ValueError(
@@ -70,13 +76,24 @@ def to_table(source, missing=()):
         raise ValueError(
             f"The table has no rows. Received: columns={list(table.columns)}"
         )
-    # Rows are numbered from 0 in every message; a duplicate or shuffled index
-    # must not decide which cells belong together.
-    table = table.reset_index(drop=True)
     words = words_of(missing)
     for name in table.columns if words else ():
         table[name] = without_words(table[name], words)
     return table
+
+
+def _as_text(name):
+    """A column's name as text; 0 is `"0"`, as in a file."""
+    if isinstance(name, str):
+        return name
+    if isinstance(name, numbers.Integral):
+        return str(name)
+    raise ValueError(
+        "A column's name must be text. Rename the column: "
+        "table.columns = ['_'.join(map(str, name)) for name in table.columns] for a "
+        "MultiIndex, table.rename(columns=str) for the rest. "
+        f"Received: column {name!r}"
+    )
 
 
 def _from_dict(source):

@@ -1,12 +1,11 @@
 import keras
 from keras import ops
 
-from ..data import to_dataset
+from ..data import to_dataset, to_table
 from ..data.class_weights import class_weights
 from ..data.columns import fill_absent, is_dataset
 from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
-from ..data.to_table import to_table
 from ..encoders.pretrained import renew_lora
 from ..names import answer_name
 from .built_model import BuiltModel
@@ -119,16 +118,14 @@ class MultimodalModel(BuiltModel):
         """Trains the weights, and finds those of a late fusion."""
         late = late_fusion(self)
         if validation_data is not None and not self._is_table(x):
-            # As in Keras.
             settings["validation_split"] = 0.0
         share = settings["validation_split"]
         # Rows to validate on are neither learned from nor weighed by their class.
         apart = late is not None or settings["class_weight"] is not None
         if share and apart and not self._is_table(x) and y is not None:
             # The same rows as Keras would take: the last ones.
-            weight = settings["sample_weight"]
-            first, validation_data = split_last((x, y, weight), share)
-            x, y, settings["sample_weight"] = first
+            rows = x, y, settings["sample_weight"]
+            (x, y, settings["sample_weight"]), validation_data = split_last(rows, share)
             settings["validation_split"] = 0.0
         if late is None:
             return self._train(x, y, validation_data, **settings)

@@ -357,3 +357,19 @@ def test_stratifying_by_numbers_is_refused():
     table = pd.DataFrame({"price": np.arange(20.0)})
     with pytest.raises(ValueError, match="Received: stratify='price'"):
         keras_mm.data.split(table, stratify="price")
+
+
+def test_columns_called_by_numbers():
+    frame = pd.DataFrame([[1.5, "a"], [2.5, "b"], [4.0, "a"]])
+    assert list(data.to_table(frame)) == ["0", "1"]
+    assert list(data.to_table({np.int64(3): [1]})) == ["3"]
+    with pytest.raises(ValueError, match="no column 1. Did you mean '1'"):
+        keras_mm.infer_schema(frame, target=1, verbose=False)
+    schema = keras_mm.infer_schema(frame, target="1", verbose=False)
+    (inputs, labels), *_ = data.to_dataset(frame, schema).as_numpy_iterator()
+    assert inputs["0"].shape == (3, 1) and labels.tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="'_'.join.*Received: column \\('a', 'b'\\)"):
+        data.to_table(pd.DataFrame({("a", "b"): [1]}))
+    with pytest.raises(ValueError, match="same name.*Received: columns=\\['1'\\]"):
+        data.to_table(pd.DataFrame({1: [1], "1": [2]}))
+    assert list(frame) == [0, 1]
