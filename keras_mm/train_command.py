@@ -233,14 +233,14 @@ def _split(whole, types, options):
 def _labels(table, targets, types):
     """For each row the labels that a model must know: a set of (target, label)."""
     import keras_mm
-    from keras_mm.inputs.cells import is_missing, to_name
+    from keras_mm.inputs.cells import cells_in, is_missing, to_name
 
     labels = [set() for _ in range(len(table))]
     for name in targets:
         kind = types[name]
         if isinstance(kind, keras_mm.Number):
             continue
-        for row, cell in enumerate(table[name]):
+        for row, cell in enumerate(cells_in(table[name])):
             if not is_missing(cell):
                 several = isinstance(kind, keras_mm.MultiLabel)
                 found = kind.labels_of(cell) if several else [to_name(cell)]

@@ -1,6 +1,6 @@
 """What most cells of a column are."""
 
-from ..inputs.cells import is_missing, is_no_value
+from ..inputs.cells import cells_in, is_missing, is_no_value
 from ..inputs.literals import from_text
 from .cell_kinds import is_code, is_number
 from .row_cells import to_cell
@@ -12,7 +12,7 @@ def known_cells(column):
     """The cells that are not missing: what text spells, text where bytes are some."""
     cells = [
         to_cell(cell, is_file=True) if isinstance(cell, bytes) else cell
-        for cell in column
+        for cell in cells_in(column)
         if not is_missing(cell)
     ]
     first = cells[:20]

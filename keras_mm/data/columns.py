@@ -66,7 +66,8 @@ def refuse_batches(specs, schema):
         raise ValueError(
             f"A tf.data.Dataset of rows gives one cell a column, and {name!r} has "
             "several: these are batches. Pass dataset.unbatch(), or do without "
-            f"batch(). Received: {name}={spec}"
+            "batch(). If they are tensors, say so by tuples: (inputs, target), or "
+            f"dataset.map(lambda inputs: (inputs,)). Received: {name}={spec}"
         )
 
 

@@ -2,7 +2,7 @@ import numpy as np
 
 from ..data import to_table
 from ..data.columns import require_columns
-from ..inputs.cells import is_missing, to_name
+from ..inputs.cells import cells_in, is_missing, to_name
 from .clusters import Clusters, silhouette
 from .embedder import Embedder
 
@@ -107,7 +107,8 @@ def cluster(
 def _names(table, column):
     """The label of each row as text; None where it is missing."""
     require_columns(table.columns, [column])
-    names = [None if is_missing(cell) else to_name(cell) for cell in table[column]]
+    cells = cells_in(table[column])
+    names = [None if is_missing(cell) else to_name(cell) for cell in cells]
     if len(set(names) - {None}) < 2:
         raise ValueError(
             "There is nothing to compare clusters with in a column of less than two "

@@ -1,5 +1,6 @@
 """What a model is given: rows of a table, or tensors."""
 
+import types
 import warnings
 
 import keras
@@ -76,11 +77,13 @@ def _refuse_tensors(columns, model):
 
 
 def plain(x):
-    """`Tensors`, alone or in a tuple with targets, as what Keras takes."""
+    """`Tensors`, alone or with targets in a tuple or a generator, as Keras takes them."""
     if isinstance(x, Tensors):
         return dict(x)
     if isinstance(x, tuple):
         return tuple(plain(part) for part in x)
+    if isinstance(x, types.GeneratorType):
+        return (plain(part) for part in x)
     return x
 
 

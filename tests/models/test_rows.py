@@ -112,6 +112,20 @@ def test_models_of_a_dict_of_inputs_take_arrays(tmp_path):
     assert model._is_table({"image": [b"", b""]})
 
 
+def test_generators_of_tensors(model, tensors):
+    codes = np.arange(ROWS) % 2
+
+    def batches():
+        yield keras_mm.Tensors(tensors), codes
+
+    expected = loss_of(model, keras_mm.Tensors(tensors), codes)
+    model.fit(batches(), validation_data=batches(), validation_steps=1, verbose=0)
+    assert loss_of(model, batches()) == pytest.approx(expected, rel=1e-5)
+    rows = tf.data.Dataset.from_tensors(tensors)
+    with pytest.raises(ValueError, match=r"unbatch\(\).*lambda inputs: \(inputs,\)"):
+        model.predict(rows)
+
+
 def test_labels_beside_the_rows(table, model, tensors):
     """In fit, as validation rows, and batch by batch: as if they were in the table."""
     x, y = table.drop(columns="label"), table["label"]
