@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import keras_mm
-from keras_mm import ClassLabel, Image, MultiLabel, Number
+from keras_mm import ClassLabel, Date, Image, MultiLabel, Number
 from keras_mm.names import served_name
 
 
@@ -69,6 +69,7 @@ def test_names_that_keras_cannot_have(name):
         ({"a b": Number()}, {"a_b": Number()}, "would both be 'a_b'"),
         ({"image": Image()}, {"image_ok": ClassLabel()}, "'image_ok' for the column"),
         ({"an image": Image()}, {"an image ok": Number()}, "'an_image_ok' for"),
+        ({"d": Date()}, {"d_is_date": ClassLabel()}, "'d_is_date' for the column"),
         ({"x": Number()}, {"y": ClassLabel(), "y_classes": Number()}, "'y_classes'"),
         (
             {"x": Number()},
