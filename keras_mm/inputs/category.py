@@ -2,7 +2,7 @@ import collections
 
 import keras
 
-from .cells import NAME_PARTS, SPELLED_OUT, names_of, to_strings
+from .cells import names_of, to_strings
 from .in_use import refuse_in_use
 from .input import Input
 
@@ -74,11 +74,11 @@ class Category(Input):
         """Strings `(batch,)` -> ids `(batch, 1)`, `int32`."""
         import tensorflow as tf
 
-        from .vocabulary import drop_invalid, lookup_table
+        from .vocabulary import as_names, drop_invalid, lookup_table
 
         if self._table is None:
             self._table = lookup_table(self.vocabulary)
-        raw = tf.strings.regex_replace(drop_invalid(raw), SPELLED_OUT, NAME_PARTS)
+        raw = as_names(drop_invalid(raw))
         ids = tf.cast(self._table.lookup(raw), tf.int32)
         return tf.reshape(tf.where(raw == "", 0, ids), [-1, 1])
 

@@ -18,14 +18,23 @@ NUMBER = re.compile(
     r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf|infinity)",
     re.IGNORECASE,
 )
-# A file of text holds "3.0" where its table held 3.0, and "2024-05-01 00:00:00" for
-# a date: the names "3" and "2024-05-01". `NAME_PARTS` are what stays.
-SPELLED_OUT = (
-    r"^-?(0)\.0$|^(-?[1-9][0-9]*)\.0$|"
-    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]00:00:00(?:\.0+)?$"
+# What a file of text holds for a name, and what of it stays: "3" of "3.0", as of 3.0
+# in a table; of a time what pandas writes of it, and of midnight nothing. One after
+# the other; Python and TensorFlow's RE2 read them alike.
+_DAY, _TIME = "([0-9]{4}-[0-9]{2}-[0-9]{2})", "([0-9]{2}:[0-9]{2}:[0-9]{2})"
+SPELLINGS = (
+    (
+        r"^-?(0)\.0$|^(-?[1-9][0-9]*)\.0$|^" + _DAY + r"[ T]00:00:00(?:\.0+)?$",
+        r"\1\2\3",
+    ),
+    (
+        f"^{_DAY}[ T]{_TIME}"
+        r"(?:(\.[0-9]*[1-9])0*|\.0+)?(Z|[+-][0-9]{2}:[0-9]{2})?$",
+        r"\1 \2\3\4",
+    ),
+    (r"^([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]{8,})Z$", r"\1+00:00"),
 )
-NAME_PARTS = r"\1\2\3"
-_SPELLED_OUT = re.compile(SPELLED_OUT)
+_SPELLINGS = [(re.compile(pattern), rest) for pattern, rest in SPELLINGS]
 # What Python writes of large floats.
 _EXPONENT = re.compile(r"-?[0-9](?:\.[0-9]+)?e\+[0-9]{2,3}")
 CUT_SHORT = "NumPy has cut it short with '...'; write lists: array.tolist()"
@@ -187,9 +196,10 @@ def to_name(cell):
 
 
 def _as_name(text):
-    # Most names are told by their end from those that are spelled out.
-    if text[-1:] == "0":
-        text = _SPELLED_OUT.sub(NAME_PARTS, text)
+    # Most names are told by one letter from those that are spelled out.
+    if text[-1:] == "0" or text[13:14] == ":":
+        for pattern, rest in _SPELLINGS:
+            text = pattern.sub(rest, text)
     if "e+" in text and _EXPONENT.fullmatch(text):
         number = float(text)
         return str(int(number)) if np.isfinite(number) else text

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import is_missing
+from .cells import is_no_value
 from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
@@ -170,7 +170,7 @@ class Graph(Input):
 
     def _to_list(self, cell):
         """One cell -> checked array of nodes and edges; `ValueError`."""
-        if is_missing(cell):
+        if is_no_value(cell):
             return self.missing
         nodes, edges, features = self._parts(cell)
         nodes = _matrix(nodes, self.node_features, "nodes", "float32")

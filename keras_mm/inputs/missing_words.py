@@ -5,14 +5,13 @@ import numbers
 import numpy as np
 
 from .cells import (
-    NAME_PARTS,
     NUMBER,
-    SPELLED_OUT,
     cells_in,
     only_item,
     to_name,
     to_number,
 )
+from .vocabulary import as_names
 
 # Longer texts are no words.
 _LONGEST = 1000
@@ -73,8 +72,7 @@ def raw_without_words(raw, value, words):
     if value.raw_dtype == "string":
         raw = tf.convert_to_tensor(raw)
         is_short = tf.strings.length(raw) <= _LONGEST
-        names = tf.strings.strip(tf.where(is_short, raw, ""))
-        names = tf.strings.regex_replace(names, SPELLED_OUT, NAME_PARTS)
+        names = as_names(tf.strings.strip(tf.where(is_short, raw, "")))
         is_word = tf.reduce_any(names[..., None] == tf.constant(words), axis=-1)
         return tf.where(is_word & is_short, "", raw)
     if value.raw_shape:

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import float_dtype, is_missing, to_floats
+from .cells import float_dtype, is_no_value, to_floats
 from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
@@ -101,7 +101,7 @@ class Sequence(Input):
         rows = [np.empty((0, self.channels), dtype)] * len(column)
         wrong, reason = [], ""
         for row, cell in enumerate(map(from_text, column)):
-            if is_missing(cell):
+            if is_no_value(cell):
                 continue
             try:
                 values = self._read(cell)

@@ -1,5 +1,4 @@
 from . import byte_pairs
-from .cells import NAME_PARTS, SPELLED_OUT
 from .ngrams import beginnings, ngrams_of, standardized, unique_in_row, words_of
 from .word_pieces import accent_table, split_words, word_pieces
 
@@ -22,14 +21,13 @@ class TextIds:
         """Strings `(texts,)` -> ids `(texts, length)`, `int32`."""
         import tensorflow as tf
 
-        from .vocabulary import drop_invalid
+        from .vocabulary import as_names, drop_invalid
 
         length = self.text.length
         raw = tf.convert_to_tensor(raw, tf.string)
         # Regular expressions end where UTF-8 does, and take no memory.
         raw = tf.where(tf.strings.regex_full_match(raw, "(?s).*"), raw, "")
-        raw = drop_invalid(beginnings(raw))
-        raw = tf.strings.regex_replace(raw, SPELLED_OUT, NAME_PARTS)
+        raw = as_names(drop_invalid(beginnings(raw)))
         if self.text.tokens == "ngrams":
             ids = self._ngram_ids(raw)
         else:

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import float_dtype, is_missing, to_floats
+from .cells import float_dtype, is_no_value, to_floats
 from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
@@ -77,7 +77,7 @@ class Vector(Input):
         rows = np.full((len(column), self.size), np.nan, float_dtype(column))
         wrong, reason = [], ""
         for row, cell in enumerate(map(from_text, column)):
-            if is_missing(cell):
+            if is_no_value(cell):
                 continue
             try:
                 rows[row] = self._read(cell)

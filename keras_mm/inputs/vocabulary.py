@@ -1,5 +1,7 @@
 """Strings to ids inside a TensorFlow graph."""
 
+from .cells import SPELLINGS
+
 
 def lookup_table(vocabulary, first=2, unknown=1):
     """A table from strings to ids: the first word is 2, unknown ones are 1.
@@ -22,6 +24,19 @@ def lookup_table(vocabulary, first=2, unknown=1):
             ),
             default_value=unknown,
         )
+
+
+def as_names(raw):
+    """Strings as the names that they are, as `to_name` does it in Python.
+
+    Args:
+        raw: string tensor.
+    """
+    import tensorflow as tf
+
+    for pattern, rest in SPELLINGS:
+        raw = tf.strings.regex_replace(raw, pattern, rest)
+    return raw
 
 
 def drop_invalid(raw):

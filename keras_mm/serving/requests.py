@@ -7,7 +7,14 @@ import numpy as np
 from ..data.columns import require_columns
 from ..errors import refuse_rows
 from ..inputs import Date, Number
-from ..inputs.cells import cells_in, is_missing, only_item, to_floats, to_name
+from ..inputs.cells import (
+    cells_in,
+    is_missing,
+    is_no_value,
+    only_item,
+    to_floats,
+    to_name,
+)
 from ..inputs.clips import is_clip, is_clip_path
 from ..inputs.files import unwrapped
 from ..inputs.graph import infer_graph, is_graph
@@ -132,7 +139,7 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
 
 def _padded(column, shape):
     """Arrays of one rank, one a row -> one array, NaN where they are shorter."""
-    cells = [None if is_missing(cell) else _array(cell, shape) for cell in column]
+    cells = [None if is_no_value(cell) else _array(cell, shape) for cell in column]
     if all(cell is None for cell in cells):
         return np.full((len(cells), *(n or 1 for n in shape[1:])), np.nan, "float32")
     shapes = np.array([cell.shape for cell in cells if cell is not None])

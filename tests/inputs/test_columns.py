@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_mm
-from keras_mm.inputs.cells import is_missing, to_text
+from keras_mm.inputs.cells import is_missing, to_name, to_text
 
 
 def column(*cells):
@@ -343,6 +343,34 @@ def test_dates_are_names_without_midnight():
     ):
         assert label.encode(cells).tolist() == [1, 0]
     assert to_text(pd.Timestamp("2024-05-01 13:30")) == "2024-05-01 13:30:00"
+
+
+@pytest.mark.parametrize(
+    "name, spellings",
+    {
+        "2024-05-01 10:30:00": ["2024-05-01T10:30:00.000", "2024-05-01 10:30:00"],
+        "2024-05-01 10:30:00.5": ["2024-05-01T10:30:00.500", "2024-05-01 10:30:00.50"],
+        "2024-05-01 00:00:00+00:00": ["2024-05-01T00:00:00.000Z"],
+        "2024-05-01 10:30:00+02:00": ["2024-05-01T10:30:00.000+02:00"],
+        "2024-05-01": ["2024-05-01T00:00:00"],
+        "2024-05-01 10:3": ["2024-05-01 10:3"],
+    }.items(),
+)
+def test_times_have_one_name(name, spellings):
+    category = keras_mm.Category([name, "other"])
+    for text in [name, *spellings]:
+        assert to_name(text) == name
+        # A request's string goes through the graph alone.
+        assert category.preprocess([text.encode()]).numpy().tolist() == [[2]]
+    if len(name) > 18:
+        assert to_name(pd.Timestamp(name)) == name
+
+
+@pytest.mark.parametrize("value", [keras_mm.Vector(2), keras_mm.Sequence(3, 2)])
+def test_spaces_and_words_are_no_numbers(value):
+    raw = value.to_raw(column([1.0, 2.0], "  ", "nan", b" ")[1:].reset_index(drop=True))
+    assert raw.shape[0] == 3 and np.isnan(raw).all()
+    assert keras_mm.Graph(3, 2).to_raw(column(" ")).shape[0] == 1
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
