@@ -61,7 +61,8 @@ def recorded(path, model, *args):
     calls, check = {}, Expected.check
 
     def record(self, signature, *args):
-        calls[signature] = (self, args)
+        # Of many rows: the written requests, which come last, have two.
+        calls.setdefault(signature, (self, args))
         return check(self, signature, *args)
 
     with pytest.MonkeyPatch.context() as patch:
