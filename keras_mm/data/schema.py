@@ -170,8 +170,14 @@ class Schema:
             column: pandas Series.
             name: string, the column that it is.
         """
-        value = self.inputs.get(name) or self.targets[name]
+        value = self.inputs.get(name) or self.targets.get(name)
         return without_words(column, self.missing, isinstance(value, Number))
+
+    def known_cells(self, table):
+        """A DataFrame in which the cells that hold one of `missing` are None."""
+        if not self.missing:
+            return table
+        return table.assign(**{name: self.known(table[name], name) for name in table})
 
     def to_raw(self, column, name, base_dir=None, bad="error"):
         """`to_raw` of the input `name`, with the words of `missing` missing."""

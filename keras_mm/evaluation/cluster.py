@@ -81,8 +81,8 @@ def cluster(
         Rousseeuw 1987, "Silhouettes".
     """
     # All that may be wrong is found before the model runs.
-    table = to_table(table)
     embed = Embedder(model, tower)
+    table = embed.schema.known_cells(to_table(table))
     if method not in _METHODS:
         raise ValueError(
             f"`method` must be one of {list(_METHODS)}. Received: method={method!r}"

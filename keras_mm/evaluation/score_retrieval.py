@@ -54,7 +54,7 @@ class RetrievalRows:
                 "This scores what build_retriever builds; other models have "
                 f"keras_mm.evaluation.score. Received: {type(model).__name__}"
             )
-        table = to_table(table)
+        table = model.schema.known_cells(to_table(table))
         groups = [] if model.group is None else [model.group]
         require_columns(table.columns, [*model.schema.inputs, *groups])
         rows = np.arange(len(table))

@@ -54,8 +54,8 @@ class Trials:
         bad="error",
         options=None,
     ):
-        self.table = to_table(table)
         self.schema = schema_copy(schema)
+        self.table = self.schema.known_cells(to_table(table))
         self.target, self.name = self.schema.target, self.schema.target_name
         if self.target is None:
             raise ValueError(
@@ -66,8 +66,7 @@ class Trials:
         require_columns(self.table.columns, wanted)
         if not isinstance(self.target, Number):
             # Which classes there are is known before a row is held out.
-            column = self.schema.known(self.table[self.name], self.name)
-            self.target.adapt(column, self.name)
+            self.target.adapt(self.table[self.name], self.name)
         self.truth = encode_targets(self.table, self.schema)
         self.groups = groups
         self.encoders = dict(encoders or {})

@@ -297,6 +297,8 @@ class Retriever(MultimodalModel):
     def row_ids(self, table, towers=None):
         """Numbers of what the rows hold, for some towers or all; see `compute_loss`."""
         towers = self.towers if towers is None else towers
+        if hasattr(table, "iloc"):
+            table = self.schema.known_cells(table)
         ids = [content_ids(table, self.towers[name]) for name in towers]
         if self.group is None:
             ids.append(np.full_like(ids[0], -1))

@@ -103,9 +103,14 @@ def test_models_of_a_dict_of_inputs_take_arrays(tmp_path):
         given = {"image": pixels}
         expected = model.predict(keras_mm.Tensors(given), verbose=0)
         np.testing.assert_array_equal(model.predict(given, verbose=0), expected)
-    assert not keras_mm.build_retriever(
+    retriever = keras_mm.build_retriever(
         {"v": keras_mm.Vector(2, 0.0, 1.0), "w": keras_mm.Vector(2, 0.0, 1.0)}
-    )._is_table({"v": pixels, "w": pixels})
+    )
+    assert not retriever._is_table({"v": pixels, "w": pixels})
+    # Two missing cells are not alike.
+    retriever.schema.missing = ["?"]
+    ids = retriever.row_ids(pd.DataFrame({"v": ["?", "?"], "w": ["[1, 2]", "?"]}))
+    assert ids[:, :2].tolist() == [[-1, 0], [-1, -1]]
     # A schema that has seen a table reads tables.
     table = pd.DataFrame({"image": [None, None], "target": [1.0, 2.0]})
     model.schema.adapt(table)
