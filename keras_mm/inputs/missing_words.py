@@ -75,13 +75,27 @@ def raw_without_words(raw, value, words):
         names = as_names(tf.strings.strip(tf.where(is_short, raw, "")))
         is_word = tf.reduce_any(names[..., None] == tf.constant(words), axis=-1)
         return tf.where(is_word & is_short, "", raw)
-    if value.raw_shape:
+    if value.raw_shape or not _sizes(words):
         return raw
     # What has been float32 before is the word, too.
     sizes = _sizes(words)
     sizes = np.array([*sizes, *np.float32(sizes)], "float64")
     is_word = tf.reduce_any(tf.cast(raw, tf.float64)[..., None] == sizes, axis=-1)
     return tf.where(is_word, tf.constant(np.nan, raw.dtype), raw)
+
+
+def raw_words(value, words):
+    """The words that a request to an input may hold, as raw values of one cell.
+
+    Args:
+        value: the `Input`.
+        words: what `words_of` gave.
+    """
+    if value.is_file:
+        return []
+    if value.raw_dtype == "string":
+        return [word.encode("utf-8") for word in words]
+    return [] if value.raw_shape else _sizes(words)
 
 
 def _name(cell):

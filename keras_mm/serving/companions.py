@@ -104,7 +104,12 @@ def write_companions(folder, name, version_path, schema, requests):
         "request.schema.json": _json(request_schema(inputs, name, columns)),
         "request.json": _json(request_example(inputs, rows), indent),
         "SERVING.md": guide(
-            name, inputs, _outputs(schema, signatures), signatures, columns
+            name,
+            inputs,
+            _outputs(schema, signatures),
+            signatures,
+            columns,
+            schema.missing,
         ),
     }
     for file, content in files.items():

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from ..inputs.missing_words import raw_words
 from .request_files import MAX_BATCH_SIZE
 
 _START = """\
@@ -126,7 +127,7 @@ version may take other inputs: what `/v1/models/{name}/metadata` says is not for
 """
 
 
-def guide(name, inputs, outputs, signatures, columns):
+def guide(name, inputs, outputs, signatures, columns, words=()):
     """The text of SERVING.md.
 
     Args:
@@ -135,6 +136,7 @@ def guide(name, inputs, outputs, signatures, columns):
         outputs: dict from output of `serving_default` to what it holds.
         signatures: what `read_signatures` gives.
         columns: dict from served name to the column's own name.
+        words: what stands for a missing cell besides the empty one.
     """
     ragged = ragged_inputs(inputs)
     rows = []
@@ -143,7 +145,7 @@ def guide(name, inputs, outputs, signatures, columns):
             _row(
                 _called(served, columns),
                 f"{value.request_value()} ({value.describe()})",
-                _missing(value),
+                _missing(value, words),
             )
         )
     text = _START.format(
@@ -175,12 +177,13 @@ def _called(served, columns):
     return f"`{served}`" if column == served else f"`{served}`, column `{column}`"
 
 
-def _missing(value):
+def _missing(value, words):
     """What stands for a missing value; of many numbers one."""
     missing = value.missing
     if np.size(missing) > 8:
         return f"all `{json.dumps(np.ravel(missing)[0].item())}`"
-    return f"`{json.dumps(value.to_json(missing))}`"
+    found = [missing, *(raw_words(value, words) if words else ())]
+    return ", ".join(f"`{json.dumps(value.to_json(word))}`" for word in found)
 
 
 def _listed(names):

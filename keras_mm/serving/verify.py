@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from ..inputs.cells import NUMBER
+from ..inputs.missing_words import raw_words
 from ..names import served_name
 from .expected import TOLERANCE, Expected
 from .exported import ExportedModel, newest_version
@@ -196,24 +196,16 @@ def verification_rows(schema, seed=0):
                 for name, value in schema.inputs.items()
             }
         )
-    for word in schema.missing:
-        rows.append(
-            {
-                name: _as_raw(word, value) or value.sample(random)
-                for name, value in schema.inputs.items()
-            }
-        )
+    words = {n: raw_words(v, schema.missing) for n, v in schema.inputs.items()}
+    for row in range(len(schema.missing)):
+        rows.append({n: v.sample(random) for n, v in schema.inputs.items()})
+        for name, value in schema.inputs.items():
+            if row < len(words[name]):
+                word = words[name][row]
+                rows[-1][name] = [word] if value.raw_shape else word
     while len(rows) < 36:
         rows.append({n: v.sample(random) for n, v in schema.inputs.items()})
     return _columns(rows, schema)
-
-
-def _as_raw(word, value):
-    """A word as a raw value, or None where there can be none."""
-    if value.raw_dtype == "string":
-        return [word.encode()] if value.raw_shape else word.encode()
-    is_number = not value.raw_shape and NUMBER.fullmatch(word)
-    return float(word) if is_number else None
 
 
 def _columns(rows, schema):

@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -210,6 +211,8 @@ def test_words_for_missing_cells_are_served(shop):
     }
     answer = exported.run("serving_default", raw)["sum"]
     assert answer[0] == answer[1]
+    guide = (pathlib.Path(path).parent / "SERVING.md").read_text()
+    assert '| `""`, `"-999"`, `"?"` |' in guide and "| `NaN`, `-999.0` |" in guide
     # Of a table words that are no numbers are known, too.
     rows["2nd price (EUR)"] = ["?", "1.0"]
     np.testing.assert_allclose(exported(rows)["sum"], expected[:, 0], rtol=1e-4)
