@@ -6,10 +6,13 @@ does something in the process of the command only. What Python writes, errors an
 is no log line gets through. `TF_CPP_MIN_LOG_LEVEL=0` shows all lines.
 """
 
+import atexit
+import contextlib
 import os
 import re
 import signal
 import sys
+import time
 
 _NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog"
@@ -37,15 +40,16 @@ def _leave_out_log_lines():
         # There is nowhere to write to.
         return
     source, target = os.pipe()
-    if not os.fork():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for file in (0, 1, 2, target):
-            os.close(file)
-        with open(source, "rb") as lines, open(terminal, "wb", buffering=0) as shown:
-            for line in lines:
-                if not _NOISE.match(line):
-                    shown.write(line)
-        os._exit(0)
+    reader = os.fork()
+    if not reader:
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for file in (0, 1, 2, target):
+                with contextlib.suppress(OSError):
+                    os.close(file)
+            _copy(source, terminal)
+        finally:
+            os._exit(0)
     os.close(source)
     os.dup2(target, 2)
     os.close(target)
@@ -53,6 +57,24 @@ def _leave_out_log_lines():
     sys.stderr = open(
         terminal, "w", buffering=1, encoding="utf-8", errors="backslashreplace"
     )
+    atexit.register(_wait, reader, terminal)
+
+
+def _copy(source, terminal):
+    with open(source, "rb") as lines, open(terminal, "wb", buffering=0) as shown:
+        for line in lines:
+            if not _NOISE.match(line):
+                shown.write(line)
+
+
+def _wait(reader, terminal):
+    """Lets it show its last lines; a second at the most, if others still write."""
+    os.dup2(terminal, 2)
+    with contextlib.suppress(ChildProcessError):
+        for _ in range(100):
+            if os.waitpid(reader, os.WNOHANG)[0]:
+                return
+            time.sleep(0.01)
 
 
 if _is_command() and os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") in "23":
