@@ -10,7 +10,7 @@ from .rates import RatesOptimizer
 from .tensors import one_target
 from .torch_compile import for_each_size
 
-# Where a copy finds the configuration that is no layer's; files of before hold it too.
+# Where a compiled model keeps its own configuration, for its copies.
 _OWN = "built_model"
 
 
@@ -30,23 +30,8 @@ class BuiltModel(keras.Model):
     learning_rates = {}
     lora_ranks = {}
 
-    def __init__(self, inputs, outputs, name=None, **kwargs):
-        super().__init__(inputs, outputs, name=name, **kwargs)
-        own = vars(keras.tree.flatten(outputs)[0]).pop(_OWN, None)
-        if own is not None:
-            self._set_own(own)
-
-    def _run_through_graph(self, inputs, *args, **kwargs):
-        """As in Keras; the outputs of layers anew tell a copy what else there is.
-
-        `keras.models.clone_model` makes new layers here, and a model of them.
-        """
-        outputs = super()._run_through_graph(inputs, *args, **kwargs)
-        first = keras.tree.flatten(outputs)[0]
-        history = getattr(first, "_keras_history", None)
-        if history and not any(history[0] is known for known in self.operations):
-            vars(first)[_OWN] = self._own_config()
-        return outputs
+    # A file has what belongs to the model in its `get_config`.
+    _is_saving = False
 
     @property
     def schema(self):
@@ -134,16 +119,29 @@ class BuiltModel(keras.Model):
             self.compute_metrics(None, y, outputs)
             self.reset_metrics()
 
-    def get_compile_config(self):
+    def compile_settings(self):
         """What `compile` was called with, as plain data."""
         config = super().get_compile_config()
         if config and self.learning_rates:
             config["optimizer"] = self._optimizer_config
         return config
 
+    def get_compile_config(self):
+        """What `compile` was called with, and what belongs to the model alone.
+
+        `keras.models.clone_model` hands nothing else on to a copy.
+        """
+        config = self.compile_settings()
+        if not config or self._is_saving:
+            return config
+        return {**config, _OWN: self._own_config()}
+
     def compile_from_config(self, config):
         """Compiles the model as `get_compile_config()` says."""
-        config = {name: value for name, value in config.items() if name != _OWN}
+        config = dict(config)
+        own = config.pop(_OWN, None)
+        if own is not None and self.schema is None:
+            self._set_own(own)
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer and self.built:
             self.optimizer.build(self.trainable_variables)
@@ -158,7 +156,11 @@ class BuiltModel(keras.Model):
         """
         if os.fspath(filepath).lower().endswith((".h5", ".hdf5")):
             raise _no_hdf5(f"filepath={os.fspath(filepath)!r}")
-        super().save(filepath, *args, **kwargs)
+        self._is_saving = True
+        try:
+            super().save(filepath, *args, **kwargs)
+        finally:
+            self._is_saving = False
 
     def export(
         self,

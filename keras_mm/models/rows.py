@@ -43,7 +43,9 @@ def is_table(x, model):
     if found and model.schema is None:
         raise ValueError(
             "The model has no schema to read a table by, as one made of parts of "
-            "another. Set it: part.schema = keras_mm.Schema({...}). "
+            "another, or by clone_model of a model that was not compiled. Set it: "
+            "part.schema = keras_mm.Schema({...}), or copy the model by "
+            "type(model).from_config(model.get_config()). "
             f"Received: a table of type {type(x).__name__}, model={model.name!r}"
         )
     return found

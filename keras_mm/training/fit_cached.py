@@ -137,7 +137,7 @@ def fit_cached(
 
 def _settings_of(model):
     """What the model was compiled with besides the optimizer."""
-    config = dict(model.get_compile_config())
+    config = dict(model.compile_settings())
     del config["optimizer"], config["loss"]
     settings = keras.saving.deserialize_keras_object(config)
     return settings if isinstance(model, Retriever) else settings | {"loss": model.loss}
@@ -168,7 +168,7 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
     inputs = []
     if others:
         dataset = to_dataset(
-            rows, _part_of(model.schema, others), 256, base_dir=base_dir, bad=bad
+            rows, model.schema.part(others), 256, base_dir=base_dir, bad=bad
         )
         batches = [entry[0] for entry in dataset.as_numpy_iterator()]
         inputs = [np.concatenate([batch[n] for batch in batches]) for n in others]
@@ -176,14 +176,10 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
     return inputs, target
 
 
-def _part_of(schema, names):
-    return schema.part(names)
-
-
 def _encode(layer, model, rows, batch_size, base_dir, bad):
     names = columns_of_model(layer)
     dataset = to_dataset(
-        rows, _part_of(model.schema, names), batch_size, base_dir=base_dir, bad=bad
+        rows, model.schema.part(names), batch_size, base_dir=base_dir, bad=bad
     )
     dataset = dataset.map(lambda inputs: (tuple(inputs[name] for name in names),))
     tokens, mask = layer.predict(dataset, verbose=0)
@@ -194,7 +190,7 @@ def _encode(layer, model, rows, batch_size, base_dir, bad):
 def _fingerprint(layer, model, rows, base_dir, bad):
     """Says what the tokens depend on: network, weights, preprocessing, rows."""
     digest = hashlib.blake2b(digest_size=20)
-    part = _part_of(model.schema, columns_of_model(layer))
+    part = model.schema.part(columns_of_model(layer))
     for config in (layer.get_config(), part.get_config()):
         text = json.dumps(config, sort_keys=True, default=str)
         # Keras numbers its layers as they come: dense, dense_1, ...

@@ -49,7 +49,7 @@ def fit_gradually(
             f"Received: epochs={epochs}, unfreeze={unfreeze}"
         )
     parts = _parts_of(model, encoders)
-    config, rates = model.get_compile_config(), model.learning_rates
+    config, rates = model.compile_settings(), model.learning_rates
     rate = config["optimizer"]["config"]["learning_rate"]
     if not isinstance(rate, (int, float)):
         raise ValueError(

@@ -196,20 +196,27 @@ def test_bad_weights(table, model, weights, message):
 
 
 def test_clones_know_their_schema(table, model):
-    plain = type(model).from_config(model.get_config())
-    plain.set_weights(model.get_weights())
     expected = model.predict(table, verbose=0)
-    # Calls make no copies.
-    plain(plain.inputs), model(model.inputs)
-    for source in (model, plain):
-        clone = keras.models.clone_model(source)
+    last = model.layers[-1]
+
+    def share_last(layer):
+        return layer if layer is last else type(layer).from_config(layer.get_config())
+
+    for clone_function in (None, lambda layer: layer, share_last):
+        clone = keras.models.clone_model(model, clone_function=clone_function)
         clone.set_weights(model.get_weights())
-        assert clone.seed == 0 and clone.compiled is source.compiled
-        assert clone.schema is not source.schema
+        assert clone.seed == 0 and clone.compiled
+        assert clone.schema is not model.schema
         np.testing.assert_allclose(clone.predict(table, verbose=0), expected, atol=1e-6)
-        # A model of its parts is none.
-        assert type(model)(clone.inputs, clone.outputs).schema is None
-        assert type(model)(source.inputs, source.outputs).schema is None
+    # A model of its parts is none.
+    assert type(model)(model.inputs, model.outputs).schema is None
+
+
+def test_copies_of_what_is_not_compiled(table, model):
+    plain = type(model).from_config(model.get_config())
+    assert not plain.compiled and plain.schema.targets
+    with pytest.raises(ValueError, match="no schema.*from_config.*Received: a table"):
+        keras.models.clone_model(plain).predict(table, verbose=0)
 
 
 def test_a_file_holds_the_schema_once(model, tmp_path):
