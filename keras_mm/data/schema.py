@@ -30,8 +30,9 @@ class Schema:
             `keras_mm.build_multitask`.
         missing: a value or a list of them, such as `["?", -999]`, that stand for a
             missing cell besides the empty one: in every table that is read by the
-            schema, and in the requests of an exported model. Numbers are compared
-            as numbers, text with spaces around or not.
+            schema, and in the requests of an exported model, of which `Client`
+            does not know them. Numbers are compared as numbers, text with spaces
+            around or not.
 
     Raises:
         ValueError: if a target is also an input, two columns would have one name

@@ -2,6 +2,7 @@ import random
 import time
 
 from ..data import to_table
+from ..errors import RowsError
 from .address import Address
 from .grpc_transport import GrpcTransport
 from .requests import find_columns, raw_batches
@@ -20,7 +21,8 @@ class Client:
     `<column>_ok`, may hold file paths, encoded bytes or arrays, and a column of
     clips lists of them; one that it answers with `<column>_is_date` dates; any other
     string column text; a number column numbers.
-    Missing cells are sent as `""` or NaN. Columns are called as in training, or as
+    Missing cells are sent as `""` or NaN. What `Schema(missing=["?"])` names is not
+    known to the client: give it `keras_mm.data.to_table(table, missing=["?"])`. Columns are called as in training, or as
     the served inputs are. When the server refuses a call, or the table lacks a
     column, what the model takes and gives is asked for once more: the server may
     have a newer version.
@@ -108,7 +110,12 @@ class Client:
         table = to_table(table)
         try:
             answers = self._predict(table, signature, batch_size, base_dir, bad)
-        except ValueError:
+        except ValueError as error:
+            if isinstance(error, RowsError):
+                error.add_note(
+                    "The client does not know which words stand for a missing cell. If "
+                    "this is one, give it keras_mm.data.to_table(table, missing=[...])."
+                )
             # The next call asks whether there is a newer version.
             self._signatures = None
             raise

@@ -44,7 +44,7 @@ request; one request holds at most {max_batch_size} rows.
 
 `NaN` stands bare, without quotes: the server reads it, though strict JSON does
 not have it.
-{merging}
+{words}{merging}
 ## What comes out
 
 | output | value |
@@ -80,6 +80,11 @@ _MERGED = """
 The server merges requests, which `batching.config` allows: the inputs have the same shape
 in all of them. A request with a value of a wrong SHAPE makes those merged with it fail,
 with "from different tasks have different shapes": ask again, as `Client` does.
+"""
+
+_WORDS = """
+`Client` does not know the words for what is missing: give it
+`keras_mm.data.to_table(table, missing={words})`.
 """
 
 _SEARCH = """
@@ -153,6 +158,7 @@ def guide(name, inputs, outputs, signatures, columns, words=()):
         max_batch_size=MAX_BATCH_SIZE,
         batching="" if ragged else _BATCHING.format(name=name),
         inputs="\n".join(rows),
+        words=_WORDS.format(words=list(words)) if words else "",
         merging=_RAGGED.format(ragged=_listed(ragged)) if ragged else _MERGED,
         outputs="\n".join(
             _row(_called(key, columns), what) for key, what in outputs.items()

@@ -75,14 +75,29 @@ def read_example(path, inputs):
     Args:
         path: of the file.
         inputs: dict from input name to `tf.TensorSpec`.
+
+    Raises:
+        ValueError: if it holds anything else.
     """
-    with open(path, encoding="utf-8") as file:
-        rows = json.load(file)["instances"]
-    columns = {name: [_decoded(row[name]) for row in rows] for name in inputs}
-    return {
-        name: np.array(cells, "object" if inputs[name].dtype == "string" else None)
-        for name, cells in columns.items()
-    }
+    try:
+        with open(path, encoding="utf-8") as file:
+            rows = json.load(file)["instances"]
+        if not rows or any(set(row) != set(inputs) for row in rows):
+            raise ValueError("other inputs")
+        return {
+            name: np.array(
+                [_decoded(row[name]) for row in rows],
+                "object" if spec.dtype == "string" else spec.dtype.as_numpy_dtype,
+            )
+            for name, spec in inputs.items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            'The file must hold {"instances": [...]} with rows of the inputs '
+            f"{list(inputs)}, as the version takes them. If it was changed, or belongs "
+            "to another version, delete it, or export the model anew. "
+            f"Received: {path} ({error!r})"
+        ) from error
 
 
 def _decoded(value):

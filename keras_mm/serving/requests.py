@@ -131,15 +131,22 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
         return infer_graph(column).to_raw(column, name, bad=bad)
     is_array = len(shape) > 1
     if is_array or any(isinstance(cell, list) or np.ndim(cell) for cell in column):
-        return _padded(column, shape)
+        return _padded(column, name, bad, shape)
     if is_float:
         return Number().to_raw(column, name, bad=bad)
     return np.array([int(cell) if isinstance(cell, str) else cell for cell in column])
 
 
-def _padded(column, shape):
+def _padded(column, name, bad, shape):
     """Arrays of one rank, one a row -> one array, NaN where they are shorter."""
-    cells = [None if is_no_value(cell) else _array(cell, shape) for cell in column]
+    cells = []
+    for row, cell in enumerate(column):
+        try:
+            cells.append(None if is_no_value(cell) else _array(cell, shape))
+        except ValueError as error:
+            if bad == "error":
+                _refuse(name, row, error, cell)
+            cells.append(None)
     if all(cell is None for cell in cells):
         return np.full((len(cells), *(n or 1 for n in shape[1:])), np.nan, "float32")
     shapes = np.array([cell.shape for cell in cells if cell is not None])
@@ -157,8 +164,8 @@ def _padded(column, shape):
 def _array(cell, shape):
     """One cell as array."""
     array = np.asarray(cell)
-    if array.dtype == object:
-        # Parquet gives arrays of arrays.
+    if array.dtype.kind not in "biuf":
+        # Parquet gives arrays of arrays; text is refused.
         array = to_floats(array)
     # A sequence of one channel may come without that axis.
     return array[..., np.newaxis] if array.ndim + 2 == len(shape) else array

@@ -43,6 +43,7 @@ def verify(path, model, rows=None, index=None):
         RuntimeError: if a prediction differs by 1e-5 or more, a vector by 1e-4 of
             its largest number, a word at all; if a number is not finite, an output
             is absent, or a signature cannot be run.
+        ValueError: if `request.json` is no request to this version.
     """
     exported = ExportedModel(path)
     schema, expected = model.schema, Expected(model, index)
@@ -96,17 +97,21 @@ def verify(path, model, rows=None, index=None):
 
 def _rehearse(path, exported, expected):
     """Runs the written requests, if there are any; yields the differences."""
-    model, schema = expected.model, expected.model.schema
     path = os.path.abspath(path)
     warmup = os.path.join(path, "assets.extra", "tf_serving_warmup_requests")
-    requests = list(read_warmup(warmup)) if os.path.exists(warmup) else []
+    if os.path.exists(warmup):
+        yield from _compare(warmup, list(read_warmup(warmup)), exported, expected)
     folder = os.path.dirname(path)
     example = os.path.join(folder, "request.json")
     is_newest = os.path.basename(path).isdigit() and newest_version(folder) == path
     if is_newest and os.path.exists(example):
-        inputs = exported.inputs()
-        requests.append(("serving_default", read_example(example, inputs)))
-    # The same rows in all of them, or the first ones.
+        rows = read_example(example, exported.inputs())
+        yield from _compare(example, [("serving_default", rows)], exported, expected)
+
+
+def _compare(path, requests, exported, expected):
+    """Runs requests of the same rows, or the first of them; yields the differences."""
+    model, schema = expected.model, expected.model.schema
     whole = [rows for signature, rows in requests if signature == "serving_default"]
     if not whole:
         return
@@ -129,7 +134,7 @@ def _rehearse(path, exported, expected):
             try:
                 yield expected.check(signature, answer, *first)
             except RuntimeError as error:
-                error.add_note("The rows are those of the warm-up or request.json.")
+                error.add_note(f"The rows are those of {path}.")
                 raise
 
 

@@ -25,6 +25,7 @@ import pandas as pd
 import pytest
 from PIL import Image as Pillow
 
+from keras_mm.errors import RowsError
 from keras_mm.serving.client import Client
 from keras_mm.serving.libtensorflow import read_signatures
 
@@ -572,3 +573,22 @@ def test_sequences_of_any_form():
     np.testing.assert_array_equal(vectors, [[1, 2], [nan, nan]])
     ids = raw_numbers(pd.Series([[1, 2], [3, 4]]), "ids", False, shape=[None, 2])
     assert ids.dtype.kind == "i"
+
+
+def test_text_is_no_list_of_numbers():
+    from keras_mm.serving.requests import raw_numbers
+
+    for cell in ("?", [1.0, "?"], [[1.0], [2.0, 3.0]]):
+        column = pd.Series(["[1, 2]", cell, " nan "])
+        with pytest.raises(RowsError, match=r"Column 'v'.*in row 1 .*missing'.*v="):
+            raw_numbers(column, "v", shape=[None, 2])
+        got = raw_numbers(column, "v", bad="missing", shape=[None, 2])
+        np.testing.assert_array_equal(got, [[1, 2], [np.nan] * 2, [np.nan] * 2])
+
+
+def test_words_for_missing_cells_are_not_known(rest):
+    """The error says where they are."""
+    table = pd.DataFrame({"image": [b""], "text": ["a"], "price": ["?"]})
+    with pytest.raises(RowsError, match="Column 'price'") as caught:
+        Client(rest, NAME)(table)
+    assert "to_table(table, missing=[...])" in caught.value.__notes__[0]

@@ -242,17 +242,26 @@ def test_written_requests_are_run(shop, tmp_path):
         return list(_rehearse(moved, exported, expected))
 
     assert max(rehearse()) < 1e-5
-    written = (folder / "request.json").read_text()
-    example = json.loads(written)
+    # Whoever writes other rows asks for their answers.
+    example = json.loads((folder / "request.json").read_text())
     example["instances"][0]["column_2nd_price_EUR"] = 1e6
     (folder / "request.json").write_text(json.dumps(example))
-    with pytest.raises(RuntimeError, match="does not answer as the model"):
-        rehearse()
+    assert max(rehearse()) < 1e-5
+    row = example["instances"][0]
+    for other in (
+        {"instances": [row | {"more": 1.0}]},
+        {"instances": [row | {"column_2nd_price_EUR": "dear"}]},
+        {"inputs": {name: [value] for name, value in row.items()}},
+        [],
+    ):
+        (folder / "request.json").write_text(json.dumps(other))
+        with pytest.raises(ValueError, match=r"Received: .*request\.json"):
+            rehearse()
     # It belongs to the newest version.
     (folder / "2").mkdir()
     assert rehearse()
     (folder / "2").rmdir()
-    (folder / "request.json").write_text(written)
+    (folder / "request.json").unlink()
     file = folder / "1" / "assets.extra" / "tf_serving_warmup_requests"
     requests = {name: rows for name, rows in read_warmup(file)}
     assert set(requests) == set(exported.signatures) - {"serving_tensors"}
