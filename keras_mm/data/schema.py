@@ -1,5 +1,4 @@
 import keras
-import numpy as np
 
 from ..inputs import ClassLabel, Input, MultiLabel, Number
 from ..inputs.missing_words import raw_without_words, without_words, words_of
@@ -31,8 +30,11 @@ class Schema:
         missing: a value or a list of them, such as `["?", -999]`, that stand for a
             missing cell besides the empty one: in every table that is read by the
             schema, and in the requests of an exported model, of which `Client`
-            does not know them. Numbers are compared as numbers, text with spaces
-            around or not.
+            does not know them. They are compared as names (-999, -999.0 and
+            "-999.0" are one), text with spaces around or not; in columns of numbers and dates as numbers ("-999.00", too), where
+            -99.9 is also what `float32` has of it. A word in a list of texts,
+            pictures or labels stands for a missing item; in lists of numbers there
+            are no words.
 
     Raises:
         ValueError: if a target is also an input, two columns would have one name
@@ -172,7 +174,7 @@ class Schema:
             name: string, the column that it is.
         """
         value = self.inputs.get(name) or self.targets.get(name)
-        return without_words(column, self.missing, isinstance(value, Number))
+        return without_words(column, self.missing, value)
 
     def known_cells(self, table):
         """A DataFrame in which the cells that hold one of `missing` are None."""
@@ -183,9 +185,7 @@ class Schema:
     def to_raw(self, column, name, base_dir=None, bad="error"):
         """`to_raw` of the input `name`, with the words of `missing` missing."""
         value = self.inputs[name]
-        raw = value.to_raw(self.known(column, name), name, base_dir, bad)
-        # Each item of a list may be such a word.
-        return np.asarray(self.known_raw(raw, name)) if value.num_items else raw
+        return value.to_raw(self.known(column, name), name, base_dir, bad)
 
     def known_raw(self, raw, name):
         """A raw batch with the words of `missing` missing. TensorFlow graph ops."""

@@ -30,9 +30,12 @@ def to_table(source, missing=()):
             Text files are in UTF-8, or in what their byte order mark says; a CSV
             file may be parted by `;`, tabs or `|` where all rows agree.
         missing: a value or a list of them, such as `["?", -999]`; cells that hold
-            one are missing, too, as numbers or as text, with spaces around or not.
-            That is for this table alone; `Schema(..., missing=...)` is for all that a
-            model will be given, requests included.
+            one are missing, too, as the names that they are: -999, -999.0 and
+            `"-999.0"` are one, with spaces around or not, `"-999.00"` is another, since
+            nothing says yet that a column holds numbers. In a list of texts such an
+            item becomes None. That is for this table alone;
+            `Schema(..., missing=...)` is for all that a model will be given, requests
+            included, and compares numbers as numbers.
 
     Returns:
         DataFrame, the rows numbered from 0, and columns called by numbers by text:

@@ -139,7 +139,7 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
 
     schema = model.schema
     names = _classes_of(model)
-    table = to_table(table)
+    table = schema.known_cells(to_table(table))
     table = table.sample(min(count, len(table)), random_state=seed)
     table = table.reset_index(drop=True)
     predicted = model.predict(table, base_dir=base_dir, verbose=0)

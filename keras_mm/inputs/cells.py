@@ -20,7 +20,7 @@ NUMBER = re.compile(
 )
 # What a file of text holds for a name, and what of it stays: "3" of "3.0", as of 3.0
 # in a table; of a time what pandas writes of it, and of midnight nothing. One after
-# the other; Python and TensorFlow's RE2 read them alike.
+# the other; "$" is the end of the text, as TensorFlow's RE2 reads it.
 _DAY, _TIME = "([0-9]{4}-[0-9]{2}-[0-9]{2})", "([0-9]{2}:[0-9]{2}:[0-9]{2})"
 SPELLINGS = (
     (
@@ -34,9 +34,12 @@ SPELLINGS = (
     ),
     (r"^([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]{8,})Z$", r"\1+00:00"),
 )
-_SPELLINGS = [(re.compile(pattern), rest) for pattern, rest in SPELLINGS]
-# What Python writes of large floats.
-_EXPONENT = re.compile(r"-?[0-9](?:\.[0-9]+)?e\+[0-9]{2,3}")
+_SPELLINGS = [
+    (re.compile(pattern.replace("$", r"\Z")), rest) for pattern, rest in SPELLINGS
+]
+# What Python writes of floats from 1e16 on, which are whole, up to 1e308.
+EXPONENT = r"-?[0-9](?:\.[0-9]+)?e\+(?:1[6-9]|[2-9][0-9]|[12][0-9]{2}|30[0-7])"
+_EXPONENT = re.compile(EXPONENT)
 CUT_SHORT = "NumPy has cut it short with '...'; write lists: array.tolist()"
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
@@ -201,8 +204,7 @@ def _as_name(text):
         for pattern, rest in _SPELLINGS:
             text = pattern.sub(rest, text)
     if "e+" in text and _EXPONENT.fullmatch(text):
-        number = float(text)
-        return str(int(number)) if np.isfinite(number) else text
+        return str(int(float(text)))
     return text
 
 

@@ -10,6 +10,7 @@ from .cells import is_no_value, only_item
 from .in_use import refuse_in_use
 from .input import Input
 from .standardize import draw_near, mean_and_std
+from .vocabulary import strip
 
 # Year, month, day; hour, minute, second; zone. TensorFlow's RE2 and Python
 # read it alike.
@@ -222,7 +223,7 @@ def parse_dates(raw):
     """
     import tensorflow as tf
 
-    text = tf.strings.strip(tf.reshape(raw, [-1]))
+    text = strip(tf.reshape(raw, [-1]))
     fits = tf.strings.regex_full_match(text, _ISO)
     text = tf.where(fits, text, "0000-00-00")
     # One text for all six numbers; a date without time has midnight.

@@ -1,5 +1,6 @@
 """Words and numbers that stand for a missing cell, besides the empty one."""
 
+import datetime
 import numbers
 
 import numpy as np
@@ -11,10 +12,12 @@ from .cells import (
     to_name,
     to_number,
 )
-from .vocabulary import as_names
+from .items import items_of
+from .vocabulary import as_names, strip
 
-# Longer texts are no words.
+# Longer texts are no words, in bytes of UTF-8.
 _LONGEST = 1000
+_TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def words_of(missing):
@@ -29,28 +32,31 @@ def words_of(missing):
     return sorted(words)
 
 
-def without_words(column, words, as_numbers=False):
+def without_words(column, words, value=None):
     """A column whose cells that hold one of the words are None; others stay.
+
+    Cells of numbers and dates are compared as numbers where a word is one
+    (`"-999.00"` is -999), all others as the names that they are. Of lists of texts,
+    files or labels the items that are words become None; in lists of numbers there
+    are no words.
 
     Args:
         column: pandas Series.
         words: what `words_of` gave.
-        as_numbers: bool, whether `"-999.00"` is -999, too.
+        value: the `Input` or target that reads the column; None: not known.
     """
     import pandas as pd
 
     if not words:
         return column
-    words = set(words)
-    cells = [only_item(cell) for cell in cells_in(column)]
-    wrong = [_name(cell) in words for cell in cells]
-    if as_numbers:
-        sizes = _sizes(words)
-        wrong = [bad or _number(cell) in sizes for bad, cell in zip(wrong, cells)]
-    if not any(wrong):
+    cells, is_word = list(cells_in(column)), _Words(words, value)
+    known = [None if is_word(cell) else cell for cell in cells]
+    items = _reader_of_items(value)
+    if items:
+        known = [_without_items(cell, items, is_word) for cell in known]
+    if all(new is old for new, old in zip(known, cells)):
         return column
-    cells = [None if bad else cell for bad, cell in zip(wrong, column)]
-    return pd.Series(cells, dtype=object)
+    return pd.Series(known, dtype=object, index=column.index)
 
 
 def raw_without_words(raw, value, words):
@@ -72,14 +78,15 @@ def raw_without_words(raw, value, words):
     if value.raw_dtype == "string":
         raw = tf.convert_to_tensor(raw)
         is_short = tf.strings.length(raw) <= _LONGEST
-        names = as_names(tf.strings.strip(tf.where(is_short, raw, "")))
+        names = as_names(strip(tf.where(is_short, raw, "")))
         is_word = tf.reduce_any(names[..., None] == tf.constant(words), axis=-1)
         return tf.where(is_word & is_short, "", raw)
-    if value.raw_shape or not _sizes(words):
+    sizes = _with_narrow(_sizes(words))
+    if value.raw_shape or not sizes:
         return raw
-    # What has been float32 before is the word, too.
-    sizes = _sizes(words)
-    sizes = np.array([*sizes, *np.float32(sizes)], "float64")
+    raw = raw if tf.is_tensor(raw) else tf.convert_to_tensor(np.asarray(raw))
+    if not raw.dtype.is_floating:
+        raw = tf.cast(raw, tf.float64)
     is_word = tf.reduce_any(tf.cast(raw, tf.float64)[..., None] == sizes, axis=-1)
     return tf.where(is_word, tf.constant(np.nan, raw.dtype), raw)
 
@@ -100,14 +107,17 @@ def raw_words(value, words):
 
 def _name(cell):
     """How a cell is written, without spaces around; None if it is no single value."""
-    kinds = (str, bytes, numbers.Number, np.generic)
-    if not isinstance(cell, kinds):
+    kinds = (numbers.Number, np.generic, datetime.date)
+    if not isinstance(cell, (*_TEXTS, *kinds)):
         return None
-    if isinstance(cell, (str, bytes)) and len(cell) > _LONGEST:
+    if isinstance(cell, _TEXTS) and len(cell) > _LONGEST:
         return None
     try:
-        return to_name(to_name(cell).strip())
-    except UnicodeDecodeError:
+        text = to_name(cell)
+        if not text.isascii() and len(text.encode("utf-8")) > _LONGEST:
+            return None
+        return to_name(text.strip())
+    except UnicodeError:
         return None
 
 
@@ -121,3 +131,57 @@ def _number(cell):
 def _sizes(words):
     """The words that are numbers, as floats."""
     return [float(word) for word in sorted(words) if NUMBER.fullmatch(word)]
+
+
+def _with_narrow(sizes):
+    """Numbers, and what a file or request of `float32` has of them.
+
+    -99.9 is -99.90000152587890625 there. Whole numbers are themselves only:
+    100000000 is not 99999999, though `float32` has one number for both.
+    """
+    with np.errstate(over="ignore"):
+        narrow = [float(np.float32(size)) for size in sizes]
+    return sizes + [size for size in narrow if not size.is_integer()]
+
+
+class _Words:
+    """Whether a cell of a column is one of some words."""
+
+    def __init__(self, words, value):
+        self.sizes, self.words = (), set(words)
+        if getattr(value, "kind", None) == "number":
+            self.sizes = set(_with_narrow(_sizes(words)))
+            self.words = {word for word in words if not NUMBER.fullmatch(word)}
+        # A list of one is its item where a cell is one value.
+        is_list = getattr(value, "raw_shape", ()) or _reader_of_items(value)
+        self.is_single = not is_list
+
+    def __call__(self, cell):
+        cell = only_item(cell) if self.is_single else cell
+        found = bool(self.words) and _name(cell) in self.words
+        return found or (bool(self.sizes) and _number(cell) in self.sizes)
+
+
+def _reader_of_items(value):
+    """The function from a cell to the list of its items; None where there are none."""
+    if value is None:
+        return _items_of_texts
+    if getattr(value, "num_items", None):
+        return items_of
+    return getattr(value, "items_of", None)
+
+
+def _items_of_texts(cell):
+    items = items_of(cell)
+    has_numbers = any(isinstance(item, numbers.Number) for item in items)
+    return [] if has_numbers else items
+
+
+def _without_items(cell, items, is_word):
+    """A cell of a list with None for the items that are words."""
+    try:
+        held = items(cell)
+    except UnicodeError:
+        return cell
+    known = [None if is_word(item) else item for item in held]
+    return cell if all(new is old for new, old in zip(known, held)) else known

@@ -15,7 +15,8 @@ class MultiLabel:
     CSV file), text with a separator between them, or a list of 0 and 1, one for
     each of the labels. An empty list or text means: none of the labels; None or
     NaN, which is what an empty cell of a CSV file is, is refused, unless the
-    model has several targets.
+    model has several targets. A word of `Schema(missing=...)` among the labels
+    is no label; a cell that holds nothing else is None.
 
     Examples:
 
@@ -56,6 +57,14 @@ class MultiLabel:
                 return [name for name, there in zip(names, cell) if there]
         labels = [to_name(label).strip() for label in cell if not is_missing(label)]
         return [label for label in map(to_name, labels) if label]
+
+    def items_of(self, cell):
+        """What a cell names, one by one; nothing of a list of 0 and 1."""
+        cell = from_text(cell)
+        if isinstance(cell, (bytes, str)):
+            return to_text(cell).split(self.separator)
+        is_list = hasattr(cell, "__len__") and not isinstance(cell, dict)
+        return list(cell) if is_list and not _is_indicator(cell) else []
 
     def adapt(self, column, name="target"):
         """Learns the label names from a column; returns `self`."""

@@ -1,6 +1,9 @@
 """Strings to ids inside a TensorFlow graph."""
 
-from .cells import SPELLINGS
+from .cells import EXPONENT, SPELLINGS
+
+# What `str.strip` takes away.
+_SPACE = r"[\pZ\x09-\x0d\x1c-\x1f\x{85}]+"
 
 
 def lookup_table(vocabulary, first=2, unknown=1):
@@ -36,7 +39,20 @@ def as_names(raw):
 
     for pattern, rest in SPELLINGS:
         raw = tf.strings.regex_replace(raw, pattern, rest)
-    return raw
+    is_large = tf.strings.regex_full_match(raw, EXPONENT)
+    size = tf.strings.to_number(tf.where(is_large, raw, "0"), tf.float64)
+    return tf.where(is_large, tf.strings.as_string(size, precision=0), raw)
+
+
+def strip(raw):
+    """Strings without white space around, as `str.strip` does it in Python.
+
+    Args:
+        raw: string tensor.
+    """
+    import tensorflow as tf
+
+    return tf.strings.regex_replace(raw, f"^{_SPACE}|{_SPACE}$", "")
 
 
 def drop_invalid(raw):

@@ -289,7 +289,8 @@ class Retriever(MultimodalModel):
         if self.group is not None:
             rows = len(next(iter(cells.values())))
             cells.setdefault(self.group, np.full(rows, None))
-        labels = self.row_ids(cells)
+        # Tensors hold no words of a missing cell.
+        labels = self._ids(cells, self.towers)
         if groups is not None:
             labels[:, -1] = groups.reshape(-1)
         return x, labels
@@ -297,13 +298,14 @@ class Retriever(MultimodalModel):
     def row_ids(self, table, towers=None):
         """Numbers of what the rows hold, for some towers or all; see `compute_loss`."""
         towers = self.towers if towers is None else towers
-        if hasattr(table, "iloc"):
-            table = self.schema.known_cells(table)
-        ids = [content_ids(table, self.towers[name]) for name in towers]
+        return self._ids(self.schema.known_cells(to_table(table)), towers)
+
+    def _ids(self, cells, towers):
+        ids = [content_ids(cells, self.towers[name]) for name in towers]
         if self.group is None:
             ids.append(np.full_like(ids[0], -1))
         else:
-            ids.append(content_ids(table, [self.group]))
+            ids.append(content_ids(cells, [self.group]))
         return np.stack(ids, axis=1)
 
     def _dataset(self, table, batch_size, base_dir, bad, with_target=True, **kwargs):

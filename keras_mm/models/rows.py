@@ -168,8 +168,14 @@ def warn_of_overlap(train, validation, schema):
     """Warns of files that are in the training rows and in the validation rows."""
     if is_dataset(train) or is_dataset(validation):
         return
-    for name, value in schema.inputs.items():
-        count = overlap(train, validation, name) if value.is_file else 0
+    files = [name for name, value in schema.inputs.items() if value.is_file]
+    if not files:
+        return
+    train, validation = (
+        schema.known_cells(to_table(rows)) for rows in (train, validation)
+    )
+    for name in files:
+        count = overlap(train, validation, name)
         if count:
             warnings.warn(
                 f"{count} files of column {name!r} are in the training rows and in "

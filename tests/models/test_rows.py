@@ -109,8 +109,10 @@ def test_models_of_a_dict_of_inputs_take_arrays(tmp_path):
     assert not retriever._is_table({"v": pixels, "w": pixels})
     # Two missing cells are not alike.
     retriever.schema.missing = ["?"]
-    ids = retriever.row_ids(pd.DataFrame({"v": ["?", "?"], "w": ["[1, 2]", "?"]}))
-    assert ids[:, :2].tolist() == [[-1, 0], [-1, -1]]
+    cells = {"v": ["?", "?"], "w": ["[1, 2]", "?"]}
+    for rows in (cells, pd.DataFrame(cells), pd.DataFrame(cells, index=[1, 0])):
+        ids = retriever.row_ids(rows)
+        assert ids[:, :2].tolist() == [[-1, 0], [-1, -1]]
     # A schema that has seen a table reads tables.
     table = pd.DataFrame({"image": [None, None], "target": [1.0, 2.0]})
     model.schema.adapt(table)
