@@ -4,15 +4,23 @@ from ..inputs import ClassLabel
 from ..inputs.cells import to_name
 
 
+def class_indices(labels):
+    """Labels as class indices, whether they are one-hot or indices."""
+    labels = np.asarray(labels)
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        return labels.argmax(-1)
+    return labels.reshape(-1).astype(int)
+
+
 def class_weights(target, label, class_weight):
     """One weight a row: `weights_of_classes` at each row's class.
 
     Args:
-        target: encoded labels, `(rows,)` indices.
+        target: encoded labels, indices or one-hot.
         label: the `ClassLabel`.
         class_weight: `"balanced"` or a dict.
     """
-    target = np.asarray(target).reshape(-1)
+    target = class_indices(target)
     return weights_of_classes(label, class_weight, target)[target]
 
 

@@ -1,6 +1,7 @@
 """Columns of tables, whatever kind of table it is."""
 
 import difflib
+import numbers
 import warnings
 
 from ..inputs.multi_label import MultiLabel
@@ -10,6 +11,11 @@ from .row_cells import series, without_gaps
 def is_dataset(source):
     """Whether `source` is a `tf.data.Dataset`, without importing TensorFlow."""
     return hasattr(source, "element_spec") and hasattr(source, "prefetch")
+
+
+def column_name(name):
+    """What `to_table` calls a column: 0 is `"0"`, as in a file; all else stays."""
+    return str(name) if isinstance(name, numbers.Integral) else name
 
 
 def column_of(source, name):

@@ -42,7 +42,7 @@ from .column_kinds import (
     most_are,
     nearly_all,
 )
-from .columns import require_columns
+from .columns import column_name, require_columns
 from .infer_target import classes_note, target_for
 from .schema import Schema
 from .to_table import to_table
@@ -115,8 +115,10 @@ def infer_schema(
     """
     table = to_table(table, missing)
     several = not isinstance(target, str) and hasattr(target, "__iter__")
-    targets = list(target) if several else [target]
-    types = dict(types or {})
+    targets = list(map(column_name, target if several else [target]))
+    exclude = list(map(column_name, exclude))
+    inputs = None if inputs is None else list(map(column_name, inputs))
+    types = {column_name(name): kind for name, kind in (types or {}).items()}
     require_columns(table.columns, [*targets, *(inputs or ()), *exclude, *types])
     if inputs is not None and set(targets) & set(inputs):
         raise ValueError(

@@ -1,6 +1,6 @@
 import numpy as np
 
-from .columns import require_columns
+from .columns import column_name, require_columns
 from .folds import folds, texts
 from .to_table import to_table
 
@@ -44,6 +44,7 @@ def split(
 
 def split_rows(table, by, fractions, groups=None, stratify=None, seed=0):
     """The rows' numbers, in order, for each part; see `split`."""
+    by, groups, stratify = map(column_name, (by, groups, stratify))
     if by is not None:
         return _split_by(table, by)
     if abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:

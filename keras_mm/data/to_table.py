@@ -1,7 +1,7 @@
-import numbers
 import os
 
 from ..inputs.missing_words import without_words, words_of
+from .columns import column_name
 from .read_file import read_file
 from .tensors import Tensors
 
@@ -87,10 +87,9 @@ def to_table(source, missing=()):
 
 def _as_text(name):
     """A column's name as text; 0 is `"0"`, as in a file."""
+    name = column_name(name)
     if isinstance(name, str):
         return name
-    if isinstance(name, numbers.Integral):
-        return str(name)
     raise ValueError(
         "A column's name must be text. Rename the column: "
         "table.columns = ['_'.join(map(str, name)) for name in table.columns] for a "

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import refuse_rows
 from ..inputs import Number
 from .class_weights import class_weights
-from .columns import require_columns
+from .columns import column_name, require_columns
 
 
 def row_weights(table, sample_weight):
@@ -24,12 +24,18 @@ def row_weights(table, sample_weight):
     import pandas as pd
 
     name = "sample_weight"
-    if isinstance(sample_weight, str):
+    sample_weight = column_name(sample_weight)
+    if isinstance(sample_weight, str) and hasattr(table, "columns"):
         name = sample_weight
         require_columns(table.columns, [name])
         column = table[name]
     else:
         shape = np.shape(sample_weight)
+        if isinstance(sample_weight, str):
+            raise ValueError(
+                "Tensors have no column of weights: give an array, one weight a row. "
+                f"Received: sample_weight={sample_weight!r}"
+            )
         if shape not in ((len(table),), (len(table), 1)):
             raise ValueError(
                 "`sample_weight` is the name of a column, or an array with one number "

@@ -1,7 +1,7 @@
 import numpy as np
 
 from ..data import to_table
-from ..data.columns import require_columns
+from ..data.columns import column_name, require_columns
 from ..data.folds import texts
 from ..data.targets import encode_targets
 from ..inputs.cells import is_missing
@@ -175,6 +175,7 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
             f"Received: model={model!r}"
         )
     target, name = schema.target, schema.target_name
+    groups = column_name(groups)
     require_columns(table.columns, [name, *([groups] if groups else [])])
     metric = metric_of(target, metric)
     modalities = modalities_of(model)

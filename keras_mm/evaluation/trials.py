@@ -5,7 +5,7 @@ import numpy as np
 
 from .. import fusion as fusion_room
 from ..data import Schema, split, to_table
-from ..data.columns import require_columns
+from ..data.columns import column_name, require_columns
 from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
 from ..data.targets import encode_targets
@@ -62,6 +62,7 @@ class Trials:
                 "The schema has no target to predict: Schema(inputs, targets="
                 f"{{...}}). Received: schema={schema!r}"
             )
+        groups = column_name(groups)
         wanted = [*self.schema.inputs, self.name, *([groups] if groups else [])]
         require_columns(self.table.columns, wanted)
         if not isinstance(self.target, Number):

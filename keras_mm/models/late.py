@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..data.class_weights import class_indices
 from ..data.targets import encode_targets
 from ..data.weights import combined_weights
 from ..fusion.late_fusion import LateFusion
@@ -276,14 +277,6 @@ def _linear_model(features, truth, target, weights):
 
 def _standardized(truth, target):
     return (np.asarray(truth, "float64") - (target.mean or 0.0)) / (target.std or 1.0)
-
-
-def class_indices(labels):
-    """Labels as class indices, whether they are one-hot or indices."""
-    labels = np.asarray(labels)
-    if labels.ndim > 1 and labels.shape[-1] > 1:
-        return labels.argmax(-1)
-    return labels.reshape(-1).astype(int)
 
 
 def _reading(settings):

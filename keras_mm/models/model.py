@@ -2,16 +2,15 @@ import keras
 from keras import ops
 
 from ..data import to_dataset, to_table
-from ..data.class_weights import class_weights
-from ..data.columns import fill_absent, is_dataset
+from ..data.columns import column_name, fill_absent, is_dataset
 from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
+from ..data.weights import combined_weights
 from ..encoders.pretrained import renew_lora
 from ..names import answer_name
 from .built_model import BuiltModel
 from .late import (
     check_late,
-    class_indices,
     experts_loss,
     fit_linear_model,
     late_fusion,
@@ -19,6 +18,7 @@ from .late import (
 )
 from .rows import (
     is_table,
+    labels_of,
     pair_of,
     plain,
     split_last,
@@ -108,7 +108,7 @@ class MultimodalModel(BuiltModel):
                 validation_split=validation_split,
                 shuffle=shuffle,
                 class_weight=class_weight,
-                sample_weight=sample_weight,
+                sample_weight=column_name(sample_weight),
                 base_dir=base_dir,
                 bad=bad,
                 **kwargs,
@@ -119,6 +119,7 @@ class MultimodalModel(BuiltModel):
         late = late_fusion(self)
         if validation_data is not None and not self._is_table(x):
             settings["validation_split"] = 0.0
+        y = y if self._is_table(x) else labels_of(y, self)
         share = settings["validation_split"]
         # Rows to validate on are neither learned from nor weighed by their class.
         apart = late is not None or settings["class_weight"] is not None
@@ -161,10 +162,8 @@ class MultimodalModel(BuiltModel):
         if not self._is_table(x):
             self._check(x, y)
             if class_weight is not None and y is not None:
-                target = self.schema.target
-                weights = class_weights(class_indices(y), target, class_weight)
-                sample_weight = weights * (
-                    1 if sample_weight is None else sample_weight
+                sample_weight = combined_weights(
+                    y, y, self.schema, class_weight, sample_weight
                 )
             elif class_weight is not None:
                 raise ValueError(
@@ -284,6 +283,7 @@ class MultimodalModel(BuiltModel):
             x, y = self._dataset(table, batch_size, base_dir, bad, **weight), None
             batch_size = sample_weight = None
         else:
+            y = labels_of(y, self)
             self._check(x, y)
         with plain_errors():
             return super().evaluate(
@@ -330,7 +330,7 @@ class MultimodalModel(BuiltModel):
             x, y, sample_weight = self._batch(self._with_target(x, y), **settings)
             class_weight = None
         return super().train_on_batch(
-            plain(x), y, sample_weight, class_weight, return_dict
+            plain(x), labels_of(y, self), sample_weight, class_weight, return_dict
         )
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
@@ -341,6 +341,7 @@ class MultimodalModel(BuiltModel):
         if self._is_table(x):
             table = self._with_target(x, y)
             x, y, sample_weight = self._batch(table, sample_weight=sample_weight)
+        y = labels_of(y, self)
         return super().test_on_batch(plain(x), y, sample_weight, return_dict)
 
     def predict_on_batch(self, x):
@@ -349,8 +350,7 @@ class MultimodalModel(BuiltModel):
         Args are as in `predict`.
         """
         if self._is_table(x):
-            x = fill_absent(x, self.schema.inputs)
-            x, _, _ = self._batch(x, with_target=False)
+            x, _, _ = self._batch(fill_absent(x, self.schema.inputs), with_target=False)
         return super().predict_on_batch(plain(x))
 
     def _batch(self, table, **kwargs):
@@ -363,8 +363,8 @@ class MultimodalModel(BuiltModel):
     def _validation(self, rows, *reading):
         """Rows to validate on: a table with its target, or what Keras takes."""
         x, y, weight = pair_of(rows)
-        if x is rows or not self._is_table(x):
-            return rows
+        if not self._is_table(x):
+            return rows if x is rows else (x, labels_of(y, self), weight)
         table = self._with_target(x, y)
         if weight is None:
             return table

@@ -100,6 +100,7 @@ def build_reranker(
         # The words of a missing cell, too.
         retriever.schema.missing,
     )
+    schema.is_of_arrays = retriever.schema.is_of_arrays
     encoders = {**_own(encoders or {}, retriever, columns), SCORE: _unchanged}
     modalities, chosen = choose_encoders(schema, encoders)
     towers = {

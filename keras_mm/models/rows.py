@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data import Tensors, overlap, to_table
 from ..data.columns import is_dataset, require_columns
+from ..data.weights import row_weights
 from ..errors import without_target
 from .tensors import check_names
 
@@ -89,6 +90,20 @@ def plain(x):
     return x
 
 
+def labels_of(y, model):
+    """Targets beside tensors, lists and what pandas has, as arrays.
+
+    Keras takes a list for the targets of several outputs.
+    """
+    if isinstance(y, dict):
+        return {name: labels_of(values, None) for name, values in y.items()}
+    rows = isinstance(y, list) and (model is None or len(model.outputs) == 1)
+    if not (rows or hasattr(y, "iloc")):
+        return y
+    values = np.asarray(y)
+    return values.reshape(-1) if values.shape[1:] == (1,) else values
+
+
 def pair_of(rows):
     """What stands for rows -> `(x, y, sample_weight)`; None where there is none.
 
@@ -120,9 +135,16 @@ def take_rows(x, rows):
 
 def split_last(rows, share):
     """Inputs, targets and weights without their last rows, and these."""
-    first = int(len(rows[1]) * (1 - share))
+    x, y, weights = rows
+    labels = keras.tree.flatten(y)[0]
+    if weights is not None:
+        weights = row_weights(labels, weights)
+    first = int(len(labels) * (1 - share))
     return (
-        tuple(None if part is None else take_rows(part, slice_) for part in rows)
+        tuple(
+            None if part is None else take_rows(part, slice_)
+            for part in (x, y, weights)
+        )
         for slice_ in (slice(None, first), slice(first, None))
     )
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import keras_mm
 from keras_mm import data
+from keras_mm.data.weights import row_weights
 
 from ..helpers import encode_picture, make_table, random_pixels
 
@@ -363,9 +364,16 @@ def test_columns_called_by_numbers():
     frame = pd.DataFrame([[1.5, "a"], [2.5, "b"], [4.0, "a"]])
     assert list(data.to_table(frame)) == ["0", "1"]
     assert list(data.to_table({np.int64(3): [1]})) == ["3"]
-    with pytest.raises(ValueError, match="no column 1. Did you mean '1'"):
-        keras_mm.infer_schema(frame, target=1, verbose=False)
-    schema = keras_mm.infer_schema(frame, target="1", verbose=False)
+    for kwargs in ({}, {"inputs": [0]}, {"types": {0: keras_mm.Number()}}):
+        schema = keras_mm.infer_schema(frame, target=1, verbose=False, **kwargs)
+        assert list(schema.inputs) == ["0"] and list(schema.targets) == ["1"]
+    with pytest.raises(ValueError, match="at least one input"):
+        keras_mm.infer_schema(frame, target=1, exclude=[0], verbose=False)
+    train, test = data.split(frame, fractions=(0.6, 0.4), groups=1)
+    assert not set(train["1"]) & set(test["1"])
+    assert row_weights(data.to_table(frame), 0).tolist() == [1.5, 2.5, 4.0]
+    with pytest.raises(ValueError, match="Tensors have no column.*sample_weight='0'"):
+        row_weights(np.zeros(3), 0)
     (inputs, labels), *_ = data.to_dataset(frame, schema).as_numpy_iterator()
     assert inputs["0"].shape == (3, 1) and labels.tolist() == [0, 1, 0]
     with pytest.raises(ValueError, match="'_'.join.*Received: column \\('a', 'b'\\)"):

@@ -107,6 +107,8 @@ def test_augmentation_keeps_the_size():
         layers.Resizing(8, 8),
         layers.RandomCrop(8, 8),
         keras.Sequential([layers.RandomFlip(), layers.CenterCrop(8, 8)]),
+        # It has no `compute_output_shape`.
+        layers.Pipeline([layers.RandomFlip(), layers.RandomCrop(8, 8)]),
     ):
         with pytest.raises(ValueError, match=r"keep the size.*makes \(8, 8, 3\) of"):
             image(layer)

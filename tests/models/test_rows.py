@@ -106,7 +106,9 @@ def test_models_of_a_dict_of_inputs_take_arrays(tmp_path):
     retriever = keras_mm.build_retriever(
         {"v": keras_mm.Vector(2, 0.0, 1.0), "w": keras_mm.Vector(2, 0.0, 1.0)}
     )
-    assert not retriever._is_table({"v": pixels, "w": pixels})
+    reranker = keras_mm.build_reranker(retriever, "v", "w", seed=0)
+    for model_ in (retriever, reranker):
+        assert not model_._is_table({"v": pixels, "w": pixels})
     # Two missing cells are not alike.
     retriever.schema.missing = ["?"]
     cells = {"v": ["?", "?"], "w": ["[1, 2]", "?"]}
@@ -184,6 +186,35 @@ def test_weights_of_rows(table, model, tensors):
         assert loss_of(model, dataset) == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match="Received: sample_weight"):
         keras_mm.data.to_dataset(rows, model.schema, sample_weight=weights)
+
+
+def test_lists_and_columns_beside_tensors(model, tensors, monkeypatch):
+    """What Keras is given is an array, whatever form labels and weights have."""
+    seen, arrays = [], keras_mm.Tensors(tensors)
+
+    def fit(self, x, y, sample_weight, validation_data, **kwargs):
+        seen.append((y, sample_weight, *validation_data[1:]))
+
+    codes, weights = np.arange(ROWS) % 2, np.arange(ROWS) + 1.0
+    series = pd.Series(codes, index=range(9, 9 + ROWS))
+    settings = {"validation_split": 0.25, "class_weight": {"b": 3.0}}
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "fit", fit)
+        for y, weight in (
+            (codes, weights),
+            (list(codes), list(weights)),
+            (series, pd.Series(weights)),
+            (series.to_frame(), pd.Series(weights)),
+        ):
+            model.fit(arrays, y, sample_weight=weight, **settings)
+    for found in seen:
+        for got, wanted in zip(found, seen[0], strict=True):
+            np.testing.assert_array_equal(got, wanted)
+    assert seen[0][1].tolist() == [1, 6, 3, 12, 5, 18]
+    assert np.isfinite(model.evaluate(arrays, list(codes), verbose=0)).all()
+    for wrong in ([-1.0] * ROWS, "weight"):
+        with pytest.raises(ValueError, match="weight.*Received: sample_weight="):
+            model.fit(arrays, codes, sample_weight=wrong, **settings)
 
 
 @pytest.mark.parametrize("weights, message", [
