@@ -20,6 +20,7 @@ from ..inputs.cells import CUT_SHORT, MISSING_WORDS, is_missing, is_no_value, to
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
 from ..inputs.literals import is_cut_short
+from ..inputs.missing_words import without_words, words_of
 from ..inputs.sounds import has_samples, length_and_rate
 from .cell_kinds import (
     file_kind,
@@ -113,7 +114,8 @@ def infer_schema(
     Returns:
         An adapted `Schema`.
     """
-    table = to_table(table, missing)
+    given = to_table(table)
+    table = to_table(given, missing)
     several = not isinstance(target, str) and hasattr(target, "__iter__")
     targets = list(map(column_name, target if several else [target]))
     exclude = list(map(column_name, exclude))
@@ -136,7 +138,15 @@ def infer_schema(
         if not kind and inputs is None and _is_index(table[name], name):
             left_out[name] = "the rows' numbers, which DataFrame.to_csv writes"
             continue
-        kind = kind or _input_for(table[name], base_dir, image_size)
+        if not kind:
+            kind = _input_for(table[name], base_dir, image_size)
+            column = table[name]
+            # Among numbers and dates "-999.00" is -999.
+            known = without_words(column, words_of(missing), Number())
+            if known is not column:
+                other = _input_for(known, base_dir, image_size)
+                if isinstance(other, (Number, Date)):
+                    kind, table[name] = other, known
         odd = _odd_note(kind, table[name]) if name not in types else None
         if isinstance(kind, str):
             left_out[name] = f"{kind}; {odd}" if odd else kind
@@ -155,7 +165,7 @@ def infer_schema(
         notes[name] = _words_note(answers[name], table[name])
         if name not in types:
             notes[name] = notes[name] or classes_note(answers[name], table[name], name)
-    schema = Schema(found, answers, missing).adapt(table, bad="missing")
+    schema = Schema(found, answers, missing).adapt(given, bad="missing")
     if verbose:
         print(schema.describe())
         for name, why in left_out.items():

@@ -173,5 +173,6 @@ def _by_name(class_weight, dataset, schema):
                 "dataset.apply(tf.data.experimental.assert_cardinality(rows)). "
                 "Received: class_weight='balanced'"
             )
-        labels = target.encode(schema.known(column_of(dataset, name), name), name)
+        column = schema.known_labels(column_of(dataset, name), name)
+        labels = target.encode(column, name)
     return dict(zip(target.names, weights_of_classes(target, class_weight, labels)))

@@ -1,6 +1,8 @@
 import keras
 
+from ..errors import refuse_rows
 from ..inputs import ClassLabel, Input, MultiLabel, Number
+from ..inputs.cells import cells_in, is_missing, to_name
 from ..inputs.missing_words import raw_without_words, without_words, words_of
 from ..names import answer_name, served_name
 from .columns import column_of, is_dataset, refuse_batches
@@ -31,10 +33,10 @@ class Schema:
             missing cell besides the empty one: in every table that is read by the
             schema, and in the requests of an exported model, of which `Client`
             does not know them. They are compared as names (-999, -999.0 and
-            "-999.0" are one), text with spaces around or not; in columns of numbers and dates as numbers ("-999.00", too), where
-            -99.9 is also what `float32` has of it. A word in a list of texts,
-            pictures or labels stands for a missing item; in lists of numbers there
-            are no words.
+            "-999.0" are one), text with spaces around or not; in columns of numbers
+            and dates as numbers ("-999.00", too), where -99.9 is also what `float32`
+            has of it. A word in a list of texts, pictures or labels stands for a
+            missing item; in lists of numbers there are no words.
 
     Raises:
         ValueError: if a target is also an input, two columns would have one name
@@ -45,6 +47,8 @@ class Schema:
     is_in_use = False
     # Whether the model was made for arrays, which a dict of columns then holds.
     is_of_arrays = False
+    # Columns that the library writes itself, in which there are no words.
+    wordless = ()
 
     def __init__(self, inputs, targets=None, missing=()):
         self.inputs = dict(inputs)
@@ -158,8 +162,10 @@ class Schema:
             # A number that was not known is predicted as it is.
             if self.is_in_use and (value.is_adapted or isinstance(value, Number)):
                 continue
-            column = self.known(column_of(table, name), name)
-            if isinstance(value, Number):
+            column = column_of(table, name)
+            is_number = isinstance(value, Number)
+            column = (self.known_labels if is_number else self.known)(column, name)
+            if is_number:
                 value.adapt_target(column, name, self.has_several_targets)
             else:
                 value.adapt(column, name)
@@ -174,7 +180,31 @@ class Schema:
             name: string, the column that it is.
         """
         value = self.inputs.get(name) or self.targets.get(name)
-        return without_words(column, self.missing, value)
+        return without_words(column, self.words(name), value)
+
+    def words(self, name):
+        """What stands for a missing cell in the column `name`; see `missing`."""
+        return [] if name in self.wordless else self.missing
+
+    def known_labels(self, column, name):
+        """`known` of a target, of which no row may be missing if it is the only one."""
+        known = self.known(column, name)
+        if known is column or self.has_several_targets:
+            return known
+        cells = dict(enumerate(cells_in(column)))
+        gone = (row for row, cell in enumerate(known) if cell is None)
+        rows = [row for row in gone if not is_missing(cells[row])]
+        if rows:
+            words = sorted({to_name(cells[row]).strip() for row in rows})
+            refuse_rows(
+                name,
+                rows,
+                f"no label, but one of missing={self.missing},",
+                f"Drop these rows: keras_mm.data.to_table(table, missing={words})"
+                f".dropna(subset=[{name!r}]).",
+                column.iloc[rows[0]],
+            )
+        return known
 
     def known_cells(self, table):
         """A DataFrame in which the cells that hold one of `missing` are None."""
@@ -189,13 +219,13 @@ class Schema:
 
     def known_raw(self, raw, name):
         """A raw batch with the words of `missing` missing. TensorFlow graph ops."""
-        return raw_without_words(raw, self.inputs[name], self.missing)
+        return raw_without_words(raw, self.inputs[name], self.words(name))
 
     def part(self, names):
         """A schema of some of the inputs, the same objects, without targets."""
         inputs = {name: self.inputs[name] for name in names}
         part = Schema(inputs, missing=self.missing)
-        part.is_of_arrays = self.is_of_arrays
+        part.is_of_arrays, part.wordless = self.is_of_arrays, self.wordless
         return part
 
     def modalities(self, own=()):
@@ -265,6 +295,7 @@ class Schema:
             "targets": [[n, serialize(v)] for n, v in self.targets.items()],
             "missing": self.missing,
             "is_of_arrays": self.is_of_arrays,
+            "wordless": list(self.wordless),
         }
 
     @classmethod
@@ -277,4 +308,5 @@ class Schema:
             missing=config.get("missing", ()),
         )
         schema.is_of_arrays = config.get("is_of_arrays", False)
+        schema.wordless = config.get("wordless", ())
         return schema

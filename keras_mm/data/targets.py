@@ -17,7 +17,7 @@ def encode_targets(table, schema):
     require_columns(table.columns, schema.targets)
     several = schema.has_several_targets
     labels = {
-        name: value.encode(schema.known(table[name], name), name, several)
+        name: value.encode(schema.known_labels(table[name], name), name, several)
         for name, value in schema.targets.items()
     }
     if not several:

@@ -97,10 +97,11 @@ def build_reranker(
     schema = Schema(
         {**{name: retriever.schema.inputs[name] for name in columns}, SCORE: score},
         {MATCH: ClassLabel(class_names=["no", "yes"])},
-        # The words of a missing cell, too.
         retriever.schema.missing,
     )
     schema.is_of_arrays = retriever.schema.is_of_arrays
+    # The words of a missing cell are those of the towers.
+    schema.wordless = (SCORE, MATCH)
     encoders = {**_own(encoders or {}, retriever, columns), SCORE: _unchanged}
     modalities, chosen = choose_encoders(schema, encoders)
     towers = {

@@ -109,7 +109,7 @@ def write_companions(folder, name, version_path, schema, requests):
             _outputs(schema, signatures),
             signatures,
             columns,
-            schema.missing,
+            {served: schema.words(columns[served]) for served in inputs},
         ),
     }
     for file, content in files.items():

@@ -132,7 +132,7 @@ version may take other inputs: what `/v1/models/{name}/metadata` says is not for
 """
 
 
-def guide(name, inputs, outputs, signatures, columns, words=()):
+def guide(name, inputs, outputs, signatures, columns, words):
     """The text of SERVING.md.
 
     Args:
@@ -141,16 +141,18 @@ def guide(name, inputs, outputs, signatures, columns, words=()):
         outputs: dict from output of `serving_default` to what it holds.
         signatures: what `read_signatures` gives.
         columns: dict from served name to the column's own name.
-        words: what stands for a missing cell besides the empty one.
+        words: dict from served name to what stands for a missing cell besides the
+            empty one.
     """
     ragged = ragged_inputs(inputs)
+    known = sorted(set().union(*words.values()))
     rows = []
     for served, value in inputs.items():
         rows.append(
             _row(
                 _called(served, columns),
                 f"{value.request_value()} ({value.describe()})",
-                _missing(value, words),
+                _missing(value, words[served]),
             )
         )
     text = _START.format(
@@ -158,7 +160,7 @@ def guide(name, inputs, outputs, signatures, columns, words=()):
         max_batch_size=MAX_BATCH_SIZE,
         batching="" if ragged else _BATCHING.format(name=name),
         inputs="\n".join(rows),
-        words=_WORDS.format(words=list(words)) if words else "",
+        words=_WORDS.format(words=known) if known else "",
         merging=_RAGGED.format(ragged=_listed(ragged)) if ragged else _MERGED,
         outputs="\n".join(
             _row(_called(key, columns), what) for key, what in outputs.items()
@@ -189,7 +191,8 @@ def _missing(value, words):
     if np.size(missing) > 8:
         return f"all `{json.dumps(np.ravel(missing)[0].item())}`"
     found = [missing, *(raw_words(value, words) if words else ())]
-    return ", ".join(f"`{json.dumps(value.to_json(word))}`" for word in found)
+    texts = [f"`{json.dumps(value.to_json(word))}`" for word in found]
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _listed(names):

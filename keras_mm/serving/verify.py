@@ -201,7 +201,7 @@ def verification_rows(schema, seed=0):
                 for name, value in schema.inputs.items()
             }
         )
-    words = {n: raw_words(v, schema.missing) for n, v in schema.inputs.items()}
+    words = {n: raw_words(v, schema.words(n)) for n, v in schema.inputs.items()}
     for row in range(len(schema.missing)):
         rows.append({n: v.sample(random) for n, v in schema.inputs.items()})
         for name, value in schema.inputs.items():

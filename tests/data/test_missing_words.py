@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_mm
+from keras_mm.data.targets import encode_targets
 from keras_mm.inputs.cells import to_name
 from keras_mm.inputs.missing_words import raw_words
 from keras_mm.inputs.vocabulary import as_names, strip
@@ -76,6 +77,27 @@ def test_words_among_items_are_no_items():
     assert schema.to_raw(pd.Series([["?", " ?"]]), "i").tolist() == [[b"", b""]]
     table = keras_mm.data.to_table({"l": [["?", "a"], [-999, 1]]}, ["?", -999])
     assert table["l"].tolist() == [[None, "a"], [-999, 1]]
+
+
+def test_numbers_among_dates_and_targets():
+    table = {
+        "day": [f"2024-01-{day:02}" for day in range(1, 21)] + ["-999.00"] * 10,
+        "y": [day / 2 for day in range(29)] + [-999.0],
+    }
+    with pytest.raises(ValueError, match="row 29 .*dropna.*Received: y=.*-999.0"):
+        keras_mm.infer_schema(table, "y", missing=-999, verbose=False)
+    table["y"][29] = 1.5
+    schema = keras_mm.infer_schema(table, "y", missing=-999, verbose=False)
+    assert isinstance(schema.inputs["day"], keras_mm.Date)
+    schema = keras_mm.Schema(
+        {"day": keras_mm.Date()}, {"y": keras_mm.ClassLabel()}, missing="?"
+    )
+    labels = pd.DataFrame({"y": ["p", "?", "q"]}, index=[3, 4, 5])
+    schema.target.adapt(schema.known(labels["y"], "y"))
+    with pytest.raises(ValueError, match=r"missing=\['\?'\].*row 1 .*Received: y='\?'"):
+        encode_targets(labels, schema)
+    labels = keras_mm.data.to_table(labels, missing=["?"]).dropna(subset=["y"])
+    assert encode_targets(labels, schema).tolist() == [0, 1]
 
 
 def test_words_are_no_files(recwarn):

@@ -456,7 +456,7 @@ def test_words_for_missing_cells_go_with_the_schema(tmp_path):
     schema = keras_mm.Schema.from_config(schema.get_config())
     columns = {name: cells for name, (_, cells) in MISSING_WORDS.items()}
     table = pd.DataFrame(columns | {"y": [1.0, -999.0, 3.0]})
-    with pytest.raises(ValueError, match="no number to learn from in row 1"):
+    with pytest.raises(ValueError, match="no label, but one of missing=.* in row 1"):
         data.to_dataset(table, schema)
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_json(tmp_path / "t.jsonl", orient="records", lines=True)

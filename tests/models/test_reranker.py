@@ -37,6 +37,23 @@ def vectors_retriever(table, **kwargs):
     return model, encoders
 
 
+def test_words_for_missing_cells_are_those_of_the_towers():
+    table = vectors_table(6)
+    retriever, encoders = vectors_retriever(table)
+    retriever.schema.missing = ["1", "no"]
+    model = keras_mm.build_reranker(retriever, "query", "item", encoders, seed=0)
+    schema = keras_mm.Schema.from_config(model.schema.get_config())
+    pairs = pd.DataFrame({"query": ["no", "1"], "score": [1.0, 0.5]})
+    pairs["match"] = ["no", "yes"]
+    known = schema.known_cells(pairs)
+    assert known["query"].tolist() == [None, None]
+    assert known["score"].tolist() == [1.0, 0.5]
+    assert schema.known(pairs["match"], "match").tolist() == ["no", "yes"]
+    assert schema.preprocess({"score": [1.0]} | {n: [[1.0] * 3] for n in encoders})[
+        "score"
+    ].numpy().tolist() == [[1.0]]
+
+
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.backends

@@ -9,6 +9,7 @@ import pytest
 
 import keras_mm
 from keras_mm.serving.companions import MAX_BATCH_SIZE, write_companions
+from keras_mm.serving.guide import guide
 from keras_mm.serving.runtime import run_in_libtensorflow
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -33,6 +34,16 @@ def schema():
         },
         targets={"animal": keras_mm.ClassLabel()},
     ).adapt(table)
+
+
+def test_words_for_missing_cells_are_said_once_where_they_are_known():
+    inputs = {"price": keras_mm.Number(), "score": keras_mm.Number()}
+    words = {"price": ["", "1e400", "inf", "7"], "score": []}
+    lines = guide("m", inputs, {}, {}, {}, words).splitlines()
+    price, score = (
+        line for line in lines if line.startswith(("| `price`", "| `score`"))
+    )
+    assert price.endswith("`NaN`, `Infinity`, `7.0` |") and score.endswith("| `NaN` |")
 
 
 @pytest.fixture(scope="module")
