@@ -136,10 +136,9 @@ class ExportedModel:
         import pandas as pd
 
         from ..data import to_table
-        from .requests import find_columns, raw_batches
+        from .requests import find_columns, known_cells, raw_batches
 
-        # What stands for a missing cell is what it was in training.
-        table = to_table(table, self._report.get("missing", ()))
+        table = to_table(table)
         inputs = {
             name: (spec.dtype.name, spec.shape.as_list())
             for name, spec in self.inputs(signature).items()
@@ -153,6 +152,9 @@ class ExportedModel:
             served: column for column, served in self._report.get("columns", {}).items()
         }
         columns = find_columns(table.columns, inputs, trained)
+        # What stands for a missing cell is what it was in training.
+        words = self._report.get("missing", ())
+        table = known_cells(table, columns, inputs, answers, words)
         found = {name: [] for name in self.outputs(signature)}
         for raw in raw_batches(
             table, columns, inputs, answers, batch_size, base_dir, bad

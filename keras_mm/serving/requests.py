@@ -20,6 +20,7 @@ from ..inputs.files import unwrapped
 from ..inputs.graph import infer_graph, is_graph
 from ..inputs.items import items_of
 from ..inputs.literals import from_text
+from ..inputs.missing_words import without_words
 from ..inputs.picture_cells import nested_lists, to_picture
 from ..inputs.sounds import has_samples, is_sound, samples_to_wav, to_wav
 from ..names import served_name
@@ -61,6 +62,28 @@ def find_columns(columns, names, trained=None):
         if name not in found:
             require_columns(columns, [name])
     return {name: found[name][0] for name in names}
+
+
+def known_cells(table, columns, inputs, outputs, words):
+    """A DataFrame in which the cells that hold one of `words` are None.
+
+    Args:
+        table: DataFrame.
+        columns: as in `raw_batches`.
+        inputs: as in `raw_batches`.
+        outputs: as in `raw_batches`.
+        words: what the schema's `missing` is.
+    """
+    known = {}
+    for name, (dtype, shape) in inputs.items():
+        value = None
+        if outputs.get(f"{name}_is_date") == "bool":
+            value = Date()
+        elif dtype != "string" and len(shape) == 1:
+            value = Number()
+        column = columns[name]
+        known[column] = without_words(table[column], words, value)
+    return table.assign(**known)
 
 
 def raw_batches(
