@@ -69,7 +69,9 @@ def test_propagation_is_the_formula():
     loops = adjacency + np.eye(5)
     root = np.diag(loops.sum(axis=1) ** -0.5)
     want = root @ loops @ root @ x @ kernel
-    (got,) = numpy([propagate(adjacency[None], (x @ kernel)[None])])
+    (got,) = numpy(
+        [propagate(*map(ops.convert_to_tensor, (adjacency[None], (x @ kernel)[None])))]
+    )
     np.testing.assert_allclose(got[0], want, atol=1e-5)
 
 

@@ -137,7 +137,7 @@ def test_temporal_cnn_in_numpy():
     model = encoder.build({"x": make_input("sequence")}, "e", True)
     rng = np.random.default_rng(3)
     model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
-    weights = {w.path: np.asarray(w.value) for w in model.weights}
+    weights = {w.path: ops.convert_to_numpy(w) for w in model.weights}
     convolutions = [v for k, v in weights.items() if v.ndim == 3]
     vectors = {k: v for k, v in weights.items() if v.ndim == 1}
     dense = [v for k, v in weights.items() if v.ndim == 2]
