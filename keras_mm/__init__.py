@@ -10,17 +10,16 @@ from . import (
     inputs,
     models,
     serving,
+    targets,
     training,
 )
 from .data import Schema, Tensors, infer_schema
 from .inputs import (
     Audio,
     Category,
-    ClassLabel,
     Date,
     Graph,
     Image,
-    MultiLabel,
     Number,
     Sequence,
     Text,
@@ -37,4 +36,5 @@ from .models import (
     build_retriever,
 )
 from .serving import SearchIndex, export, load_exported
+from .targets import ClassLabel, MultiLabel
 from .version import __version__

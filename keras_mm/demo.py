@@ -7,8 +7,9 @@ import keras
 
 from . import data, evaluation, serving, training
 from .data import Schema
-from .inputs import ClassLabel, Image, Text
+from .inputs import Image, Text
 from .models import build_classifier
+from .targets import ClassLabel
 
 _INPUTS = {"picture": ["image"], "text": ["text"], "picture + text": ["image", "text"]}
 

@@ -15,7 +15,7 @@ _TAKEN = ("self", *keyword.kwlist)
 _ENCODER, _INPUT = "-encoder", "-input"
 _ROLES = (
     *("input", "encoder", "decoder", "fusion", "dropout", "modality-dropout"),
-    *("imputation", "token", "hidden", "standardized", "similarity", "embedding"),
+    *("imputation", "token", "hidden", "logits", "similarity", "embedding"),
     *("tower", "noise", "places", "bottleneck", "convolution", "pooling", "vector"),
 )
 _LAYER = re.compile(f"{_NAME.pattern}-({'|'.join(_ROLES)})")

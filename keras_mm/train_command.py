@@ -92,7 +92,7 @@ def train_model(options):
     _say_what_may_be_classes(whole.table, schema, options)
     if schema.has_several_targets:
         build = keras_mm.build_multitask
-    elif isinstance(schema.target, keras_mm.Number):
+    elif schema.target.kind == "number":
         build = keras_mm.build_regressor
     else:
         build = keras_mm.build_classifier
@@ -160,6 +160,7 @@ def _types(table, options):
     import keras_mm
     from keras_mm.data.columns import require_columns
     from keras_mm.data.infer_target import target_for
+    from keras_mm.targets import as_target
 
     types = {}
     for column, kind in options.types:
@@ -169,7 +170,7 @@ def _types(table, options):
     # Decided on all rows: parts may have fewer classes.
     require_columns(table.columns, options.target)
     for name in options.target:
-        types[name] = types.get(name) or target_for(table[name], name)
+        types[name] = as_target(types.get(name) or target_for(table[name], name))
     return types
 
 
@@ -204,13 +205,12 @@ def _parts(whole, types, options):
 
 def _split(whole, types, options):
     """Training and validation rows at random, whose labels are known in training."""
-    import keras_mm
     from keras_mm.data.split import split_rows, with_rare_first
 
     table, target = whole.table, options.target[0]
     # Classes can be dealt out evenly, numbers cannot.
     stratify = None
-    if len(options.target) == 1 and isinstance(types[target], keras_mm.ClassLabel):
+    if len(options.target) == 1 and types[target].is_divided_evenly:
         stratify = target if table[target].astype(str).duplicated().any() else None
     rows = split_rows(table, None, (0.8, 0.2), options.groups, stratify, options.seed)
     labels = _labels(table, options.target, types)
@@ -232,17 +232,12 @@ def _split(whole, types, options):
 
 def _labels(table, targets, types):
     """For each row the labels that a model must know: a set of (target, label)."""
-    import keras_mm
-    from keras_mm.inputs.cells import cells_in, is_missing, to_name
+    from keras_mm.inputs.cells import cells_in, is_missing
 
     labels = [set() for _ in range(len(table))]
     for name in targets:
-        kind = types[name]
-        if isinstance(kind, keras_mm.Number):
-            continue
         for row, cell in enumerate(cells_in(table[name])):
             if not is_missing(cell):
-                several = isinstance(kind, keras_mm.MultiLabel)
-                found = kind.labels_of(cell) if several else [to_name(cell)]
+                found = types[name].names_in(cell)
                 labels[row].update((name, label) for label in found)
     return labels

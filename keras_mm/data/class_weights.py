@@ -1,15 +1,6 @@
 import numpy as np
 
-from ..inputs import ClassLabel
 from ..inputs.cells import to_name
-
-
-def class_indices(labels):
-    """Labels as class indices, whether they are one-hot or indices."""
-    labels = np.asarray(labels)
-    if labels.ndim > 1 and labels.shape[-1] > 1:
-        return labels.argmax(-1)
-    return labels.reshape(-1).astype(int)
 
 
 def class_weights(target, label, class_weight):
@@ -20,7 +11,7 @@ def class_weights(target, label, class_weight):
         label: the `ClassLabel`.
         class_weight: `"balanced"` or a dict.
     """
-    target = class_indices(target)
+    target = label.to_labels(target)
     return weights_of_classes(label, class_weight, target)[target]
 
 
@@ -43,7 +34,7 @@ def weights_of_classes(label, class_weight, target):
     Reference:
         King and Zeng 2001, "Logistic regression in rare events data".
     """
-    if not isinstance(label, ClassLabel) or target.dtype.kind not in "iu":
+    if label.kind != "class" or target.dtype.kind not in "iu":
         raise ValueError(
             "`class_weight` needs one class a row (ClassLabel). "
             f"Received: class_weight={class_weight!r}"

@@ -4,7 +4,6 @@ import difflib
 import numbers
 import warnings
 
-from ..inputs.multi_label import MultiLabel
 from .row_cells import series, without_gaps
 
 
@@ -61,7 +60,7 @@ def refuse_batches(specs, schema):
         schema: `Schema`.
     """
     for name, value in {**schema.inputs, **schema.targets}.items():
-        if isinstance(value, MultiLabel) or getattr(value, "raw_shape", ()):
+        if value.raw_shape:
             continue
         spec = specs.get(name)
         shape = getattr(spec, "shape", None)

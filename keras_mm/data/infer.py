@@ -6,10 +6,8 @@ from ..errors import rows_text
 from ..inputs import (
     Audio,
     Category,
-    ClassLabel,
     Date,
     Image,
-    MultiLabel,
     Number,
     Sequence,
     Text,
@@ -211,7 +209,7 @@ def _odd_note(kind, column):
 
 def _words_note(kind, column):
     """That `NA` and the like are names here."""
-    if not isinstance(kind, (Category, ClassLabel, MultiLabel)):
+    if kind.kind not in ("category", "class", "labels"):
         return None
     words = {
         cell

@@ -1,4 +1,5 @@
-from ..inputs import ClassLabel, MultiLabel, Number
+from ..inputs import Number
+from ..targets import ClassLabel, MultiLabel
 from .cell_kinds import has_decimal_comma, is_number
 from .column_kinds import COMMAS, are_numbers, has_categories, known_cells, nearly_all
 
@@ -38,9 +39,7 @@ def target_for(column, name):
 def classes_note(target, column, name):
     """That whole numbers of more than a few values may be classes."""
     cells = [cell for cell in column if is_number(cell)]
-    if not isinstance(target, Number) or not all(
-        float(cell).is_integer() for cell in cells
-    ):
+    if target.kind != "number" or not all(float(cell).is_integer() for cell in cells):
         return None
     distinct = len({float(cell) for cell in cells})
     return (

@@ -1,10 +1,11 @@
 import keras
 
 from ..errors import refuse_rows
-from ..inputs import ClassLabel, Input, MultiLabel, Number
+from ..inputs import Input
 from ..inputs.cells import cells_in, is_missing, to_name
 from ..inputs.missing_words import raw_without_words, without_words, words_of
 from ..names import answer_name, served_name
+from ..targets import as_target
 from .columns import column_of, is_dataset, refuse_batches
 from .names import check_answers, check_names
 
@@ -52,7 +53,7 @@ class Schema:
 
     def __init__(self, inputs, targets=None, missing=()):
         self.inputs = dict(inputs)
-        self.targets = dict(targets or {})
+        self.targets = {n: as_target(v, n) for n, v in (targets or {}).items()}
         self.missing = words_of(missing)
         if not self.inputs:
             raise ValueError(
@@ -66,13 +67,7 @@ class Schema:
                     "keras_mm.Text(), keras_mm.Number() or keras_mm.Category()."
                     f" Received: inputs[{name!r}]={value!r}"
                 )
-        for name, value in self.targets.items():
-            if not isinstance(value, (ClassLabel, MultiLabel, Number)):
-                raise ValueError(
-                    "A target must be a keras_mm.ClassLabel(), "
-                    "keras_mm.MultiLabel() or keras_mm.Number(). "
-                    f"Received: targets[{name!r}]={value!r}"
-                )
+        for name in self.targets:
             if name in self.inputs:
                 raise ValueError(
                     f"Column {name!r} is both an input and a target: the model "
@@ -159,16 +154,12 @@ class Schema:
                     column = pd.Series(list(self.to_raw(column, name, bad=bad)))
                 value.adapt(column, name)
         for name, value in self.targets.items():
-            # A number that was not known is predicted as it is.
-            if self.is_in_use and (value.is_adapted or isinstance(value, Number)):
+            if self.is_in_use and value.is_adapted:
                 continue
-            column = column_of(table, name)
-            is_number = isinstance(value, Number)
-            column = (self.known_labels if is_number else self.known)(column, name)
-            if is_number:
-                value.adapt_target(column, name, self.has_several_targets)
-            else:
-                value.adapt(column, name)
+            # A number is learned from where every row has one.
+            known = self.known_labels if value.kind == "number" else self.known
+            column = known(column_of(table, name), name)
+            value.adapt(column, name, self.has_several_targets)
         self.is_of_arrays = False
         return self
 

@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..errors import RowsError, without_target
-from ..inputs import ClassLabel
 from .columns import require_columns
 
 
@@ -28,7 +27,7 @@ def encode_targets(table, schema):
 
 def refuse_rows_without_label(labels, schema):
     """Names the rows of a dict of encoded labels that have none at all."""
-    known = [is_known(codes, schema.targets[name]) for name, codes in labels.items()]
+    known = [schema.targets[name].is_known(codes) for name, codes in labels.items()]
     rows = np.flatnonzero(~np.any(known, axis=0))
     if len(rows):
         raise RowsError(
@@ -38,10 +37,3 @@ def refuse_rows_without_label(labels, schema):
             "these rows: table.dropna(subset=[...], how='all'). "
             f"Received: targets={list(labels)}",
         )
-
-
-def is_known(codes, target):
-    """Which rows of encoded labels have one: bool array `(rows,)`."""
-    codes = np.reshape(codes, (len(codes), -1))
-    known = codes >= 0 if isinstance(target, ClassLabel) else ~np.isnan(codes)
-    return known.all(axis=1)

@@ -1,7 +1,8 @@
 import numpy as np
 
 from ..errors import missing_extra
-from ..inputs import Audio, Category, ClassLabel, Image, MultiLabel, Number, Text
+from ..inputs import Audio, Category, Image, Number, Text
+from ..targets import ClassLabel, MultiLabel
 from .schema import Schema
 
 

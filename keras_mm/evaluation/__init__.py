@@ -7,7 +7,7 @@ from .frame import to_frame
 from .interactions import shapley_values
 from .modality_curves import ModalityCurves
 from .modality_report import modality_report
-from .pictures import plot_confusion, plot_history, plot_predictions
+from .pictures import plot_confusion, plot_history, plot_predictions, plot_targets
 from .report import ModalityReport
 from .report_pictures import plot_comparison
 from .retrieval_curves import RetrievalCurves

@@ -1,7 +1,5 @@
 import numpy as np
 
-from .metrics import scores_of
-
 # Entries of a matrix of weights that are held at a time.
 _MOST = 2**24
 
@@ -46,7 +44,7 @@ class Bootstrap:
         """The metric in every draw: float array `(resamples,)`."""
         return np.concatenate(
             [
-                scores_of(target, truth, predicted, weights)[metric]
+                target.score(truth, predicted, weights)[metric]
                 for weights in self._weights()
             ]
         )

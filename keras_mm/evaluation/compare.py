@@ -7,7 +7,7 @@ from ..files import replacing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
 from .fingerprint import fingerprint, rows_fingerprint
-from .metrics import ERRORS, metric_of, scores_of
+from .metrics import metric_of
 from .trials import Trials, check_fusion, predict
 
 _KEYS = ("name", "fold", "parameters", "seconds", "fusion", "settings")
@@ -131,7 +131,7 @@ def compare(
             model, seconds = trials.fit(adapted, train, columns, fusion)
             tensors = trials.tensors(trials.part(held), model.schema)
             predicted = predict(model, tensors)
-            scores = scores_of(trials.target, trials.truth[held], predicted)
+            scores = trials.target.score(trials.truth[held], predicted)
             row = {
                 "name": name,
                 "fold": fold,
@@ -263,12 +263,12 @@ def _leaderboard(trials, entries, kept, metric):
         for fold, draws in parts.items():
             truth = trials.truth[trials.rows(fold)]
             predicted = kept.predictions[name, fold]
-            folds.append(scores_of(target, truth, predicted)[metric])
+            folds.append(target.score(truth, predicted)[metric])
             drawn.append(draws.scores(target, metric, truth, predicted))
         return np.append(np.mean(folds), np.mean(drawn, axis=0)), folds
 
     found = {name: scores(name) for name in entries}
-    sign = -1 if metric in ERRORS else 1
+    sign = -1 if metric in target.lower_is_better else 1
     single = [name for name, (columns, _) in entries.items() if len(columns) == 1]
     best = max(single, key=lambda name: sign * found[name][0][0])
     rows = []

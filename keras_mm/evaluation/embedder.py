@@ -3,7 +3,6 @@ import numpy as np
 from keras import ops
 
 from ..data import to_dataset
-from ..inputs import Number
 from ..models import Autoencoder, MultimodalModel, Retriever
 from ..models.late import late_fusion
 from ..models.unit import unit
@@ -43,7 +42,7 @@ class Embedder:
                 f"Only a retriever has towers. Leave `tower` out. Received: tower={tower!r}"
             )
         self.schema = model.schema
-        numbers = [isinstance(t, Number) for t in self.schema.targets.values()]
+        numbers = [t.kind == "number" for t in self.schema.targets.values()]
         self._scaled = not isinstance(model, Autoencoder) and not (
             numbers and all(numbers)
         )

@@ -1,7 +1,4 @@
-import numpy as np
-
 from ..errors import without_target
-from ..inputs import ClassLabel, MultiLabel
 
 
 def to_frame(predictions, schema):
@@ -27,28 +24,5 @@ def to_frame(predictions, schema):
         raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
     if not schema.has_several_targets:
         predictions = {schema.target_name: predictions}
-    parts = [_of_target(predictions[n], n, t) for n, t in schema.targets.items()]
-    return pd.concat(parts, axis=1)
-
-
-def _of_target(predictions, name, target):
-    import pandas as pd
-
-    if isinstance(target, ClassLabel):
-        best = np.array(target.names, dtype=object)[predictions.argmax(axis=1)]
-    elif isinstance(target, MultiLabel):
-        best = [
-            target.separator.join(
-                label
-                for label, share in zip(target.names, row)
-                if share >= target.threshold
-            )
-            for row in predictions
-        ]
-    else:
-        return pd.DataFrame({name: predictions.reshape(-1)})
-    columns = {
-        f"{name}_{label}": predictions[:, index]
-        for index, label in enumerate(target.names)
-    }
-    return pd.DataFrame({name: best, **columns})
+    columns = [t.to_columns(predictions[n], n) for n, t in schema.targets.items()]
+    return pd.concat([pd.DataFrame(part) for part in columns], axis=1)

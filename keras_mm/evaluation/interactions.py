@@ -5,8 +5,6 @@ import math
 
 import numpy as np
 
-from ..inputs import ClassLabel, MultiLabel
-
 
 def all_subsets(names):
     """Every subset as a tuple, the empty one first."""
@@ -99,26 +97,3 @@ def additive_projection(predict, tensors, modalities, rows, batch=1024):
             means.append(table.mean(axis=0))
     overall = np.mean([mean.mean(axis=0) for mean in means], axis=0)
     return sum(means) - (len(names) - 1) * overall
-
-
-def to_logits(target, predicted):
-    """Probabilities -> what a softmax or sigmoid made them of; numbers stay."""
-    predicted = np.asarray(predicted, "float64")
-    if isinstance(target, ClassLabel):
-        return np.log(np.maximum(predicted, 1e-7))
-    if isinstance(target, MultiLabel):
-        clipped = np.clip(predicted, 1e-7, 1 - 1e-7)
-        return np.log(clipped) - np.log1p(-clipped)
-    return predicted
-
-
-def from_logits(target, logits):
-    """The way back from `to_logits`, up to a constant that classes share."""
-    if isinstance(target, ClassLabel):
-        # What float32 left of a tie must not decide it.
-        shifted = np.round(logits - logits.max(axis=1, keepdims=True), 5)
-        shares = np.exp(shifted)
-        return shares / shares.sum(axis=1, keepdims=True)
-    if isinstance(target, MultiLabel):
-        return 1 / (1 + np.exp(-np.round(logits, 5)))
-    return logits

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .interactions import additive_projection, all_subsets, from_logits, to_logits
+from .interactions import additive_projection, all_subsets
 from .parts import Parts
 from .tensors import add_noise, is_present, remove_cells, take
 from .trials import predict
@@ -62,9 +62,9 @@ def ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
         # What a model says of nothing does not count; of an empty row it must.
         seen = present[:, [name in subset for name in names]].any(axis=1)
         seen = (seen | ~present.any(axis=1))[:, None]
-        logits = logits + np.where(seen, to_logits(target, answer), 0.0)
+        logits = logits + np.where(seen, target.to_additive(answer), 0.0)
         counts = counts + seen
-    answer = from_logits(target, logits / counts)
+    answer = target.from_additive(logits / counts)
     found.put("ensemble", rows=rows, values=answer)
     for name in names:
         for turn in range(_PERMUTATIONS):
@@ -81,14 +81,14 @@ def ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
     if emap_rows and len(names) > 1:
         some = np.sort(random.permutation(len(rows))[:emap_rows])
         additive = additive_projection(
-            lambda mixed: to_logits(target, model.predict(mixed)),
+            lambda mixed: target.to_additive(model.predict(mixed)),
             arrays,
             model.keys,
             some,
         )
-        plain = to_logits(target, model.predict(take(arrays, some)))
+        plain = target.to_additive(model.predict(take(arrays, some)))
         for key, logits in (("plain", plain), ("additive", additive)):
-            answer = from_logits(target, logits)
+            answer = target.from_additive(logits)
             found.put(key, rows=rows[some], values=answer)
 
 
@@ -102,7 +102,7 @@ def _ask_with_noise(found, rows, models, model, tensors, arrays, random):
             answer = predict(models[name,], tensors)
         else:
             answer = model.predict(model.withhold(arrays, _others(names, [name])))
-        return to_logits(schema.target, answer)
+        return schema.target.to_additive(answer)
 
     present = presence(tensors, modalities)
     # Of a row without anything, all answers are as good.
@@ -126,7 +126,7 @@ def _ask_with_noise(found, rows, models, model, tensors, arrays, random):
                 weight * (heard if hit in (name, None) else clean)[name]
                 for name, weight in zip(names, weights)
             )
-            answer = from_logits(schema.target, late)
+            answer = schema.target.from_additive(late)
             found.put("late", (hit, level), rows=rows, values=answer)
 
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from ..data import to_table
 from ..data.targets import encode_targets
-from .metrics import ERRORS, metric_of, scores_of
+from .metrics import metric_of
 from .tensors import table_tensors, withhold
 from .trials import constant_answer, modalities_of, predict
 
@@ -95,7 +95,7 @@ class ModalityCurves(keras.callbacks.Callback):
         """One sentence for each modality that is lazy."""
         if not self._rows:
             return []
-        sign = -1.0 if self.metric in ERRORS else 1.0
+        sign = -1.0 if self.metric in self.model.schema.target.lower_is_better else 1.0
         last = self._rows[-1]
         gains = {name: sign * (last[name] - self.baseline) for name in self._modalities}
         best = max(gains, key=gains.get)
@@ -134,4 +134,4 @@ class ModalityCurves(keras.callbacks.Callback):
 
     def _score(self, predicted):
         target = self.model.schema.target
-        return scores_of(target, self._truth, np.asarray(predicted))[self.metric]
+        return target.score(self._truth, np.asarray(predicted))[self.metric]

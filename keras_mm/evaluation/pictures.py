@@ -7,9 +7,12 @@ import numpy as np
 from ..data import to_table
 from ..data.targets import encode_targets
 from ..errors import without_target
-from ..inputs import Audio, ClassLabel, Image, Sequence, Video
+from ..inputs import Audio, Image, Sequence, Video
 from ..inputs.cells import is_missing
 from ..inputs.items import items_of
+
+# Of a prediction that is right, wrong, or more or less near.
+_COLORS = {True: "#1a7f37", False: "#cf222e", None: "black"}
 
 
 def plot_history(histories, metric="accuracy"):
@@ -73,45 +76,63 @@ def plot_confusion(models, table, base_dir=None):
     Raises:
         ValueError: if a model is no classifier.
     """
+    for model in (models if isinstance(models, dict) else {"": models}).values():
+        target, name = _target_of(model)
+        if target.kind != "class":
+            raise ValueError(
+                "A confusion matrix is about classes, one a row. Give a classifier; "
+                "keras_mm.evaluation.plot_targets draws what suits any target. "
+                f"Received: {name}={target!r}"
+            )
+    return plot_targets(models, table, base_dir)
+
+
+def plot_targets(models, table, base_dir=None):
+    """Draws predictions beside the truth, as suits each target.
+
+    Of classes it draws the confusion matrix, of several labels the F1 of each, of a
+    number the predictions against the truth.
+
+    Examples:
+
+    >>> keras_mm.evaluation.plot_targets(model, test).savefig("targets.png")
+
+    Args:
+        models: a model made by a builder, or a dict from a name to one, to draw
+            several side by side.
+        table: rows with the targets.
+        base_dir: folder that relative file paths start from.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
     from matplotlib.figure import Figure
-    from sklearn.metrics import confusion_matrix
 
     if not isinstance(models, dict):
         models = {"": models}
-    table = to_table(table)
-    longest = max(len(_classes_of(model)) for model in models.values())
-    side = 2.2 + 0.5 * longest
-    figure = Figure(figsize=((side + 0.6) * len(models), side), layout="constrained")
-    for axes, (title, model) in zip(
-        figure.subplots(1, len(models), squeeze=False)[0], models.items()
-    ):
-        target = model.schema.target
-        truth = encode_targets(table, model.schema)
-        predicted = model.predict(table, base_dir=base_dir, verbose=0).argmax(axis=1)
-        counts = confusion_matrix(truth, predicted, labels=range(len(target.names)))
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(*counts.shape):
-            if counts[row, column]:
-                axes.text(
-                    column,
-                    row,
-                    counts[row, column],
-                    ha="center",
-                    va="center",
-                    fontsize=9,
-                    color="white" if shares[row, column] > 0.55 else "black",
-                )
-        axes.set_xticks(range(len(counts)), target.names, rotation=45, ha="right")
-        axes.set_yticks(range(len(counts)), target.names)
+    table, drawn = to_table(table), []
+    for title, model in models.items():
+        predictions = model.predict(table, base_dir=base_dir, verbose=0)
+        labels, schema = encode_targets(table, model.schema), model.schema
+        if not schema.has_several_targets:
+            labels = {schema.target_name: labels}
+            predictions = {schema.target_name: predictions}
+        for name, target in schema.targets.items():
+            several = f"{title} {name}".strip() if len(schema.targets) > 1 else title
+            drawn.append((several, target, labels[name], predictions[name]))
+    side = 2.2 + 0.5 * max(4, *(target.units for _, target, _, _ in drawn))
+    figure = Figure(figsize=((side + 0.6) * len(drawn), side), layout="constrained")
+    panels = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for axes, (title, target, labels, predictions) in zip(panels, drawn):
+        known = target.is_known(labels)
+        if known.any():
+            target.draw(axes, labels[known], predictions[known])
         axes.set_title(title, fontsize=11)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
     return figure
 
 
 def plot_predictions(model, table, count=18, seed=0, base_dir=None):
-    """Draws rows with their picture, texts, true class and prediction.
+    """Draws rows with their picture, texts, truth and prediction.
 
     Without a column of pictures it draws the first column of clips (three
     frames, in order), sounds (log-mel features, low bands below) or sequences.
@@ -121,7 +142,7 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     >>> keras_mm.evaluation.plot_predictions(model, test).savefig("sheet.png")
 
     Args:
-        model: a classifier made by a builder.
+        model: a model of one target, made by a builder.
         table: rows with the target.
         count: int, how many rows to show, chosen at random.
         seed: int.
@@ -131,17 +152,18 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: if the model is no classifier.
+        ValueError: if the model has no target, or several.
     """
     import textwrap
 
     from matplotlib.figure import Figure
 
     schema = model.schema
-    names = _classes_of(model)
+    target, name = _target_of(model)
     table = schema.known_cells(to_table(table))
     table = table.sample(min(count, len(table)), random_state=seed)
     table = table.reset_index(drop=True)
+    labels = encode_targets(table, schema)
     predicted = model.predict(table, base_dir=base_dir, verbose=0)
     drawn = _drawn(schema)
     # What fits into a line: no sounds, clips, signals or graphs.
@@ -156,34 +178,26 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     for row, axes in zip(range(len(table)), figure.axes):
         if drawn:
             _draw(axes, schema.inputs[drawn], table[drawn][row], base_dir)
-        best = int(predicted[row].argmax())
-        truth = str(table[schema.target_name][row])
-        right = names[best] == truth
+        right = target.is_right(labels[row], predicted[row])
         caption = "; ".join(
             str(table[name][row]) for name in texts if not is_missing(table[name][row])
         )
-        title = f"{names[best]} {predicted[row, best]:.0%}"
+        title = target.caption(predicted[row])
         if not right:
-            title += f"\n(is {truth})"
-        axes.set_title(title, fontsize=8.5, color="#1a7f37" if right else "#cf222e")
+            title += f"\n(is {table[name][row]})"
+        axes.set_title(title, fontsize=8.5, color=_COLORS[right])
         # "$" would start a formula.
         caption = textwrap.shorten(caption, 46, placeholder="...").replace("$", r"\$")
         axes.set_xlabel(textwrap.fill(caption, 24), fontsize=7, color="#444444")
     return figure
 
 
-def _classes_of(model):
-    """The names of a classifier's classes; refuses other models."""
+def _target_of(model):
+    """A model's only target, and its name; refuses other models."""
     target, name = model.schema.target, model.schema.target_name
     if target is None:
         raise without_target(f"model={model.name!r}")
-    if not isinstance(target, ClassLabel):
-        raise ValueError(
-            "This picture is about classes, one a row. Give a classifier; "
-            "keras_mm.evaluation.to_frame makes a table of any model's predictions. "
-            f"Received: {name}={target!r}"
-        )
-    return target.names
+    return target, name
 
 
 def _drawn(schema):

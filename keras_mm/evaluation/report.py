@@ -1,7 +1,6 @@
 import numpy as np
 
 from .interactions import all_subsets, shapley_values
-from .metrics import ERRORS, scores_of
 
 _CAVEAT = (
     "Intervals (95%) are of other rows; training again with another seed may change "
@@ -49,15 +48,15 @@ class ModalityReport:
 
         self.metric, self.rows, self.folds = metric, len(truth), folds
         self.modalities = list(names)
-        self._errs = metric in ERRORS
+        self._errs = metric in target.lower_is_better
 
         def score(key, rows=None):
             """The score, and its draws behind it."""
             some = slice(None) if rows is None else rows
             part = draws if rows is None else draws.part(rows)
-            answer = target, truth[some], found[key][some]
-            drawn = part.scores(target, metric, *answer[1:])
-            return np.append(scores_of(*answer)[metric], drawn)
+            answer = truth[some], found[key][some]
+            drawn = part.scores(target, metric, *answer)
+            return np.append(target.score(*answer)[metric], drawn)
 
         def shown(values, name="score", low="low", high="high"):
             """A point with its interval."""

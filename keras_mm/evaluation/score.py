@@ -1,7 +1,6 @@
 from ..data import to_table
 from ..data.columns import require_columns
-from ..data.targets import encode_targets, is_known
-from .metrics import scores_of
+from ..data.targets import encode_targets
 
 
 def score(model, table, withhold=(), base_dir=None, bad="error"):
@@ -35,12 +34,12 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
     truth = encode_targets(table, schema)
     predicted = predict_without(model, table, withhold, base_dir=base_dir, bad=bad)
     if not schema.has_several_targets:
-        return scores_of(schema.target, truth, predicted)
+        return schema.target.score(truth, predicted)
     scores = {}
     for name, target in schema.targets.items():
-        known = is_known(truth[name], target)
+        known = target.is_known(truth[name])
         answer = truth[name][known], predicted[name][known]
-        scores[name] = scores_of(target, *answer) if known.any() else {}
+        scores[name] = target.score(*answer) if known.any() else {}
     return scores
 
 

@@ -9,7 +9,6 @@ from ..data.columns import column_name, require_columns
 from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
 from ..data.targets import encode_targets
-from ..inputs import ClassLabel, Number
 from ..models import build_classifier, build_regressor
 from ..names import encoders_of
 from ..training import callbacks
@@ -65,7 +64,7 @@ class Trials:
         groups = column_name(groups)
         wanted = [*self.schema.inputs, self.name, *([groups] if groups else [])]
         require_columns(self.table.columns, wanted)
-        if not isinstance(self.target, Number):
+        if self.target.kind != "number":
             # Which classes there are is known before a row is held out.
             self.target.adapt(self.table[self.name], self.name)
         self.truth = encode_targets(self.table, self.schema)
@@ -81,7 +80,7 @@ class Trials:
         self.epochs, self.patience = epochs, patience
         self.seed, self.base_dir, self.bad = seed, base_dir, bad
         self.options = dict(options or {})
-        self.stratify = self.name if isinstance(self.target, ClassLabel) else None
+        self.stratify = self.name if self.target.is_divided_evenly else None
         units = texts(self.table[groups]).nunique() if groups else len(self.table)
         if int(folds) != folds or not 2 <= folds <= units:
             raise ValueError(
@@ -130,7 +129,7 @@ class Trials:
         )
         if len(names) > 1:
             settings["fusion"] = copy.deepcopy(fusion)
-        number = isinstance(schema.target, Number)
+        number = schema.target.kind == "number"
         build = build_regressor if number else build_classifier
         started = time.perf_counter()
         model = build(
@@ -208,8 +207,4 @@ def predict_list(model, arrays):
 
 def constant_answer(target, truth, rows):
     """What is best said without looking: predictions for `rows` rows."""
-    if isinstance(target, ClassLabel):
-        shares = np.bincount(truth, minlength=target.num_classes) / len(truth)
-    else:
-        shares = np.mean(truth, axis=0)
-    return np.tile(np.asarray(shares, "float64"), (rows, 1))
+    return np.tile(target.constant(truth), (rows, 1))

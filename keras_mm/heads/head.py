@@ -1,111 +1,95 @@
-"""The end of a model: a vector -> the prediction, its loss and its metrics."""
+"""The contract of the end of a model: what was fused -> the prediction of a target."""
 
-import keras
-from keras import layers
-
-from ..inputs import ClassLabel, MultiLabel, Number
-from ..names import answer_name, layer_name
-from .class_accuracy import ClassAccuracy
-from .crossentropy import Crossentropy
+from ..names import answer_name
 from .masked_loss import MaskedLoss
 from .masked_metric import MaskedMetric
-from .standardized_mean_squared_error import StandardizedMeanSquaredError
 
 
 class Head:
-    """What belongs to a target.
+    """Base class: what a model computes to predict a target, and what it minimises.
 
-    Args:
-        target: `ClassLabel`, `MultiLabel` or `Number`.
-        name: string, the target column's name.
-        label_smoothing: float, for classes.
-        masked: bool, whether labels may be missing.
+    The way has two steps, `logits` and `predictions`: late fusions and calibration come
+    in between. A head is a description, as an `Encoder` is: `build` makes new layers.
     """
 
-    def __init__(self, target, name, label_smoothing=0.0, masked=False):
-        self.target = target
-        self.name = name
-        self.label_smoothing = label_smoothing
-        self.masked = masked
+    # The kinds of target that it predicts.
+    reads = ()
+    # The layers before the last one; a late fusion makes them for each expert.
+    hidden_units = None
+    dropout = 0.0
 
-    def __call__(self, vector):
-        """`(batch, dim)` -> the prediction, always in `float32`."""
-        if isinstance(self.target, Number):
-            # The network predicts in standard deviations, the model in the
-            # target's own unit.
-            name = layer_name("standardized", self.name)
-            return self.activate(layers.Dense(1, dtype="float32", name=name)(vector))
-        return layers.Dense(
-            self.units,
-            activation=self.activation,
-            kernel_initializer="orthogonal" if self.is_class else "glorot_uniform",
-            dtype="float32",
-            name=answer_name(self.name),
-        )(vector)
+    def build(self, vector, target, name):
+        """Makes the layers.
 
-    def activate(self, logits):
-        """Logits `(batch, units)`, as late fusions give them -> the prediction."""
-        if isinstance(self.target, Number):
-            return layers.Rescaling(
-                self.target.std or 1.0,
-                self.target.mean or 0.0,
-                dtype="float32",
-                name=answer_name(self.name),
-            )(logits)
-        name = answer_name(self.name)
-        return layers.Activation(self.activation, dtype="float32", name=name)(logits)
+        Args:
+            vector: Keras tensor `(batch, dim)`.
+            target: adapted `keras_mm.targets.Target`.
+            name: string, the target column's name.
 
-    @property
-    def is_class(self):
-        """Whether exactly one class is right."""
-        return isinstance(self.target, ClassLabel)
+        Returns:
+            The predictions, a `float32` Keras tensor of a layer called like the target
+            is served.
+        """
+        return self.predictions(self.logits(vector, target, name), target, name)
 
-    @property
-    def units(self):
-        """Number of outputs."""
-        return 1 if isinstance(self.target, Number) else self.target.num_classes
+    def logits(self, vector, target, name):
+        """`(batch, dim)` -> logits `(batch, target.units)`."""
+        raise NotImplementedError
 
-    @property
-    def activation(self):
-        """What makes logits predictions: `"softmax"`, `"sigmoid"` or None."""
-        if isinstance(self.target, Number):
-            return None
-        return "softmax" if self.is_class else "sigmoid"
+    def predictions(self, logits, target, name):
+        """Logits -> predictions, by a layer whose name is `layer_name(name)`."""
+        raise NotImplementedError
 
-    @property
-    def loss(self):
-        """The loss that `compile` takes."""
-        return MaskedLoss(self._loss, self._minimum) if self.masked else self._loss
+    @staticmethod
+    def layer_name(name):
+        """The name of the layer that predicts the target `name`."""
+        return answer_name(name)
 
-    @property
-    def metrics(self):
-        """The metrics that `compile` takes."""
-        if not self.masked:
-            return self._metrics
-        return [MaskedMetric(metric, self._minimum) for metric in self._metrics]
+    def activation(self, target):
+        """How late fusions add logits: as those of a `"softmax"`, or None."""
+        return None
 
-    @property
-    def _minimum(self):
-        """The least value of a label that is there."""
-        return None if isinstance(self.target, Number) else 0
+    def loss(self, target):
+        """The loss of rows whose label is there."""
+        raise NotImplementedError
 
-    @property
-    def _loss(self):
-        if isinstance(self.target, ClassLabel):
-            return Crossentropy(self.label_smoothing)
-        if isinstance(self.target, MultiLabel):
-            return keras.losses.BinaryCrossentropy(label_smoothing=self.label_smoothing)
-        return StandardizedMeanSquaredError(self.target.std or 1.0)
+    def metrics(self, target):
+        """list of metrics of rows whose label is there."""
+        raise NotImplementedError
 
-    @property
-    def _metrics(self):
-        if isinstance(self.target, ClassLabel):
-            return [ClassAccuracy()]
-        if isinstance(self.target, MultiLabel):
-            return [
-                keras.metrics.F1Score(
-                    average="macro", threshold=self.target.threshold, name="f1_score"
-                ),
-                keras.metrics.AUC(multi_label=True, name="auc"),
-            ]
-        return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
+    def compiled(self, target, masked=False):
+        """The loss and the list of metrics that `compile` takes.
+
+        Args:
+            target: `Target`.
+            masked: bool, whether labels may be missing.
+        """
+        loss, metrics = self.loss(target), self.metrics(target)
+        if not masked:
+            return loss, metrics
+        least = target.least_label
+        return MaskedLoss(loss, least), [MaskedMetric(m, least) for m in metrics]
+
+    def row_losses(self, logits, labels, target):
+        """What training minimises, in NumPy and `float64`: one loss a row.
+
+        Args:
+            logits: array `(rows, units)`.
+            labels: array, as `target.encode` gives it.
+            target: `Target`.
+        """
+        raise NotImplementedError
+
+    def linear_model(self, features, labels, weights, target):
+        """The linear model from features to logits.
+
+        Args:
+            features: array `(rows, features)`.
+            labels: array, as `target.encode` gives it.
+            weights: array `(rows,)`, how much each row counts.
+            target: `Target`.
+
+        Returns:
+            kernel `(features, units)` and bias `(units,)`.
+        """
+        raise NotImplementedError

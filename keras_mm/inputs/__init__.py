@@ -2,12 +2,10 @@
 
 from .audio import Audio
 from .category import Category
-from .class_label import ClassLabel
 from .date import Date
 from .graph import Graph
 from .image import Image
 from .input import Input
-from .multi_label import MultiLabel
 from .number import Number
 from .sequence import Sequence
 from .text import Text

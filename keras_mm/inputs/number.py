@@ -12,7 +12,7 @@ from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standa
 class Number(Input):
     """A column of numbers, as an input or as a target to predict.
 
-    As an input the tensor is standardised, `(value - mean) / std`, with the
+    The tensor is standardised, `(value - mean) / std`, with the
     mean and standard deviation of the rows that `adapt` saw, and NaN where the
     number is missing. Outliers count in neither (a hundred times farther from the
     median than usual), and beyond 10 standard deviations the tensor grows with
@@ -20,7 +20,7 @@ class Number(Input):
     `float64` until they are standardised, so that 1000000001 and 1000000002
     differ; what is larger than 1e30 in size is no number.
 
-    As a target the model predicts in the column's own unit, in `float32`.
+    Among the targets of a `Schema` it becomes a `keras_mm.targets.NumberTarget`.
 
     Examples:
 
@@ -52,26 +52,6 @@ class Number(Input):
                 f"inputs. Received: {name} with {len(values)} missing values"
             )
         self.mean, self.std = map(float, mean_and_std(values))
-        return self
-
-    def adapt_target(self, column, name="target", allow_missing=False):
-        """Learns the unit of a target, outliers included; returns `self`."""
-        refuse_in_use(self, name)
-        self.encode(column, name, allow_missing)
-        values = self.to_raw(column, name)
-        if np.isnan(values).all():
-            return self.adapt(column, name)
-        spread = np.nanstd(values)
-        step = float(np.spacing(np.float32(np.nanmax(np.abs(values)))))
-        if 0 < spread < 8 * step:
-            raise ValueError(
-                f"Target {name!r} is predicted in float32, which cannot tell numbers of "
-                f"this size apart by less than {step:g}. Subtract what all rows have in "
-                f"common before, and add it to the predictions: table[{name!r}] -= "
-                f"{np.nanmedian(values):.10g}. Received: {name} with a standard "
-                f"deviation of {spread:g}"
-            )
-        self.mean, self.std = map(float, mean_and_std(values, robust=False))
         return self
 
     @property
@@ -114,27 +94,6 @@ class Number(Input):
 
         values = known_numbers(tf.reshape(raw, [-1, 1]))
         return draw_near(standardize(values, self.mean, self.std))
-
-    def encode(self, column, name="target", allow_missing=False):
-        """Target numbers -> `float32` array `(rows, 1)`, in their own unit.
-
-        A missing number is NaN with `allow_missing`, and refused without.
-        """
-        values = self.to_raw(column, name)
-        rows = np.flatnonzero(np.isnan(values))
-        if len(rows) and not allow_missing:
-            refuse_rows(
-                name,
-                rows,
-                "no number to learn from",
-                "Drop these rows: table.dropna(subset=[...]).",
-                column.iloc[rows[0]],
-            )
-        return values[:, None].astype("float32")
-
-    def answers(self, name):
-        """What an exported model predicts: {output name: what it is}."""
-        return {name: "the predicted number"}
 
     def sample(self, random, bad=False):
         """A number near the column's mean; infinity when `bad`."""

@@ -5,9 +5,9 @@ from keras import layers, ops
 
 from .. import encoders as encoder_room
 from .. import fusion as fusion_room
+from .. import heads as head_room
 from ..data import Schema
 from ..fusion.late_fusion import LateFusion
-from ..heads import Head
 from ..names import layer_name
 from .model import MultimodalModel
 from .seeded import seeded_builder
@@ -25,6 +25,7 @@ def build_model(
     dropout=0.0,
     label_smoothing=0.0,
     loss_weights=None,
+    heads=None,
     optimizer=None,
     learning_rates=None,
     seed=None,
@@ -47,10 +48,7 @@ def build_model(
             f"Received: imputation=True, modalities={list(modalities)}"
         )
     several = schema.has_several_targets
-    heads = {
-        name: Head(target, name, label_smoothing, masked=several)
-        for name, target in schema.targets.items()
-    }
+    heads = choose_heads(schema, heads, label_smoothing)
     # One modality has nothing to be fused with.
     default = "gated" if several else "hybrid"
     default = default if len(modalities) > 1 else "concat"
@@ -64,9 +62,14 @@ def build_model(
             f"targets={list(heads)}"
         )
     if is_late:
-        head = heads[schema.target_name]
+        target, head = schema.target, heads[schema.target_name]
         # Its experts have the heads.
-        fusion = fusion.with_head(head.units, head.activation, hidden_units, dropout)
+        fusion = fusion.with_head(
+            target.units,
+            head.activation(target),
+            hidden_units or head.hidden_units,
+            dropout or head.dropout,
+        )
     schema = prepare(schema, modalities, chosen)
 
     inputs = {name: value.keras_input(name) for name, value in schema.inputs.items()}
@@ -95,35 +98,73 @@ def build_model(
         # A part of the user's: export finds its result by this name.
         fused = layers.Identity(name=layer_name("fusion"))(fused)
     if is_late:
-        predictions = {head.name: head.activate(fused)}
+        name = schema.target_name
+        predictions = {name: head.predictions(fused, target, name)}
     else:
         x = fused
         if hidden_units:
-            name = layer_name("hidden", "head")
+            name = layer_name("hidden")
             x = layers.Dense(hidden_units, activation="relu", name=name)(x)
         if dropout:
-            x = layers.Dropout(dropout, name=layer_name("dropout", "head"))(x)
-        predictions = {name: head(x) for name, head in heads.items()}
-    if several:
-        weights = dict.fromkeys(heads, 1.0) | (loss_weights or {})
-        compiled = {
-            "loss": {name: head.loss for name, head in heads.items()},
-            "metrics": {name: head.metrics for name, head in heads.items()},
-            # Keras multiplies float32 by what a NumPy float makes float64.
-            "loss_weights": {name: float(value) for name, value in weights.items()},
+            x = layers.Dropout(dropout, name=layer_name("dropout", "fusion"))(x)
+        predictions = {
+            name: head.build(x, schema.targets[name], name)
+            for name, head in heads.items()
         }
-    else:
-        ((name, head),) = heads.items()
-        predictions = predictions[name]
-        compiled = {"loss": head.loss, "metrics": head.metrics}
+    compiled = compile_settings(schema, heads, loss_weights)
+    if not several:
+        predictions = predictions[schema.target_name]
     model = model_class(list(inputs.values()), predictions, name="multimodal_model")
-    model.schema, model.seed = schema, seed
+    model.schema, model.heads, model.seed = schema, heads, seed
     set_tuning(model, chosen, learning_rates)
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(2e-3),
         **compiled,
     )
     return model
+
+
+def choose_heads(schema, heads=None, label_smoothing=0.0):
+    """dict from each target to its `Head`.
+
+    Args:
+        schema: `Schema` whose targets are adapted.
+        heads: dict from target to name or `Head`, or None.
+        label_smoothing: float, of targets without a head of their own.
+    """
+    heads = dict(heads or {})
+    unknown = sorted(set(heads) - set(schema.targets))
+    if unknown:
+        raise ValueError(
+            "`heads` names what is no target. Targets are "
+            f"{list(schema.targets)}. Received: heads={unknown}"
+        )
+    found = {}
+    for name, target in schema.targets.items():
+        head = heads.get(name)
+        if head is None and target.default_head == "dense":
+            head = head_room.Dense(label_smoothing=label_smoothing)
+        found[name] = head_room.get(head, target, name)
+    return found
+
+
+def compile_settings(schema, heads, loss_weights=None):
+    """What `compile` takes; of several targets, losses of known labels alone."""
+    several = schema.has_several_targets
+    losses, metrics = {}, {}
+    for name, head in heads.items():
+        found = head.compiled(schema.targets[name], masked=several)
+        losses[name], metrics[name] = found
+    if not several:
+        name = schema.target_name
+        return {"loss": losses[name], "metrics": metrics[name]}
+    weights = dict.fromkeys(heads, 1.0) | (loss_weights or {})
+    return {
+        "loss": losses,
+        "metrics": metrics,
+        # Keras multiplies float32 by what a NumPy float makes float64.
+        "loss_weights": {name: float(value) for name, value in weights.items()},
+    }
 
 
 def choose_encoders(schema, encoders):
@@ -226,10 +267,12 @@ def textbook_model(schema, seed=None):
     # See encoders/lstm.py for why cuDNN is off.
     z = layers.LSTM(64, use_cudnn=False, name=layer_name("vector", "text"))(z)
     fused = layers.Concatenate(name=layer_name("fusion"))([x, z])
-    head = Head(schema.target, schema.target_name)
-    model = MultimodalModel([image, text], head(fused), name="textbook_model")
-    model.schema, model.seed = schema, seed
-    model.compile(optimizer="adam", loss=head.loss, metrics=head.metrics)
+    heads = choose_heads(schema)
+    ((name, head),) = heads.items()
+    predictions = head.build(fused, schema.target, name)
+    model = MultimodalModel([image, text], predictions, name="textbook_model")
+    model.schema, model.heads, model.seed = schema, heads, seed
+    model.compile(optimizer="adam", **compile_settings(schema, heads))
     return model
 
 

@@ -22,6 +22,8 @@ class BuiltModel(keras.Model):
     """
 
     _schema = None
+    # The `Head` of each target.
+    heads = {}
     seed = None
 
     # Encoders by name: the learning rate of what is pretrained in them, which
@@ -213,12 +215,16 @@ class BuiltModel(keras.Model):
         return model
 
     # The entries of `_own_config`.
-    _OWN_NAMES = ("schema", "seed", "learning_rates", "lora_ranks")
+    _OWN_NAMES = ("schema", "heads", "seed", "learning_rates", "lora_ranks")
 
     def _own_config(self):
         """What the network does not say, as plain data."""
         return {
             "schema": None if self.schema is None else self.schema.get_config(),
+            "heads": {
+                name: keras.saving.serialize_keras_object(head)
+                for name, head in self.heads.items()
+            },
             "seed": self.seed,
             "learning_rates": dict(self.learning_rates),
             "lora_ranks": dict(self.lora_ranks),
@@ -228,6 +234,10 @@ class BuiltModel(keras.Model):
         """Takes over another model's `_own_config`."""
         schema = config.get("schema")
         self.schema = None if schema is None else Schema.from_config(schema)
+        self.heads = {
+            name: keras.saving.deserialize_keras_object(head)
+            for name, head in config.get("heads", {}).items()
+        }
         self.seed = config.get("seed")
         self.learning_rates = dict(config.get("learning_rates", {}))
         self.lora_ranks = dict(config.get("lora_ranks", {}))

@@ -1,5 +1,6 @@
 from ..data import Schema
-from ..inputs import ClassLabel, Image, MultiLabel, Text
+from ..inputs import Image, Text
+from ..targets import ClassLabel
 from .build import as_schema, build_model, textbook_model
 
 
@@ -16,6 +17,7 @@ def build_classifier(
     label_smoothing=0.0,
     optimizer=None,
     learning_rates=None,
+    heads=None,
     seed=None,
 ):
     """Builds a compiled classifier of rows with several modalities.
@@ -51,6 +53,8 @@ def build_classifier(
         optimizer: Keras optimizer or its name.
         learning_rates: dict from a modality's name to the learning rate of its
             encoder (of what is pretrained in it, if anything is).
+        heads: dict from the target's name to a head, such as
+            `keras_mm.heads.Dense(hidden_units=64)`.
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
@@ -82,13 +86,13 @@ def build_classifier(
             "A classifier has one target. For several use "
             f"keras_mm.build_multitask. Received: targets={list(schema.targets)}"
         )
-    if not isinstance(schema.target, (ClassLabel, MultiLabel)):
+    if schema.target.kind not in ("class", "labels"):
         raise ValueError(
             "A classifier's target is a ClassLabel or MultiLabel; for a Number "
             "use keras_mm.build_regressor. "
             f"Received: targets={schema.targets}"
         )
-    if schema.target.num_classes is None:
+    if schema.target.units is None:
         raise ValueError(
             "The target's classes are not known yet. Call schema.adapt(train). "
             f"Received: targets={schema.targets}"
@@ -105,5 +109,6 @@ def build_classifier(
         label_smoothing=label_smoothing,
         optimizer=optimizer,
         learning_rates=learning_rates,
+        heads=heads,
         seed=seed,
     )

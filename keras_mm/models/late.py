@@ -7,11 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..data.class_weights import class_indices
+from .. import heads as head_room
 from ..data.targets import encode_targets
 from ..data.weights import combined_weights
 from ..fusion.late_fusion import LateFusion
-from ..inputs import ClassLabel, MultiLabel
 from .rows import plain, take_rows
 
 
@@ -19,6 +18,13 @@ def late_fusion(model):
     """The model's late fusion, or None."""
     found = (layer for layer in model.layers if isinstance(layer, LateFusion))
     return next(found, None)
+
+
+def head_of(model):
+    """The `Head` of a model's only target."""
+    target, name = model.schema.target, model.schema.target_name
+    # Files of before do not say.
+    return head_room.get(model.heads.get(name), target, name)
 
 
 def experts_loss(model, experts, loss):
@@ -83,7 +89,7 @@ def weigh_experts(model, validation, steps=None):
 
     if not _can_be_read_again(validation):
         return
-    layer, target = late_fusion(model), model.schema.target
+    layer, head, target = late_fusion(model), head_of(model), model.schema.target
     scores, present, truth, counts = _said(model, validation, steps)
     if not counts.any():
         return
@@ -100,7 +106,7 @@ def weigh_experts(model, validation, steps=None):
         few = (np.sum(logits**2) / 8 + parameters[count] ** 2 * 4) / np.count_nonzero(
             counts
         )
-        return _mean_loss(fused, truth, target, counts) + few
+        return _mean(head.row_losses(fused, truth, target), counts) + few
 
     found = minimize(loss, np.zeros(count + 1), method="L-BFGS-B").x
     layer.weight_logits.assign(found[:count])
@@ -115,10 +121,12 @@ def experts_losses(model, rows):
         rows: dataset of `(inputs, target)`, or a tuple of arrays.
     """
     scores, present, truth, counts = _said(model, rows)
-    target = model.schema.target
+    head, target = head_of(model), model.schema.target
     return np.array(
         [
-            _mean_loss(scores[shown, k], truth[shown], target, counts[shown])
+            _mean(
+                head.row_losses(scores[shown, k], truth[shown], target), counts[shown]
+            )
             if shown.any()
             else 0.0
             for k, shown in enumerate(present.T)
@@ -135,8 +143,8 @@ def fit_linear_model(model, x, y, validation_data, **settings):
         truth = encode_targets(x, model.schema)
     else:
         truth = np.asarray(y)
-    truth = class_indices(truth) if isinstance(target, ClassLabel) else truth
-    classes = isinstance(target, ClassLabel)
+    truth = target.to_labels(truth)
+    classes = target.is_divided_evenly
     kind = StratifiedKFold if classes and np.bincount(truth).max() > 1 else KFold
     folds = kind(layer.folds, shuffle=True, random_state=model.seed or 0)
     if not model.optimizer.built:
@@ -177,8 +185,8 @@ def fit_linear_model(model, x, y, validation_data, **settings):
         for variable, value in zip(state, start):
             variable.assign(value)
     features, counts = features.reshape(len(truth), -1), counts.astype("float64")
-    kernel, bias = _linear_model(
-        features[counts > 0], truth[counts > 0], target, counts[counts > 0]
+    kernel, bias = head_of(model).linear_model(
+        features[counts > 0], truth[counts > 0], counts[counts > 0], target
     )
     layer.kernel.assign(kernel.reshape(layer.kernel.shape))
     layer.bias.assign(bias)
@@ -225,58 +233,12 @@ def _said(model, rows, steps=None):
         logits, present, truth, weights = map(np.concatenate, zip(*found))
     scores = layer.scores(ops.convert_to_tensor(logits))
     scores = ops.convert_to_numpy(scores).astype("float64")
-    if isinstance(model.schema.target, ClassLabel):
-        truth = class_indices(truth)
+    truth = model.schema.target.to_labels(truth)
     return scores, np.asarray(present, bool), truth, np.reshape(weights, len(truth))
 
 
-def _mean_loss(fused, truth, target, weights):
-    from scipy.special import log_softmax
-
-    if isinstance(target, ClassLabel):
-        losses = -log_softmax(fused, axis=1)[np.arange(len(truth)), truth]
-    else:
-        truth = np.reshape(truth, fused.shape)
-        if isinstance(target, MultiLabel):
-            losses = (np.logaddexp(0, fused) - truth * fused).mean(axis=1)
-        else:
-            losses = np.square(fused - _standardized(truth, target)).mean(axis=1)
+def _mean(losses, weights):
     return losses @ weights / max(weights.sum(), 1e-12)
-
-
-def _linear_model(features, truth, target, weights):
-    """Kernel `(features, units)` and bias `(units,)`."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    if not isinstance(target, (ClassLabel, MultiLabel)):
-        line = Ridge().fit(features, _standardized(truth, target).reshape(-1), weights)
-        return line.coef_[:, None], np.array([line.intercept_])
-    if isinstance(target, ClassLabel):
-        units = target.num_classes
-        kernel, bias = np.zeros((features.shape[1], units)), np.full(units, -10.0)
-        seen = np.unique(truth)
-        if len(seen) == 1:
-            bias[seen] = 0.0
-            return kernel, bias
-        line = LogisticRegression(max_iter=1000).fit(features, truth, weights)
-        if len(seen) == 2:
-            kernel[:, seen[1]], bias[seen] = line.coef_[0], [0.0, line.intercept_[0]]
-        else:
-            kernel[:, seen], bias[seen] = line.coef_.T, line.intercept_
-        return kernel, bias
-    kernel = np.zeros((features.shape[1], truth.shape[1]))
-    bias = np.zeros(truth.shape[1])
-    for label, column in enumerate(truth.T):
-        if len(np.unique(column)) < 2:
-            bias[label] = 10.0 if column[0] else -10.0
-            continue
-        line = LogisticRegression(max_iter=1000).fit(features, column, weights)
-        kernel[:, label], bias[label] = line.coef_[0], line.intercept_[0]
-    return kernel, bias
-
-
-def _standardized(truth, target):
-    return (np.asarray(truth, "float64") - (target.mean or 0.0)) / (target.std or 1.0)
 
 
 def _reading(settings):

@@ -17,6 +17,7 @@ def build_multitask(
     loss_weights=None,
     optimizer=None,
     learning_rates=None,
+    heads=None,
     seed=None,
 ):
     """Builds a compiled model that predicts several targets at once.
@@ -55,6 +56,7 @@ def build_multitask(
             so that it does not depend on its unit.
         optimizer: Keras optimizer or its name.
         learning_rates: as in `build_classifier`.
+        heads: as in `build_classifier`.
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
@@ -82,7 +84,7 @@ def build_multitask(
             f"Received: targets={list(schema.targets)}"
         )
     for name, target in schema.targets.items():
-        if getattr(target, "num_classes", 1) is None:
+        if target.units is None:
             raise ValueError(
                 f"The classes of target {name!r} are not known yet. Call "
                 f"schema.adapt(train). Received: targets={schema.targets}"
@@ -101,6 +103,7 @@ def build_multitask(
         loss_weights=loss_weights,
         optimizer=optimizer,
         learning_rates=learning_rates,
+        heads=heads,
         seed=seed,
     )
 

@@ -13,6 +13,7 @@ def build_regressor(
     dropout=0.0,
     optimizer=None,
     learning_rates=None,
+    heads=None,
     seed=None,
 ):
     """Builds a compiled model that predicts a number from several modalities.
@@ -36,6 +37,7 @@ def build_regressor(
         dropout: float, dropout rate before the output.
         optimizer: Keras optimizer or its name.
         learning_rates: as in `build_classifier`.
+        heads: as in `build_classifier`.
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
@@ -51,7 +53,7 @@ def build_regressor(
             "A regressor has one target. For several use "
             f"keras_mm.build_multitask. Received: targets={list(schema.targets)}"
         )
-    if not isinstance(schema.target, Number):
+    if schema.target.kind != "number":
         raise ValueError(
             "A regressor's target is a Number; for classes use "
             f"keras_mm.build_classifier. Received: targets={schema.targets}"
@@ -67,5 +69,6 @@ def build_regressor(
         dropout=dropout,
         optimizer=optimizer,
         learning_rates=learning_rates,
+        heads=heads,
         seed=seed,
     )

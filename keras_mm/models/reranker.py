@@ -6,8 +6,9 @@ from keras import ops
 from .. import fusion as fusion_room
 from ..data import Schema
 from ..fusion.late_fusion import LateFusion
-from ..inputs import ClassLabel, Number
+from ..inputs import Number
 from ..names import layer_name, modality_of
+from ..targets import ClassLabel
 from .build import build_model, choose_encoders
 from .reranker_model import MATCH, SCORE, Reranker
 from .scored_fusion import ScoredFusion
@@ -129,7 +130,7 @@ def build_reranker(
         model_class=Reranker,
     )
     model.towers = towers
-    _trust(model.get_layer(MATCH))
+    _trust(model.get_layer(layer_name("logits", MATCH)))
     for name, parts in (towers[query] | towers[item]).items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)

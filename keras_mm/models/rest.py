@@ -33,5 +33,5 @@ def rest_of(model, encoders):
     else:
         rest = MultimodalModel(inputs, graph.output)
     # Late fusions look at the schema to train their experts.
-    rest.schema = model.schema
+    rest.schema, rest.heads = model.schema, model.heads
     return rest

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from ..data.targets import is_known, refuse_rows_without_label
-from ..errors import rows_text
-from ..inputs import ClassLabel
+from ..data.targets import refuse_rows_without_label
 
 
 def check_tensors(x, y, model):
@@ -52,7 +50,8 @@ def check_tensors(x, y, model):
         rows["y"] = len(y)
         if isinstance(y, (np.ndarray, list)) and len(y):
             target = getattr(model.schema, "target", None)
-            _check_target(np.asarray(y), model.output_shape[-1], target)
+            if target is not None:
+                target.check(np.asarray(y))
     if len(set(rows.values())) > 1:
         raise ValueError(
             f"All arrays must have the same number of rows. Received: rows={rows}"
@@ -149,54 +148,8 @@ def _check_targets(y, model):
         if not isinstance(y[name], (np.ndarray, list)) or not len(y[name]):
             continue
         arrays[name] = np.asarray(y[name])
-        if arrays[name].dtype.kind == "f" and arrays[name].ndim > 1:
-            gaps = np.isnan(arrays[name].reshape(len(arrays[name]), -1))
-            wrong = np.flatnonzero(gaps.any(axis=1) & ~gaps.all(axis=1))
-            if len(wrong):
-                raise ValueError(
-                    f"The labels of a row are all there or all NaN; of target "
-                    f"{name!r} some are NaN in {rows_text(wrong)}. "
-                    f"Received: {name}={arrays[name][wrong[0]]}"
-                )
-        if isinstance(target, ClassLabel) and arrays[name][0].size > 1:
-            raise ValueError(
-                f"Target {name!r} has class indices, -1 where missing. "
-                f"Received: {name} of shape {arrays[name].shape}"
-            )
-        outputs = getattr(target, "num_classes", 1)
-        _check_target(arrays[name], outputs, target, name, allow_missing=True)
+        target.check(arrays[name], name, allow_missing=True)
     rows = {name: len(value) for name, value in y.items() if hasattr(value, "__len__")}
     if len(arrays) == len(y) and len(set(rows.values())) == 1:
         refuse_rows_without_label(arrays, model.schema)
     return rows
-
-
-def _check_target(y, outputs, target, name="y", allow_missing=False):
-    if y.dtype.kind not in "biuf":
-        raise ValueError(
-            "Target arrays hold numbers: class indices, 0 and 1 for each class, "
-            f"or quantities. Received: {name} of dtype {y.dtype}"
-        )
-    single = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
-    indices = single and isinstance(target, ClassLabel)
-    if not (indices or (single and outputs == 1) or y.shape[1:] == (outputs,)):
-        raise ValueError(
-            f"The target must have shape ('rows', {outputs})"
-            f"{', or one class index a row' * isinstance(target, ClassLabel)}. "
-            f"Received: {name} of shape {y.shape}"
-        )
-    if allow_missing:
-        y = y[is_known(y, target)]
-        if not len(y):
-            return
-    if not np.isfinite(y).all():
-        wrong = np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(1))
-        raise ValueError(
-            f"The target is NaN or infinite in {rows_text(wrong)}. Drop these "
-            f"rows. Received: {name}={y[wrong[0]]}"
-        )
-    if indices and not 0 <= y.min() <= y.max() < outputs:
-        raise ValueError(
-            f"Class indices must lie between 0 and {outputs - 1}. "
-            f"Received: {name} from {y.min()} to {y.max()}"
-        )

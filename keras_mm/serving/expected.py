@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..inputs import ClassLabel, Number
 from ..models import Retriever
 from ..models.unit import unit
 from ..names import answer_name, layer_name, pair_names, served_name
@@ -28,9 +27,8 @@ class Expected:
         self.index = index
         # Numbers are compared in their own unit, a millionth or a million.
         self._units = {
-            answer_name(name): target.std
+            answer_name(name): target.unit
             for name, target in model.schema.targets.items()
-            if isinstance(target, Number) and target.std
         }
         self._parts = _parts(model) if model.schema.is_adapted else {}
         self._last = None, None
@@ -57,20 +55,20 @@ class Expected:
         """
         if signature == "search":
             return self._check_search(answer, predictions)
+        words = {}
         if signature in self._parts:
             expected = self._part(signature, predictions, tensors)
             # Half precision is rounded otherwise in a graph.
             is_half = _has_half_precision(self.model)
             tolerances = dict.fromkeys(expected, 2e-2 if is_half else _OF_VECTORS)
         else:
-            expected, tolerances = self._numbers(predictions), {}
+            (expected, words), tolerances = self._answers(predictions, {}), {}
             if signature == "serving_default":
                 inputs = self.model.schema.inputs
                 expected |= {
                     f"{served_name(name)}{inputs[name].ok_suffix}": ok
                     for name, ok in readable.items()
                 }
-        words = self._words(answer) if signature.startswith("serving_") else {}
         if set(answer) != {*expected, *words}:
             raise RuntimeError(
                 f"The exported signature {signature!r} must answer with "
@@ -91,42 +89,32 @@ class Expected:
             _refuse(signature, name, answer[name], values, difference >= tolerance)
             if name not in tolerances:
                 largest = max(largest, float(difference.max(initial=0.0)))
+        if words:
+            _, words = self._answers(predictions, answer)
         for name, values in words.items():
             wrong = np.array([g != v for g, v in zip(_text(answer[name]), values)])
             _refuse(signature, name, _text(answer[name]), values, wrong)
         return largest
 
-    def _numbers(self, predictions):
-        schema, found = self.model.schema, {}
-        for name, values in predictions.items():
-            served = answer_name(name)
-            if name not in schema.targets:
-                found[f"{served_name(name)}_embedding"] = values
-            elif isinstance(schema.targets[name], Number):
-                found[served] = values.reshape(len(values))
-            else:
-                found[f"{served}_probabilities"] = values
-        return found
+    def _answers(self, predictions, answers):
+        """What the predictions mean: dict from output to numbers, and to words.
 
-    def _words(self, answer):
-        """Class names by the answer's own probabilities, which are checked first."""
-        found = {}
-        for name, target in self.model.schema.targets.items():
-            served = answer_name(name)
-            probabilities = answer.get(f"{served}_probabilities")
-            if isinstance(target, Number) or probabilities is None:
-                continue
-            names = target.names
-            found[f"{served}_classes"] = [list(names)] * len(probabilities)
-            if isinstance(target, ClassLabel):
-                found[served] = [names[row] for row in probabilities.argmax(axis=1)]
+        Words by the answered numbers, which are checked first.
+        """
+        targets, found = self.model.schema.targets, {}
+        for name, values in predictions.items():
+            if name in targets:
+                served = answer_name(name)
+                found |= targets[name].expected_answers(values, served, answers)
             else:
-                chosen = probabilities >= np.float32(target.threshold)
-                found[served] = [
-                    target.separator.join(np.array(names, dtype=object)[row])
-                    for row in chosen
-                ]
-        return found
+                found[f"{served_name(name)}_embedding"] = values
+        words = {
+            n for n, values in found.items() if np.asarray(values).dtype.kind in "OU"
+        }
+        return (
+            {n: values for n, values in found.items() if n not in words},
+            {n: values for n, values in found.items() if n in words},
+        )
 
     def _part(self, signature, predictions, tensors):
         """dict from output of a part's signature to the model's own array."""

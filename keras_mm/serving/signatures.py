@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from ..fusion.fusion import masked_mean
-from ..inputs import ClassLabel, MultiLabel
 from ..models import Retriever
 from ..names import (
     answer_name,
@@ -215,27 +214,5 @@ def _answer(output, schema):
         output = {schema.target_name: output}
     found = {}
     for name, target in schema.targets.items():
-        found |= _answer_of(output[name], answer_name(name), target)
+        found |= target.to_answers(output[name], answer_name(name))
     return found
-
-
-def _answer_of(output, name, target):
-    """One target's predictions -> named outputs."""
-    import tensorflow as tf
-
-    if not isinstance(target, (ClassLabel, MultiLabel)):
-        return {name: tf.reshape(output, [-1])}
-    names = tf.constant(target.names)
-    if isinstance(target, ClassLabel):
-        best = tf.gather(names, tf.argmax(output, axis=1))
-    else:
-        chosen = tf.ragged.boolean_mask(
-            tf.broadcast_to(names[tf.newaxis], tf.shape(output)),
-            output >= target.threshold,
-        )
-        best = tf.strings.reduce_join(chosen, axis=1, separator=target.separator)
-    return {
-        name: best,
-        f"{name}_classes": tf.broadcast_to(names[tf.newaxis], tf.shape(output)),
-        f"{name}_probabilities": output,
-    }

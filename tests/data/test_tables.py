@@ -317,7 +317,7 @@ def test_infer(table, capsys):
 
 @pytest.mark.parametrize("target, kind", [
     (["a", "b"] * 12, "ClassLabel"), ([0, 1, 2] * 8, "ClassLabel"), ([True, False] * 12, "ClassLabel"),
-    (np.linspace(0, 1, 24), "Number"), (list(range(24)), "Number"), ([0.0, 1.0] * 12, "ClassLabel"),
+    (np.linspace(0, 1, 24), "NumberTarget"), (list(range(24)), "NumberTarget"), ([0.0, 1.0] * 12, "ClassLabel"),
     ([["a"], ["a", "b"]] * 12, "MultiLabel"),
 ])  # fmt: skip
 def test_infer_targets(table, target, kind):

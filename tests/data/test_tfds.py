@@ -99,7 +99,7 @@ def test_targets(tmp_path):
     with pytest.raises(ValueError, match="Received: target='vector'"):
         keras_mm.data.from_tfds(builder, target="vector")
     assert kinds == {
-        "n": "Number", "flag": "ClassLabel", "text": "ClassLabel",
+        "n": "NumberTarget", "flag": "ClassLabel", "text": "ClassLabel",
         "words": "MultiLabel", "classes": "MultiLabel",
     }  # fmt: skip
 

@@ -117,24 +117,40 @@ def test_pictures(trained, tmp_path):
         assert (tmp_path / f"{index}.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("plot", ["plot_predictions", "plot_confusion"])
-def test_pictures_of_classes_are_of_classifiers(plot):
-    plot = getattr(evaluation, plot)
+def test_pictures_of_other_targets(tmp_path):
     table = make_table(6, missing=False)
     table["tags"] = [["a"], ["b"], ["a", "b"]] * 2
-    inputs = {"price": keras_mm.Number(), "weight": keras_mm.Number()}
+    models, inputs = {}, {"price": keras_mm.Number(), "weight": keras_mm.Number()}
     for column, target, build in (
         ("weight", keras_mm.Number(), keras_mm.build_regressor),
         ("tags", keras_mm.MultiLabel(), keras_mm.build_classifier),
     ):
         schema = keras_mm.Schema({"price": keras_mm.Number()}, {column: target})
-        model = build(schema.adapt(table))
-        with pytest.raises(ValueError, match="picture is about classes"):
-            plot(model, table)
+        models[column] = model = build(schema.adapt(table))
+        with pytest.raises(ValueError, match="confusion matrix is about classes"):
+            evaluation.plot_confusion(model, table)
+        sheet = evaluation.plot_predictions(model, table)
+        assert sum(bool(axes.get_title()) for axes in sheet.axes) == 6
+    figure = evaluation.plot_targets(models, table)
+    figure.savefig(tmp_path / "targets.png")
+    points, bars = figure.axes
+    np.testing.assert_allclose(
+        points.collections[0].get_offsets()[:, 0], table["weight"].astype("float32")
+    )
+    from sklearn.metrics import f1_score
+
+    f1 = f1_score(
+        [["a" in tags, "b" in tags] for tags in table["tags"]],
+        models["tags"].predict(table, verbose=0) >= 0.5,
+        average=None,
+        zero_division=0,
+    )
+    np.testing.assert_allclose([bar.get_width() for bar in bars.patches], f1)
     schema, encoders = keras_mm.Schema(inputs), dict.fromkeys(inputs, "dense")
     model = keras_mm.build_retriever(schema.adapt(table), encoders=encoders)
-    with pytest.raises(ValueError, match="the schema has none"):
-        plot(model, table)
+    for plot in (evaluation.plot_predictions, evaluation.plot_confusion):
+        with pytest.raises(ValueError, match="the schema has none"):
+            plot(model, table)
 
 
 def test_pictures_of_clips_and_sounds(tmp_path):

@@ -9,7 +9,8 @@ from sklearn import metrics
 import keras_mm
 from keras_mm.evaluation import interactions
 from keras_mm.evaluation.bootstrap import Bootstrap
-from keras_mm.evaluation.metrics import metric_of, scores_of
+from keras_mm.evaluation.metrics import metric_of
+from keras_mm.targets import NumberTarget
 
 
 def _drawn(rows=60, seed=0):
@@ -22,7 +23,7 @@ def test_class_scores_of_drawn_rows():
     random = np.random.default_rng(1)
     truth, predicted = random.integers(0, 4, 60), random.random((60, 5))
     weights, rows = _drawn()
-    got = scores_of(keras_mm.ClassLabel(5), truth, predicted, weights)
+    got = keras_mm.ClassLabel(5).score(truth, predicted, weights)
     best = predicted.argmax(axis=1)[rows]
     how = {"average": "macro", "zero_division": 0, "labels": np.unique(truth[rows])}
     assert got["accuracy"][0] == pytest.approx(np.mean(best == truth[rows]))
@@ -40,7 +41,7 @@ def test_label_and_number_scores_of_drawn_rows():
     truth = (random.random((60, 3)) < 0.4).astype("float32")
     predicted = random.random((60, 3))
     target = keras_mm.MultiLabel(["a", "b", "c"], threshold=0.4)
-    got = scores_of(target, truth, predicted, weights)
+    got = target.score(truth, predicted, weights)
     chosen = predicted[rows] >= 0.4
     for average in ("macro", "micro"):
         expected = metrics.f1_score(truth[rows], chosen, average=average)
@@ -50,7 +51,7 @@ def test_label_and_number_scores_of_drawn_rows():
 
     truth = random.normal(50, 3, (60, 1)).astype("float32")
     predicted = truth + random.normal(size=(60, 1))
-    got = scores_of(keras_mm.Number(), truth, predicted, weights)
+    got = NumberTarget().score(truth, predicted, weights)
     pair = truth[rows], predicted[rows]
     assert got["r2"][0] == pytest.approx(metrics.r2_score(*pair), rel=1e-5)
     assert got["mean_absolute_error"][0] == pytest.approx(
@@ -62,7 +63,7 @@ def test_label_and_number_scores_of_drawn_rows():
 
 
 def test_unknown_metric():
-    assert metric_of(keras_mm.Number()) == "r2"
+    assert metric_of(NumberTarget()) == "r2"
     with pytest.raises(ValueError, match="must be one of .*Received: metric='f2'"):
         metric_of(keras_mm.ClassLabel(2), "f2")
 
@@ -162,8 +163,8 @@ def test_logits_and_back():
     random = np.random.default_rng(0)
     shares = random.dirichlet(np.ones(3), 20)
     label = keras_mm.ClassLabel(3)
-    back = interactions.from_logits(label, interactions.to_logits(label, shares))
+    back = label.from_additive(label.to_additive(shares))
     np.testing.assert_allclose(back, shares, atol=1e-4)
     labels = keras_mm.MultiLabel(["a", "b", "c"])
-    back = interactions.from_logits(labels, interactions.to_logits(labels, shares))
+    back = labels.from_additive(labels.to_additive(shares))
     np.testing.assert_allclose(back, shares, atol=1e-4)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from keras import ops
 
 import keras_mm
-from keras_mm.heads import Crossentropy, Head
+from keras_mm.heads import Crossentropy, Dense
+from keras_mm.targets import NumberTarget
 
 pytestmark = pytest.mark.backends
 
@@ -56,26 +57,28 @@ def test_certain_and_wrong_is_finite():
         (keras_mm.ClassLabel(3), 3, "softmax", Crossentropy, {"accuracy"}),
         (keras_mm.ClassLabel(2), 2, "softmax", Crossentropy, {"accuracy"}),
         (keras_mm.MultiLabel(["a", "b"]), 2, "sigmoid", keras.losses.BinaryCrossentropy, {"f1_score", "auc"}),
-        (keras_mm.Number(5.0, 2.0), 1, None, keras_mm.heads.StandardizedMeanSquaredError, {"mean_absolute_error"}),
+        (NumberTarget(5.0, 2.0), 1, None, keras_mm.heads.StandardizedMeanSquaredError, {"mean_absolute_error"}),
     ],
 )  # fmt: skip
 def test_heads(target, width, activation, loss, metrics):
-    head = Head(target, "answer", label_smoothing=0.1)
+    head = Dense(label_smoothing=0.1)
     x = keras.Input((4,))
-    y = head(x)
+    y = head.build(x, target, "answer")
     assert y.shape == (None, width)
     model = keras.Model(x, y)
     assert model.layers[-1].name == "answer"
     if activation:
         assert model.layers[-1].activation.__name__ == activation
-    assert isinstance(head.loss, loss)
-    assert {m if isinstance(m, str) else m.name for m in head.metrics} == metrics
+    assert isinstance(head.loss(target), loss)
+    assert {
+        m if isinstance(m, str) else m.name for m in head.metrics(target)
+    } == metrics
     assert model.count_params() == 5 * width
 
 
 def test_number_head_answers_in_the_targets_unit():
     x = keras.Input((4,))
-    model = keras.Model(x, Head(keras_mm.Number(100.0, 20.0), "price")(x))
+    model = keras.Model(x, Dense().build(x, NumberTarget(100.0, 20.0), "price"))
     data = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
     kernel, bias = model.get_weights()
     np.testing.assert_allclose(
@@ -89,10 +92,10 @@ def test_predictions_stay_in_float32():
         for target in (
             keras_mm.ClassLabel(3),
             keras_mm.MultiLabel(["a"]),
-            keras_mm.Number(0.0, 1.0),
+            NumberTarget(0.0, 1.0),
         ):
             assert (
-                Head(target, "y")(keras.Input((4,), dtype="bfloat16")).dtype
+                Dense().build(keras.Input((4,), dtype="bfloat16"), target, "y").dtype
                 == "float32"
             )
     finally:
@@ -105,11 +108,11 @@ def test_the_unit_of_a_number_does_not_matter(unit):
     x, y = np.array([[1.0], [2.0]], "float32"), np.array([[3.0], [7.0]])
     found = []
     for scale in (1.0, unit):
-        head = Head(keras_mm.Number(5.0 * scale, 2.0 * scale), "price")
+        target = NumberTarget(5.0 * scale, 2.0 * scale)
         inputs = keras.Input((1,))
-        model = keras.Model(inputs, head(inputs))
+        model = keras.Model(inputs, Dense().build(inputs, target, "price"))
         model.set_weights([np.array([[0.5]]), np.zeros(1)])
-        model.compile("sgd", loss=head.loss)
+        model.compile("sgd", loss=Dense().loss(target))
         loss = model.train_on_batch(x, (scale * y).astype("float32"))
         found.append([loss, *map(np.ravel, model.get_weights())])
     np.testing.assert_allclose(

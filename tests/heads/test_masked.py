@@ -6,13 +6,14 @@ import pytest
 from keras import layers, ops
 
 import keras_mm
-from keras_mm.heads import Head, MaskedLoss, MaskedMetric
+from keras_mm.heads import Dense, MaskedLoss, MaskedMetric
+from keras_mm.targets import NumberTarget
 
 pytestmark = pytest.mark.backends
 
 TARGETS = {
     "class": keras_mm.ClassLabel(3),
-    "number": keras_mm.Number(2.0, 3.0),
+    "number": NumberTarget(2.0, 3.0),
     "labels": keras_mm.MultiLabel(["a", "b"]),
 }
 
@@ -43,8 +44,8 @@ def hide(labels, hidden, kind):
 def test_loss_is_the_stock_one_on_the_known_rows(kind):
     labels, predicted, weights, hidden = batch(kind)
     masked, known = hide(labels, hidden, kind), ~hidden
-    loss = Head(TARGETS[kind], "y", label_smoothing=0.1, masked=True).loss
-    stock = Head(TARGETS[kind], "y", label_smoothing=0.1).loss
+    loss = Dense(label_smoothing=0.1).compiled(TARGETS[kind], masked=True)[0]
+    stock = Dense(label_smoothing=0.1).loss(TARGETS[kind])
     assert isinstance(loss, MaskedLoss)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     for found in (loss, again):
@@ -61,9 +62,8 @@ def test_loss_is_the_stock_one_on_the_known_rows(kind):
 
 @pytest.mark.parametrize("kind", TARGETS)
 def test_metrics_are_the_stock_ones_on_the_known_rows(kind):
-    masked_head = Head(TARGETS[kind], "y", masked=True)
-    stock_head = Head(TARGETS[kind], "y")
-    for metric, stock in zip(masked_head.metrics, stock_head.metrics):
+    _, masked = Dense().compiled(TARGETS[kind], masked=True)
+    for metric, stock in zip(masked, Dense().metrics(TARGETS[kind])):
         if stock == "accuracy":
             stock = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
         assert metric.name == stock.name

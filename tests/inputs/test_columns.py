@@ -161,7 +161,7 @@ def test_numbers_of_other_types():
 
 
 def test_number_as_target_keeps_its_unit():
-    number = keras_mm.Number().adapt(pd.Series([10.0, 30.0]))
+    number = keras_mm.targets.NumberTarget().adapt(pd.Series([10.0, 30.0]))
     assert number.encode(pd.Series([10, 30])).tolist() == [[10.0], [30.0]]
     with pytest.raises(ValueError, match=r"rows 1, 2 .*Received: price=None"):
         number.encode(column(1, None, float("nan")), "price")
@@ -170,12 +170,15 @@ def test_number_as_target_keeps_its_unit():
 def test_a_target_whose_differences_float32_loses_is_refused():
     cells = pd.Series(1e9 + np.arange(10.0))
     with pytest.raises(ValueError, match="less than 64.*Received: y with a standard"):
-        keras_mm.Number().adapt_target(cells, "y")
-    target = keras_mm.Number().adapt_target(cells - 1e9, "y")
+        keras_mm.targets.NumberTarget().adapt(cells, "y")
+    target = keras_mm.targets.NumberTarget().adapt(cells - 1e9, "y")
     assert target.mean == 4.5
     # Nothing is lost of seconds since 1970, and of a constant.
-    assert keras_mm.Number().adapt_target(1.7e9 + 1e5 * (cells - 1e9), "y").std > 1e5
-    assert keras_mm.Number().adapt_target(cells * 0 + 1e9, "y").std == 1.0
+    assert (
+        keras_mm.targets.NumberTarget().adapt(1.7e9 + 1e5 * (cells - 1e9), "y").std
+        > 1e5
+    )
+    assert keras_mm.targets.NumberTarget().adapt(cells * 0 + 1e9, "y").std == 1.0
 
 
 def test_no_numbers_at_all():

@@ -251,7 +251,9 @@ def test_hidden_units_and_dropout_go_to_the_experts(table):
     )
     layer = model.get_layer("modality-fusion")
     assert (layer.hidden_units, layer.dropout) == (3, 0.4)
-    assert not [x for x in model.layers if x.name in ("head-hidden", "head-dropout")]
+    assert not [
+        x for x in model.layers if x.name in ("modality-hidden", "fusion-dropout")
+    ]
 
 
 def test_rows_of_no_weight_say_nothing_about_experts():

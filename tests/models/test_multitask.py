@@ -61,7 +61,7 @@ def trained():
 def test_what_comes_out(trained):
     model, table, history = trained
     assert isinstance(model.get_layer("modality-fusion"), keras_mm.fusion.Gated)
-    assert model.get_layer("head-hidden").units == 5
+    assert model.get_layer("modality-hidden").units == 5
     assert set(history.history) == {
         "loss", "category_loss", "price_loss", "both_loss", "category_accuracy",
         "price_mean_absolute_error", "both_f1_score", "both_auc",
@@ -149,13 +149,13 @@ def test_a_file_holds_all_of_it(trained, tmp_path):
 def test_a_missing_label_trains_the_others_alone():
     table = make_rows()
     model = make_model(table, optimizer=keras.optimizers.SGD(0.05))
-    heads = {"category": ["category"], "price": ["price-standardized"]}
+    heads = {"category": ["category"], "price": ["price-logits"]}
     inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
     # Of row 0 the category is missing, of row 1 the price.
     for row, hidden, known in ((0, "category", "price"), (1, "price", "category")):
         rows = [row, row]
         before = {name: weights_of(model, *heads[name]) for name in heads}
-        shared = weights_of(model, "head-hidden", "good-encoder")
+        shared = weights_of(model, "modality-hidden", "good-encoder")
         model.train_on_batch(
             keras_mm.Tensors({n: value[rows] for n, value in inputs.items()}),
             {name: value[rows] for name, value in labels.items()},
@@ -164,7 +164,7 @@ def test_a_missing_label_trains_the_others_alone():
             np.testing.assert_array_equal(now, then)
         for now, then in zip(weights_of(model, *heads[known]), before[known]):
             assert (now != then).any() and np.isfinite(now).all()
-        changed = zip(weights_of(model, "head-hidden", "good-encoder"), shared)
+        changed = zip(weights_of(model, "modality-hidden", "good-encoder"), shared)
         assert sum((now != then).any() for now, then in changed) > 2
 
 
@@ -290,6 +290,12 @@ def test_what_works_with_one_target_says_so(trained):
         blending = keras_mm.training.GradientBlending(table, table)
         blending.set_model(model)
         blending.on_train_begin()
+
+
+def test_a_picture_of_each_target(trained):
+    model, table, _ = trained
+    figure = keras_mm.evaluation.plot_targets(model, table)
+    assert [axes.get_title() for axes in figure.axes] == list(model.schema.targets)
 
 
 def test_builders_refuse(trained):

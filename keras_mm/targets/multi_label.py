@@ -1,14 +1,16 @@
 import keras
 import numpy as np
 
-from ..errors import refuse_rows
-from .cells import cells_in, is_missing, names_of, to_name, to_text
-from .in_use import refuse_in_use
-from .literals import from_text
+from ..errors import refuse_rows, rows_text
+from ..inputs.cells import cells_in, is_missing, names_of, to_name, to_text
+from ..inputs.literals import from_text
+from .checks import check_finite, check_numbers, check_shape
+from .pictures import draw_bars
+from .target import Target, divide
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
-class MultiLabel:
+class MultiLabel(Target):
     """A target column with any number of labels a row.
 
     A cell is a list of labels, text that spells one (`"['red', 'round']"` in a
@@ -30,6 +32,11 @@ class MultiLabel:
         separator: string between the labels of a text cell.
         threshold: float, the probability from which a label is predicted.
     """
+
+    kind = "labels"
+    least_label = 0
+    metrics = ("macro_f1", "micro_f1", "exact_match")
+    raw_shape = (None,)
 
     def __init__(self, class_names=None, separator="|", threshold=0.5):
         self.class_names = names_of(class_names)
@@ -66,9 +73,7 @@ class MultiLabel:
         is_list = hasattr(cell, "__len__") and not isinstance(cell, dict)
         return list(cell) if is_list and not _is_indicator(cell) else []
 
-    def adapt(self, column, name="target"):
-        """Learns the label names from a column; returns `self`."""
-        refuse_in_use(self, name)
+    def learn(self, column, name, allow_missing):
         cells = [from_text(cell) for cell in cells_in(column) if not is_missing(cell)]
         length = None if self.class_names else _common_length(cells)
         if length == 2:
@@ -79,7 +84,7 @@ class MultiLabel:
             )
         if length:
             self.class_names = [str(place) for place in range(length)]
-            return self
+            return
         names = set().union(*self._labels(column, name).values())
         if not names:
             raise ValueError(
@@ -88,7 +93,6 @@ class MultiLabel:
             )
         if not names <= set(self.class_names or []):
             self.class_names = sorted(names)
-        return self
 
     def _labels(self, column, name):
         """dict from each row with labels to these."""
@@ -119,6 +123,11 @@ class MultiLabel:
     def num_classes(self):
         """How many labels the model knows."""
         return None if self.class_names is None else len(self.class_names)
+
+    @property
+    def units(self):
+        """The number of labels."""
+        return self.num_classes
 
     @property
     def names(self):
@@ -161,6 +170,78 @@ class MultiLabel:
                 )
         return codes
 
+    def check(self, labels, name="y", allow_missing=False):
+        """Raises a `ValueError` unless an array holds 0 or 1 for each label."""
+        check_numbers(labels, name)
+        check_shape(labels, self.units, name)
+        if allow_missing and labels.dtype.kind == "f" and labels.ndim > 1:
+            gaps = np.isnan(labels.reshape(len(labels), -1))
+            wrong = np.flatnonzero(gaps.any(axis=1) & ~gaps.all(axis=1))
+            if len(wrong):
+                raise ValueError(
+                    f"The labels of a row are all there or all NaN; of target "
+                    f"{name!r} some are NaN in {rows_text(wrong)}. "
+                    f"Received: {name}={labels[wrong[0]]}"
+                )
+        check_finite(labels[self.is_known(labels)] if allow_missing else labels, name)
+
+    def names_in(self, cell):
+        """The labels' names."""
+        return set(self.labels_of(cell))
+
+    def scores(self, labels, predictions, weights):
+        """`macro_f1`, `micro_f1` and `exact_match`."""
+        truth, chosen = labels > 0.5, predictions >= self.threshold
+        hits = weights @ (truth & chosen).astype(float)
+        both = weights @ (truth.astype(float) + chosen)
+        exact = (truth == chosen).all(axis=1).astype(float)
+        return {
+            "macro_f1": divide(2 * hits, both).mean(axis=1),
+            "micro_f1": divide(2 * hits.sum(axis=1), both.sum(axis=1)),
+            "exact_match": weights @ exact / weights.sum(axis=1),
+        }
+
+    def to_additive(self, predictions):
+        """Probabilities -> the logits that a sigmoid makes them of."""
+        clipped = np.clip(np.asarray(predictions, "float64"), 1e-7, 1 - 1e-7)
+        return np.log(clipped) - np.log1p(-clipped)
+
+    def from_additive(self, values):
+        """The way back."""
+        return 1 / (1 + np.exp(-np.round(values, 5)))
+
+    def to_columns(self, predictions, name):
+        """The predicted labels, and a column of probabilities for each."""
+        chosen = [self._joined(row) for row in predictions >= self.threshold]
+        shares = zip(self.names, predictions.T)
+        return {name: chosen} | {f"{name}_{label}": share for label, share in shares}
+
+    def to_answers(self, predictions, name):
+        """Probabilities `(batch, labels)` -> the labels, all names, probabilities."""
+        import tensorflow as tf
+
+        names = tf.broadcast_to(tf.constant(self.names)[None], tf.shape(predictions))
+        chosen = tf.ragged.boolean_mask(names, predictions >= self.threshold)
+        return {
+            name: tf.strings.reduce_join(chosen, axis=1, separator=self.separator),
+            f"{name}_classes": names,
+            f"{name}_probabilities": predictions,
+        }
+
+    def expected_answers(self, predictions, name, answers):
+        """What `to_answers` must give, in NumPy."""
+        shares = answers.get(f"{name}_probabilities", predictions)
+        chosen = shares >= np.float32(self.threshold)
+        return {
+            name: [self._joined(row) for row in chosen],
+            f"{name}_classes": [self.names] * len(predictions),
+            f"{name}_probabilities": predictions,
+        }
+
+    def _joined(self, chosen):
+        labels = (label for label, there in zip(self.names, chosen) if there)
+        return self.separator.join(labels)
+
     def answers(self, name):
         """What an exported model predicts: {output name: what it is}."""
         chosen = f"of probability {self.threshold} and more"
@@ -170,11 +251,24 @@ class MultiLabel:
             f"{name}_probabilities": "their probabilities, in the same order",
         }
 
+    def caption(self, prediction):
+        """The labels."""
+        return self._joined(prediction >= self.threshold)
+
+    def is_right(self, label, prediction):
+        """Whether the labels are exactly the right ones."""
+        return bool(((prediction >= self.threshold) == (label > 0.5)).all())
+
+    def draw(self, axes, labels, predictions):
+        """The F1 of each label."""
+        truth, chosen = labels > 0.5, predictions >= self.threshold
+        hits = (truth & chosen).sum(axis=0).astype(float)
+        f1 = divide(2 * hits, truth.sum(axis=0) + chosen.sum(axis=0, dtype=float))
+        draw_bars(axes, self.names, f1, "F1")
+
     def describe(self):
         """One line for people."""
         return f"MultiLabel, {self.num_classes or '?'} labels"
-
-    __repr__ = describe
 
     def get_config(self):
         """The constructor's arguments."""
@@ -183,11 +277,6 @@ class MultiLabel:
             "separator": self.separator,
             "threshold": self.threshold,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Creates the target again from `get_config()`."""
-        return cls(**config)
 
 
 def _is_indicator(cell):

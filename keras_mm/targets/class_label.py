@@ -4,12 +4,14 @@ import keras
 import numpy as np
 
 from ..errors import refuse_rows
-from .cells import NUMBER, names_of, to_strings
-from .in_use import refuse_in_use
+from ..inputs.cells import NUMBER, names_of, to_name, to_strings
+from .checks import check_finite, check_numbers, check_shape
+from .pictures import draw_confusion
+from .target import Target, divide
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
-class ClassLabel:
+class ClassLabel(Target):
     """A target column with one of several classes a row.
 
     Two classes (binary classification) or more. Labels may be strings,
@@ -33,6 +35,11 @@ class ClassLabel:
         learned: bool, whether `class_names` were learned by `adapt`.
     """
 
+    kind = "class"
+    least_label = 0
+    metrics = ("accuracy", "macro_recall", "macro_f1")
+    is_divided_evenly = True
+
     def __init__(self, num_classes=None, class_names=None, learned=False):
         self.class_names = names_of(class_names)
         if num_classes is None and class_names is not None:
@@ -45,9 +52,7 @@ class ClassLabel:
         self.num_classes = num_classes
         self.learned = bool(learned)
 
-    def adapt(self, column, name="target"):
-        """Learns the class names from a column; returns `self`."""
-        refuse_in_use(self, name)
+    def learn(self, column, name, allow_missing):
         names = {cell.decode() for cell in to_strings(column, name, "error") if cell}
         if all(map(_is_number, names)):
             # "01" and "1" are two classes, in the same order each time.
@@ -61,7 +66,7 @@ class ClassLabel:
             )
         unknown = [label for label in names if label not in self.places()]
         if self.class_names and not unknown:
-            return self
+            return
         if self.class_names and not self.learned:
             raise ValueError(
                 f"Column {name!r} holds {unknown[:10]}, which are not among the "
@@ -82,12 +87,16 @@ class ClassLabel:
             names = outputs
         self.class_names, self.learned = names, True
         self.num_classes = self.num_classes or len(names)
-        return self
 
     @property
     def is_adapted(self):
         """Whether the class names are known."""
         return self.class_names is not None
+
+    @property
+    def units(self):
+        """The number of classes."""
+        return self.num_classes
 
     @property
     def names(self):
@@ -137,6 +146,101 @@ class ClassLabel:
                 refuse_rows(name, rows, what, remedy, column.iloc[rows[0]])
         return np.maximum(codes, -1)
 
+    def is_known(self, labels):
+        """Which rows have a label: bool array `(rows,)`."""
+        return (np.reshape(labels, (len(labels), -1)) >= 0).all(axis=1)
+
+    def check(self, labels, name="y", allow_missing=False):
+        """Raises a `ValueError` unless labels are class indices or one-hot."""
+        check_numbers(labels, name)
+        if allow_missing and labels[0].size > 1:
+            raise ValueError(
+                f"Target {name!r} has class indices, -1 where missing. "
+                f"Received: {name} of shape {labels.shape}"
+            )
+        is_index = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
+        if not is_index:
+            check_shape(labels, self.units, name, ", or one class index a row")
+        if allow_missing:
+            labels = labels[self.is_known(labels)]
+            if not len(labels):
+                return
+        check_finite(labels, name)
+        if is_index and not 0 <= labels.min() <= labels.max() < self.units:
+            raise ValueError(
+                f"Class indices must lie between 0 and {self.units - 1}. "
+                f"Received: {name} from {labels.min()} to {labels.max()}"
+            )
+
+    def to_labels(self, array):
+        """Class indices, also of one-hot labels."""
+        array = np.asarray(array)
+        if array.ndim > 1 and array.shape[-1] > 1:
+            return array.argmax(-1)
+        return array.reshape(-1).astype(int)
+
+    def names_in(self, cell):
+        """The class's name."""
+        return {to_name(cell)}
+
+    def scores(self, labels, predictions, weights):
+        """`accuracy`, `macro_recall` and `macro_f1`."""
+        best = predictions.argmax(axis=1)
+        classes = range(predictions.shape[1])
+        is_true = np.stack([labels == place for place in classes], 1).astype(float)
+        is_best = np.stack([best == place for place in classes], 1).astype(float)
+        hits = weights @ (is_true * is_best)
+        true, chosen = weights @ is_true, weights @ is_best
+        # A class that no row has can be neither found nor missed.
+        count = np.maximum((true > 0).sum(axis=1), 1)
+        f1 = np.where(true > 0, divide(2 * hits, true + chosen), 0.0)
+        return {
+            "accuracy": hits.sum(axis=1) / weights.sum(axis=1),
+            "macro_recall": divide(hits, true).sum(axis=1) / count,
+            "macro_f1": f1.sum(axis=1) / count,
+        }
+
+    def constant(self, labels):
+        """Each class's share of the rows."""
+        return np.bincount(labels, minlength=self.num_classes) / len(labels)
+
+    def to_additive(self, predictions):
+        """Probabilities -> the logarithms that a softmax makes them of."""
+        return np.log(np.maximum(np.asarray(predictions, "float64"), 1e-7))
+
+    def from_additive(self, values):
+        """The way back, up to a constant that all classes share."""
+        # What float32 left of a tie must not decide it.
+        shifted = np.round(values - values.max(axis=1, keepdims=True), 5)
+        shares = np.exp(shifted)
+        return shares / shares.sum(axis=1, keepdims=True)
+
+    def to_columns(self, predictions, name):
+        """The most probable class, and a column of probabilities for each."""
+        best = np.array(self.names, dtype=object)[predictions.argmax(axis=1)]
+        shares = zip(self.names, predictions.T)
+        return {name: best} | {f"{name}_{label}": share for label, share in shares}
+
+    def to_answers(self, predictions, name):
+        """Probabilities `(batch, classes)` -> the class, all names, probabilities."""
+        import tensorflow as tf
+
+        names = tf.constant(self.names)
+        return {
+            name: tf.gather(names, tf.argmax(predictions, axis=1)),
+            f"{name}_classes": tf.broadcast_to(names[None], tf.shape(predictions)),
+            f"{name}_probabilities": predictions,
+        }
+
+    def expected_answers(self, predictions, name, answers):
+        """What `to_answers` must give, in NumPy."""
+        shares = answers.get(f"{name}_probabilities", predictions)
+        return {
+            name: [self.names[place] for place in shares.argmax(axis=1)],
+            f"{name}_classes": [self.names] * len(predictions),
+            f"{name}_probabilities": predictions,
+        }
+
     def answers(self, name):
         """What an exported model predicts: {output name: what it is}."""
         return {
@@ -144,6 +248,19 @@ class ClassLabel:
             f"{name}_classes": f"the names of all {self.num_classes} classes",
             f"{name}_probabilities": "their probabilities, in the same order",
         }
+
+    def caption(self, prediction):
+        """The class and its probability."""
+        best = int(np.argmax(prediction))
+        return f"{self.names[best]} {prediction[best]:.0%}"
+
+    def is_right(self, label, prediction):
+        """Whether the most probable class is the right one."""
+        return bool(np.argmax(prediction) == label)
+
+    def draw(self, axes, labels, predictions):
+        """The confusion matrix: true classes in rows, predicted ones in columns."""
+        draw_confusion(axes, labels, predictions.argmax(axis=1), self.names)
 
     def describe(self):
         """One line for people."""
@@ -153,8 +270,6 @@ class ClassLabel:
         more = ", ..." if len(self.class_names) > 3 else ""
         return f"ClassLabel, {self.num_classes} classes ({shown}{more})"
 
-    __repr__ = describe
-
     def get_config(self):
         """The constructor's arguments."""
         return {
@@ -162,11 +277,6 @@ class ClassLabel:
             "class_names": self.class_names,
             "learned": self.learned,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Creates the target again from `get_config()`."""
-        return cls(**config)
 
 
 def _is_number(text):

@@ -1,0 +1,93 @@
+import keras
+from keras import layers
+
+from ..names import layer_name
+from .head import Head
+from .outputs import OUTPUTS
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Dense(Head):
+    """A Dense layer that predicts classes, labels or a number.
+
+    Classes: softmax and cross-entropy. Several labels: sigmoid and the mean of their
+    binary cross-entropies. Numbers: the layer gives standard deviations, which are
+    turned into the target's own unit; the loss is their mean squared error.
+
+    Examples:
+
+    >>> heads = {"price": keras_mm.heads.Dense(hidden_units=64)}
+    >>> model = keras_mm.build_multitask(schema, heads=heads)
+
+    Args:
+        hidden_units: int, units of a Dense layer before, or None.
+        dropout: float, share of the features before the last layer that is dropped in
+            training.
+        label_smoothing: float, share of each label that goes to all classes.
+        loss: Keras loss or its name, in place of the usual one.
+    """
+
+    reads = tuple(OUTPUTS)
+
+    def __init__(self, hidden_units=None, dropout=0.0, label_smoothing=0.0, loss=None):
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.own_loss = None if loss is None else keras.losses.get(loss)
+
+    def logits(self, vector, target, name):
+        """`(batch, dim)` -> logits `(batch, target.units)`, in `float32`."""
+        x = vector
+        if self.hidden_units:
+            hidden = layer_name("hidden", name)
+            x = layers.Dense(self.hidden_units, activation="relu", name=hidden)(x)
+        if self.dropout:
+            x = layers.Dropout(self.dropout, name=layer_name("dropout", name))(x)
+        return layers.Dense(
+            target.units,
+            kernel_initializer=OUTPUTS[target.kind].kernel_initializer,
+            dtype="float32",
+            name=layer_name("logits", name),
+        )(x)
+
+    def predictions(self, logits, target, name):
+        """Logits -> probabilities, or the number in its own unit."""
+        return OUTPUTS[target.kind].layer(target, self.layer_name(name))(logits)
+
+    def activation(self, target):
+        """`"softmax"` of classes, `"sigmoid"` of labels, None of numbers."""
+        return OUTPUTS[target.kind].activation
+
+    def loss(self, target):
+        """The loss of rows whose label is there."""
+        if self.own_loss is not None:
+            return self.own_loss
+        return OUTPUTS[target.kind].loss(target, self.label_smoothing)
+
+    def metrics(self, target):
+        """list of metrics of rows whose label is there."""
+        return OUTPUTS[target.kind].metrics(target)
+
+    def row_losses(self, logits, labels, target):
+        """What training minimises, in NumPy; see `Head`."""
+        return OUTPUTS[target.kind].row_losses(logits, labels, target)
+
+    def linear_model(self, features, labels, weights, target):
+        """The linear model from features to logits; see `Head`."""
+        return OUTPUTS[target.kind].linear_model(features, labels, weights, target)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        loss = self.own_loss
+        return {
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout,
+            "label_smoothing": self.label_smoothing,
+            "loss": loss and keras.saving.serialize_keras_object(loss),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Creates the head again from `get_config()`."""
+        loss = keras.saving.deserialize_keras_object(config["loss"])
+        return cls(**{**config, "loss": loss})

@@ -1,0 +1,127 @@
+"""What the logits of a Dense head mean, for each kind of target."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from .class_accuracy import ClassAccuracy
+from .crossentropy import Crossentropy
+from .standardized_mean_squared_error import StandardizedMeanSquaredError
+
+
+class Softmax:
+    """Classes, of which one is right."""
+
+    activation = "softmax"
+    kernel_initializer = "orthogonal"
+
+    def layer(self, target, name):
+        return layers.Activation("softmax", dtype="float32", name=name)
+
+    def loss(self, target, label_smoothing):
+        return Crossentropy(label_smoothing)
+
+    def metrics(self, target):
+        return [ClassAccuracy()]
+
+    def row_losses(self, logits, labels, target):
+        """`-log softmax(logits)` of the right class."""
+        from scipy.special import log_softmax
+
+        return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+
+    def linear_model(self, features, labels, weights, target):
+        """Logistic regression; classes that no row has are most improbable."""
+        from sklearn.linear_model import LogisticRegression
+
+        units = target.units
+        kernel, bias = np.zeros((features.shape[1], units)), np.full(units, -10.0)
+        seen = np.unique(labels)
+        if len(seen) == 1:
+            bias[seen] = 0.0
+            return kernel, bias
+        line = LogisticRegression(max_iter=1000).fit(features, labels, weights)
+        if len(seen) == 2:
+            kernel[:, seen[1]], bias[seen] = line.coef_[0], [0.0, line.intercept_[0]]
+        else:
+            kernel[:, seen], bias[seen] = line.coef_.T, line.intercept_
+        return kernel, bias
+
+
+class Sigmoid:
+    """Labels, of which any number may be right."""
+
+    activation = "sigmoid"
+    kernel_initializer = "glorot_uniform"
+
+    def layer(self, target, name):
+        return layers.Activation("sigmoid", dtype="float32", name=name)
+
+    def loss(self, target, label_smoothing):
+        return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+
+    def metrics(self, target):
+        return [
+            keras.metrics.F1Score(
+                average="macro", threshold=target.threshold, name="f1_score"
+            ),
+            keras.metrics.AUC(multi_label=True, name="auc"),
+        ]
+
+    def row_losses(self, logits, labels, target):
+        """`log(1 + exp z) - y z`, the labels' mean."""
+        labels = np.reshape(labels, logits.shape)
+        return (np.logaddexp(0, logits) - labels * logits).mean(axis=1)
+
+    def linear_model(self, features, labels, weights, target):
+        """A logistic regression for each label."""
+        from sklearn.linear_model import LogisticRegression
+
+        kernel = np.zeros((features.shape[1], labels.shape[1]))
+        bias = np.zeros(labels.shape[1])
+        for label, column in enumerate(labels.T):
+            if len(np.unique(column)) < 2:
+                bias[label] = 10.0 if column[0] else -10.0
+                continue
+            line = LogisticRegression(max_iter=1000).fit(features, column, weights)
+            kernel[:, label], bias[label] = line.coef_[0], line.intercept_[0]
+        return kernel, bias
+
+
+class Standardized:
+    """Numbers, in standard deviations from the mean of the training rows."""
+
+    activation = None
+    kernel_initializer = "glorot_uniform"
+
+    def layer(self, target, name):
+        return layers.Rescaling(
+            target.std or 1.0, target.mean or 0.0, dtype="float32", name=name
+        )
+
+    def loss(self, target, label_smoothing):
+        return StandardizedMeanSquaredError(target.std or 1.0)
+
+    def metrics(self, target):
+        return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
+
+    def row_losses(self, logits, labels, target):
+        """Squared errors in standard deviations."""
+        labels = self._standardized(np.reshape(labels, logits.shape), target)
+        return np.square(logits - labels).mean(axis=1)
+
+    def linear_model(self, features, labels, weights, target):
+        """Ridge regression of the standardised number."""
+        from sklearn.linear_model import Ridge
+
+        labels = self._standardized(labels, target).reshape(-1)
+        line = Ridge().fit(features, labels, weights)
+        return line.coef_[:, None], np.array([line.intercept_])
+
+    def _standardized(self, labels, target):
+        labels = np.asarray(labels, "float64")
+        return (labels - (target.mean or 0.0)) / (target.std or 1.0)
+
+
+# By the target's kind.
+OUTPUTS = {"class": Softmax(), "labels": Sigmoid(), "number": Standardized()}

@@ -1,0 +1,7 @@
+"""What one predicted column is: its labels, scores, answers and picture."""
+
+from .as_target import as_target
+from .class_label import ClassLabel
+from .multi_label import MultiLabel
+from .number_target import NumberTarget
+from .target import Target
