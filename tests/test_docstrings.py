@@ -38,6 +38,8 @@ def _documented():
         for name, value in vars(module).items():
             if getattr(value, "__module__", None) != module.__name__:
                 continue
+            # Encoders and heads may have one name.
+            name = name if name not in found else f"{module.__name__}.{name}"
             found[name] = value
             if inspect.isclass(value):
                 members = vars(value).items()
@@ -45,7 +47,9 @@ def _documented():
     return {
         name: value
         for name, value in sorted(found.items())
-        if ">>>" in (inspect.getdoc(value) or "") and name not in ELSEWHERE
+        if (callable(value) or isinstance(value, property))
+        and ">>>" in (inspect.getdoc(value) or "")
+        and name not in ELSEWHERE
     }
 
 

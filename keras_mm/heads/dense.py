@@ -16,8 +16,8 @@ class Dense(Head):
 
     Examples:
 
-    >>> heads = {"price": keras_mm.heads.Dense(hidden_units=64)}
-    >>> model = keras_mm.build_multitask(schema, heads=heads)
+    >>> heads = {"category": keras_mm.heads.Dense(hidden_units=64)}
+    >>> model = keras_mm.build_classifier(schema, heads=heads)
 
     Args:
         hidden_units: int, units of a Dense layer before, or None.

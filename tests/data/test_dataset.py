@@ -239,7 +239,7 @@ def test_class_weights():
         with pytest.raises(ValueError, match="Received: class_weight="):
             class_weights(target, label, wrong)
     with pytest.raises(ValueError, match="Received: class_weight="):
-        class_weights(np.zeros((2, 1)), keras_mm.Number(), "balanced")
+        class_weights(np.zeros((2, 1)), keras_mm.targets.NumberTarget(), "balanced")
 
 
 def test_class_weights_reach_the_batches(table):

@@ -226,7 +226,7 @@ def test_frozen_encoder(tmp_path):
         np.testing.assert_array_equal(*pair)
     # The missing row is told by its mask: only the head's bias speaks.
     predicted = frozen.predict(table, verbose=0)
-    logits = frozen.layers[-1].get_weights()[1]
+    logits = frozen.layers[-2].get_weights()[1]
     expected = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(predicted[1], expected, rtol=1e-4)
     if keras.backend.backend() != "tensorflow":

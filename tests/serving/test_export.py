@@ -263,7 +263,7 @@ def test_wrong_export_is_refused_and_leaves_nothing(shop, tmp_path, monkeypatch)
     """The proof must be able to fail: weights change after they were written."""
     _, model, path = shop
     module = sys.modules[next_version.__module__]
-    bias = model.get_layer("best_of").bias
+    bias = model.get_layer("best_of-logits").bias
     before = np.array(bias)
 
     def write_and_change(model, path_of_copy, *args):
