@@ -1,4 +1,4 @@
-"""A vector -> named predictions, with the loss and metrics that belong to them."""
+"""What was fused -> the prediction of a target, with its loss and metrics."""
 
 from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy

@@ -24,7 +24,12 @@ class Dense(Head):
         dropout: float, share of the features before the last layer that is dropped in
             training.
         label_smoothing: float, share of each label that goes to all classes.
-        loss: Keras loss or its name, in place of the usual one.
+        loss: `keras.losses.Loss`, or the name of its class, in place of the usual
+            one. Of numbers it is in their own unit. The weights of a late fusion's
+            experts are found by the usual one.
+
+    Raises:
+        ValueError: if `loss` is a function: it would not tell the rows apart.
     """
 
     reads = tuple(OUTPUTS)
@@ -33,7 +38,14 @@ class Dense(Head):
         self.hidden_units = hidden_units
         self.dropout = dropout
         self.label_smoothing = label_smoothing
-        self.own_loss = None if loss is None else keras.losses.get(loss)
+        loss = keras.losses.get(loss)
+        if loss is not None and not isinstance(loss, keras.losses.Loss):
+            raise ValueError(
+                "`loss` must be a keras.losses.Loss, which knows each row's loss, such "
+                "as keras.losses.Huber(), or the name of its class, 'Huber'. "
+                f"Received: loss={loss!r}"
+            )
+        self.own_loss = loss
 
     def logits(self, vector, target, name):
         """`(batch, dim)` -> logits `(batch, target.units)`, in `float32`."""

@@ -9,14 +9,21 @@ from .crossentropy import Crossentropy
 from .standardized_mean_squared_error import StandardizedMeanSquaredError
 
 
-class Softmax:
+class Probabilities:
+    """Base class: an activation makes probabilities of the logits."""
+
+    activation = None
+    kernel_initializer = "glorot_uniform"
+
+    def layer(self, target, name):
+        return layers.Activation(self.activation, dtype="float32", name=name)
+
+
+class Softmax(Probabilities):
     """Classes, of which one is right."""
 
     activation = "softmax"
     kernel_initializer = "orthogonal"
-
-    def layer(self, target, name):
-        return layers.Activation("softmax", dtype="float32", name=name)
 
     def loss(self, target, label_smoothing):
         return Crossentropy(label_smoothing)
@@ -48,14 +55,10 @@ class Softmax:
         return kernel, bias
 
 
-class Sigmoid:
+class Sigmoid(Probabilities):
     """Labels, of which any number may be right."""
 
     activation = "sigmoid"
-    kernel_initializer = "glorot_uniform"
-
-    def layer(self, target, name):
-        return layers.Activation("sigmoid", dtype="float32", name=name)
 
     def loss(self, target, label_smoothing):
         return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)

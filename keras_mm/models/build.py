@@ -139,6 +139,12 @@ def choose_heads(schema, heads=None, label_smoothing=0.0):
             "`heads` names what is no target. Targets are "
             f"{list(schema.targets)}. Received: heads={unknown}"
         )
+    if label_smoothing and set(heads) == set(schema.targets):
+        raise ValueError(
+            "Each target has a head of its own, which smooths its labels: "
+            "keras_mm.heads.Dense(label_smoothing=...). "
+            f"Received: label_smoothing={label_smoothing}, heads={list(heads)}"
+        )
     found = {}
     for name, target in schema.targets.items():
         head = heads.get(name)

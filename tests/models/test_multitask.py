@@ -9,7 +9,7 @@ import keras_mm
 from keras_mm.evaluation import compare, modality_report, score, to_frame
 from keras_mm.training import fit_cached
 
-from ..helpers import dense_table, tensors_of
+from ..helpers import dense_table, make_table, tensors_of
 
 TARGETS = {
     "category": keras_mm.ClassLabel,
@@ -331,3 +331,69 @@ def test_one_modality_and_any_layer_of_ones_own():
     own = make_model(table, fusion=lambda tokens, masks: ops.mean(tokens[0], axis=1))
     for found in (model, own):
         assert set(found.predict(table, verbose=0)) == {"category", "price"}
+
+
+def test_heads_of_ones_own(tmp_path):
+    table = make_table(24, missing=False)
+    schema = keras_mm.Schema(
+        {"weight": keras_mm.Number()},
+        {"price": keras_mm.Number(), "category": keras_mm.ClassLabel()},
+    ).adapt(table)
+    heads = {
+        "price": keras_mm.heads.Dense(hidden_units=3, dropout=0.5, loss="Huber"),
+        "category": "dense",
+    }
+    model = keras_mm.build_multitask(schema, heads=heads, hidden_units=None, seed=0)
+    assert model.get_layer("price-hidden").units == 3
+    assert model.get_layer("price-dropout").rate == 0.5
+    with pytest.raises(ValueError, match="No such layer"):
+        model.get_layer("category-hidden")
+    # The loss is Huber's, in the price's own unit.
+    price, kind = model.predict(table, verbose=0), table["category"]
+    names = schema.targets["category"].names
+    truth = np.asarray(table["price"], "float32")
+    huber = keras.losses.Huber()(truth[:, None], price["price"])
+    found = model.evaluate(table, verbose=0, return_dict=True)
+    np.testing.assert_allclose(found["price_loss"], float(huber), rtol=1e-4)
+    right = price["category"][range(24), [names.index(k) for k in kind]]
+    np.testing.assert_allclose(found["category_loss"], -np.log(right).mean(), rtol=1e-4)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert again.heads["price"].get_config() == heads["price"].get_config()
+    assert again.evaluate(table, verbose=0, return_dict=True) == pytest.approx(
+        found, rel=1e-5
+    )
+
+
+def test_heads_that_do_not_fit():
+    table = make_table(24, missing=False)
+    schema = keras_mm.Schema(
+        {"weight": keras_mm.Number()}, {"category": keras_mm.ClassLabel()}
+    ).adapt(table)
+    dense = keras_mm.heads.Dense()
+    for heads, message in (
+        ({"price": dense}, r"no target.*Received: heads=\['price'\]"),
+        ({"category": "tall"}, r"one of \['dense'\].*Received: heads"),
+        ({"category": keras_mm.heads.Head()}, "does not predict.*Received: heads"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            keras_mm.build_classifier(schema, heads=heads)
+    with pytest.raises(ValueError, match="Received: label_smoothing=0.1"):
+        keras_mm.build_classifier(
+            schema, heads={"category": dense}, label_smoothing=0.1
+        )
+    with pytest.raises(ValueError, match="must be a keras.losses.Loss.*Received: loss"):
+        keras_mm.heads.Dense(loss="mae")
+    # Its layers are those of each expert of a late fusion.
+    head = keras_mm.heads.Dense(hidden_units=3)
+    schema = keras_mm.Schema(
+        {"weight": keras_mm.Number(), "text": keras_mm.Text()},
+        {"category": keras_mm.ClassLabel()},
+    ).adapt(table)
+    model = keras_mm.build_classifier(
+        schema,
+        encoders={"text": "ngrams"},
+        fusion="late_mean",
+        heads={"category": head},
+    )
+    assert model.get_layer("modality-fusion").hidden_units == 3
