@@ -359,7 +359,9 @@ def test_heads_of_ones_own(tmp_path):
     np.testing.assert_allclose(found["category_loss"], -np.log(right).mean(), rtol=1e-4)
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
-    assert again.heads["price"].get_config() == heads["price"].get_config()
+    head = again.heads["price"]
+    assert (head.hidden_units, head.dropout, head.label_smoothing) == (3, 0.5, 0.0)
+    assert isinstance(head.own_loss, keras.losses.Huber)
     assert again.evaluate(table, verbose=0, return_dict=True) == pytest.approx(
         found, rel=1e-5
     )
