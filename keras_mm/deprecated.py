@@ -1,5 +1,6 @@
 import functools
-import warnings
+
+from .errors import warn
 
 
 def renamed(**names):
@@ -39,11 +40,10 @@ def renamed(**names):
                         f"`{public}`. Received: {old}={kwargs[old]!r}, "
                         f"{new}={kwargs[new]!r}"
                     )
-                warnings.warn(
+                warn(
                     f"`{old}` of `{public}` is now called `{new}`; the old name will "
                     "not work in the next version.",
                     FutureWarning,
-                    stacklevel=2,
                 )
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)

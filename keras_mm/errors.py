@@ -1,5 +1,8 @@
 """Messages for people: which rows are wrong, and what a missing cell is."""
 
+import sys
+import warnings
+
 
 def rows_text(rows, limit=5):
     """`[3, 7, 9]` -> `"rows 3, 7, 9"`, cut after `limit` rows."""
@@ -44,6 +47,14 @@ def refuse_rows(name, rows, what, remedy, value):
     raise RowsError(
         f"Column {name!r}: {what} in", rows, f". {remedy} Received: {name}={text}"
     )
+
+
+def warn(text, category=UserWarning):
+    """Warns of the line outside this package that has called into it."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].split(".")[0] == __package__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)
 
 
 def missing_extra(package, extra):

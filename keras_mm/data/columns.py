@@ -2,8 +2,8 @@
 
 import difflib
 import numbers
-import warnings
 
+from ..errors import warn
 from .row_cells import series, without_gaps
 
 
@@ -96,10 +96,9 @@ def fill_absent(table, names):
         return table
     if len(absent) == len(list(names)):
         require_columns(columns, names)
-    warnings.warn(
+    warn(
         " ".join(_absent(name, columns) for name in absent)
-        + " Its cells count as missing.",
-        stacklevel=3,
+        + " Its cells count as missing."
     )
     if is_dataset(table):
         return table.map(lambda row: {**row, **dict.fromkeys(absent, "")})

@@ -1,7 +1,7 @@
 import collections
 import os
-import warnings
 
+from ..errors import warn
 from .cell_kinds import PICTURE_ENDINGS
 
 
@@ -52,7 +52,7 @@ def from_folder(path):
     # Counts above 0.
     skipped = ", ".join(f"{count} {what}" for what, count in sorted((+skipped).items()))
     if skipped:
-        warnings.warn(f"Passed over in {os.fspath(path)!r}: {skipped}.", stacklevel=2)
+        warn(f"Passed over in {os.fspath(path)!r}: {skipped}.")
     return pd.DataFrame(rows)
 
 

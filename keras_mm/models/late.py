@@ -1,7 +1,6 @@
 """What `fit` does beyond training where every modality predicts by itself."""
 
 import itertools
-import warnings
 
 import keras
 import numpy as np
@@ -10,6 +9,7 @@ from keras import ops
 from .. import heads as head_room
 from ..data.targets import encode_targets
 from ..data.weights import combined_weights
+from ..errors import warn
 from ..fusion.late_fusion import LateFusion
 from .rows import plain, take_rows
 
@@ -68,7 +68,7 @@ def check_late(layer, x, validation):
             raise ValueError(
                 f"{text}Received: validation_data of type {type(validation).__name__}"
             )
-        warnings.warn(f"{text}They will count equally.", stacklevel=4)
+        warn(f"{text}They will count equally.")
     if layer.out_of_fold and not (hasattr(x, "iloc") or _are_arrays(x)):
         raise ValueError(
             "Stacking trains on parts of the rows: pass a table or arrays, which "

@@ -1,7 +1,6 @@
 """What a model is given: rows of a table, or tensors."""
 
 import types
-import warnings
 
 import keras
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from ..data import Tensors, overlap, to_table
 from ..data.columns import is_dataset, require_columns
 from ..data.weights import row_weights
-from ..errors import without_target
+from ..errors import warn, without_target
 from .tensors import check_names
 
 # Inputs with a single value in a cell, of which an array is none.
@@ -199,9 +198,8 @@ def warn_of_overlap(train, validation, schema):
     for name in files:
         count = overlap(train, validation, name)
         if count:
-            warnings.warn(
+            warn(
                 f"{count} files of column {name!r} are in the training rows and in "
                 "the validation rows: the scores will be too good. Split by group: "
-                "keras_mm.data.split(groups=...).",
-                stacklevel=5,
+                "keras_mm.data.split(groups=...)."
             )

@@ -3,12 +3,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import warnings
 
 import keras
 import numpy as np
 
 from ..data import Schema
+from ..errors import warn
 from ..models import Retriever
 from .address import check_model_name
 from .companions import move_companions, served_inputs, write_companions
@@ -116,10 +116,9 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     if had_batching and not os.path.exists(batching):
-        warnings.warn(
+        warn(
             "Values of this version may have different lengths: start its server "
-            "anew, without --enable_batching, as SERVING.md says.",
-            stacklevel=2,
+            "anew, without --enable_batching, as SERVING.md says."
         )
     if verbose:
         print(

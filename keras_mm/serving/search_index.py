@@ -107,7 +107,7 @@ class SearchIndex:
             base_dir=base_dir,
             bad=bad,
         )
-        warn_of_nothing(nothing, self.tower, stacklevel=3)
+        warn_of_nothing(nothing, self.tower)
         self.rows = pd.concat([self.rows, new], ignore_index=True) if len(self) else new
         self.vectors = np.concatenate([self.vectors, vectors])
         self._number(len(new))

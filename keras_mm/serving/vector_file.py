@@ -3,13 +3,12 @@
 import contextlib
 import json
 import os
-import warnings
 
 import numpy as np
 
 from ..data import to_table
 from ..data.columns import require_columns
-from ..errors import rows_text
+from ..errors import rows_text, warn
 from ..evaluation.fingerprint import fingerprint
 from ..files import replacing
 from ..training.progress import counted
@@ -109,7 +108,7 @@ def embed_to_parquet(
                 f"Received: table of type {type(table).__name__}"
             )
     nothing = np.concatenate(nothing)
-    warn_of_nothing(nothing, tower, stacklevel=3)
+    warn_of_nothing(nothing, tower)
     return count - len(nothing)
 
 
@@ -179,13 +178,12 @@ def embed_rows(model, table, tower, names, columns, **kwargs):
     return kept.reset_index(drop=True), vectors[there], np.flatnonzero(~there)
 
 
-def warn_of_nothing(rows, tower, stacklevel):
+def warn_of_nothing(rows, tower):
     """Says which rows were left out."""
     if len(rows):
-        warnings.warn(
+        warn(
             f"{len(rows)} rows have nothing for the tower {tower!r} and are not in "
-            f"the index: {rows_text(rows)}.",
-            stacklevel=stacklevel,
+            f"the index: {rows_text(rows)}."
         )
 
 
