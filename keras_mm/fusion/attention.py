@@ -3,16 +3,16 @@ import itertools
 import keras
 from keras import ops
 
-from .fusion import Fusion, masked_mean
+from .fusion import Fusion, masked_mean, side_by_side, without_masked
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Attention(Fusion):
-    """Cross-attention: the tokens of each modality look at those of the others.
+    """Cross-attention: the tokens of each modality attend to those of the others.
 
     Each modality is projected to `units`; for every ordered pair (a, b),
     `softmax(Q_a K_b^T / sqrt(d)) V_b` is added to a's tokens. The mean tokens
-    of all modalities are then put side by side.
+    of all modalities are then concatenated.
 
     Examples:
 
@@ -28,11 +28,14 @@ class Attention(Fusion):
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the attention maps, too.
+        return_tokens: bool, whether to return the fused tokens, too.
 
     Returns:
         Tensor `(batch, modalities * units)`; with `return_weights` also a list
         of tensors `(batch, length of a, length of b)`, the mean over the heads
-        for every pair, in the order of `itertools.permutations`.
+        for every pair, in the order of `itertools.permutations`; with
+        `return_tokens` also a tensor `(batch, sum of the lengths, units)` and its
+        mask.
 
     Reference:
         Lu et al. 2019, "ViLBERT: Pretraining Task-Agnostic Visiolinguistic
@@ -41,6 +44,7 @@ class Attention(Fusion):
 
     uses_tokens = True
     weights_kind = "pairs"
+    tokens_kind = "inputs"
 
     def __init__(self, units=64, num_heads=4, dropout=0.0, **kwargs):
         super().__init__(units=units, **kwargs)
@@ -77,14 +81,17 @@ class Attention(Fusion):
             layer.build((*shape[:-1], self.units))
             self.normalizations.append(layer)
 
-    def call(self, tokens, masks, return_weights=False, training=False):
+    def call(
+        self,
+        tokens,
+        masks,
+        return_weights=False,
+        return_tokens=False,
+        training=False,
+    ):
         """Attends."""
         tokens = [dense(token) for dense, token in zip(self.dense, tokens)]
-        # Hidden tokens may hold anything, even what would overflow.
-        tokens = [
-            ops.where(ops.expand_dims(mask, -1), token, ops.zeros_like(token))
-            for token, mask in zip(tokens, masks)
-        ]
+        tokens = [without_masked(token, mask) for token, mask in zip(tokens, masks)]
         updated, maps = list(tokens), []
         for (query, value), layer in zip(self.pairs, self.attentions):
             allowed = ops.logical_and(
@@ -101,15 +108,20 @@ class Attention(Fusion):
                 result, scores = result
                 scores = ops.mean(scores, axis=1)
                 maps.append(scores * ops.cast(allowed, scores.dtype))
-            # Where nothing may be looked at, attention answers at random.
+            # Attention over keys that are all masked gives arbitrary values.
             present = ops.any(masks[value], axis=1)[:, None, None]
             updated[query] = updated[query] + result * ops.cast(present, result.dtype)
-        parts = [
-            masked_mean(normalization(token), mask)
-            for normalization, token, mask in zip(self.normalizations, updated, masks)
+        tokens = [
+            normalization(token)
+            for normalization, token in zip(self.normalizations, updated)
         ]
-        fused = ops.concatenate(parts, axis=-1)
-        return (fused, maps) if return_weights else fused
+        parts = [masked_mean(token, mask) for token, mask in zip(tokens, masks)]
+        results = [ops.concatenate(parts, axis=-1)]
+        if return_weights:
+            results.append(maps)
+        if return_tokens:
+            results += side_by_side(tokens, masks)
+        return tuple(results) if len(results) > 1 else results[0]
 
     def compute_output_shape(self, tokens_shape, masks_shape):
         """`(batch, modalities * units)`."""

@@ -1,17 +1,17 @@
 import keras
 from keras import ops
 
-from .fusion import masked_mean, presence
+from .fusion import masked_mean, presence, side_by_side
 from .token_fusion import TokenFusion
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Bottleneck(TokenFusion):
-    """Modalities speak to each other through a few shared tokens only.
+    """Modalities exchange information through a few shared tokens only.
 
     In each layer every modality has a block of its own over its tokens and the
     shared ones; the shared ones are then averaged over the modalities that are
-    present. So each modality has to sum up what matters to the others. The
+    present. So each modality has to condense what matters to the others. The
     vector is the mean of the shared tokens and of those of each modality.
 
     Examples:
@@ -22,7 +22,8 @@ class Bottleneck(TokenFusion):
     Args:
         units: int, length of a token.
         num_tokens: int, number of shared tokens.
-        num_layers: int, number of blocks a modality.
+        num_layers: int, number of blocks a modality. The tokens of a modality read
+            the others from the second one on.
         num_heads: int, attention heads; must divide `units`.
         hidden_units: int, width of the blocks' inner Dense layer; None: four
             times `units`.
@@ -31,9 +32,11 @@ class Bottleneck(TokenFusion):
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
+        return_tokens: bool, whether to return the modalities' fused tokens, too.
 
     Returns:
-        Tensor `(batch, units)`.
+        Tensor `(batch, units)`; with `return_tokens` also a tensor `(batch, sum of
+        the lengths, units)` and its mask, without the shared tokens.
 
     Reference:
         Nagrani et al. 2021, "Attention Bottlenecks for Multimodal Fusion".
@@ -53,34 +56,33 @@ class Bottleneck(TokenFusion):
         ]
         self.last_norm = self.normalization("last_norm")
 
-    def call(self, tokens, masks, training=False):
-        """Attends within each modality, and averages what is shared."""
-        tokens = self.told_apart(tokens, masks)
+    def call(self, tokens, masks, return_tokens=False, training=False):
+        """Attends within each modality, and averages the shared tokens."""
+        tokens = self.with_modality_embeddings(tokens, masks)
         rows = ops.ones_like(tokens[0][:, :1, :1])
         shared = rows * ops.cast(self.shared, rows.dtype)[None]
-        here = ops.cast(presence(masks), rows.dtype)
-        shares = ops.divide_no_nan(here, ops.sum(here, axis=1, keepdims=True))
+        present = ops.cast(presence(masks), rows.dtype)
+        shares = ops.divide_no_nan(present, ops.sum(present, axis=1, keepdims=True))
         one = ops.ones_like(shared[:, :, 0], dtype="bool")
         for layer in range(self.num_layers):
             after, mixed = [], ops.zeros_like(shared)
             for index, (token, mask) in enumerate(zip(tokens, masks)):
                 x = ops.concatenate([token, shared], axis=1)
-                shown = ops.concatenate([mask, one], axis=1)
-                x = self.blocks[index][layer](x, shown, training=training)
+                attended = ops.concatenate([mask, one], axis=1)
+                x = self.blocks[index][layer](x, attended, training=training)
                 after.append(x[:, : token.shape[1]])
-                said = x[:, token.shape[1] :]
-                mixed = mixed + shares[:, index : index + 1, None] * said
+                own = x[:, token.shape[1] :]
+                mixed = mixed + shares[:, index : index + 1, None] * own
             tokens, shared = after, mixed
         parts = [ops.mean(self.last_norm(shared), axis=1)]
-        parts += [
-            masked_mean(self.last_norm(token), mask)
-            for token, mask in zip(tokens, masks)
-        ]
-        weights = ops.concatenate([ops.ones_like(here[:, :1]), here], axis=1)
-        shown = ops.any(presence(masks), axis=1, keepdims=True)
+        tokens = [self.last_norm(token) for token in tokens]
+        parts += [masked_mean(token, mask) for token, mask in zip(tokens, masks)]
+        weights = ops.concatenate([ops.ones_like(present[:, :1]), present], axis=1)
+        has_any = ops.any(presence(masks), axis=1, keepdims=True)
         fused = sum(weights[:, i : i + 1] * part for i, part in enumerate(parts))
         fused = fused / ops.sum(weights, axis=1, keepdims=True)
-        return ops.where(shown, fused, ops.zeros_like(fused))
+        fused = ops.where(has_any, fused, ops.zeros_like(fused))
+        return (fused, *side_by_side(tokens, masks)) if return_tokens else fused
 
     def get_config(self):
         """The constructor's arguments."""

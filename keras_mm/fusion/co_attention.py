@@ -1,19 +1,18 @@
 import keras
 from keras import ops
 
-from .fusion import masked_mean
+from .fusion import masked_mean, side_by_side
 from .token_fusion import TokenFusion
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class CoAttention(TokenFusion):
-    """Blocks in which each modality's tokens look at those of all others.
+    """Blocks in which each modality's tokens attend to those of all others.
 
-    Where `Attention` looks once, here are blocks as in a Transformer, one on
-    another: attention to the others' tokens as they were before the block, then
-    two Dense layers, each added to what goes in. The mean tokens of all
-    modalities are put side by side. A modality that is alone in a row stays as
-    it is.
+    Where `Attention` attends once, these are stacked blocks as in a Transformer:
+    attention to the others' tokens as they were before the block, then two Dense
+    layers, each with a residual connection. The mean tokens of all modalities
+    are concatenated. A modality that is alone in a row stays as it is.
 
     Examples:
 
@@ -33,9 +32,11 @@ class CoAttention(TokenFusion):
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
+        return_tokens: bool, whether to return the fused tokens, too.
 
     Returns:
-        Tensor `(batch, modalities * units)`.
+        Tensor `(batch, modalities * units)`; with `return_tokens` also a tensor
+        `(batch, sum of the lengths, units)` and its mask.
 
     Reference:
         Lu et al. 2019, "ViLBERT: Pretraining Task-Agnostic Visiolinguistic
@@ -49,10 +50,10 @@ class CoAttention(TokenFusion):
         self.tied = tied
 
     def build(self, tokens_shape, masks_shape):
-        """Creates projections, one vector a modality, blocks, a normalisation."""
+        """Creates projections, modality embeddings, blocks, a normalisation."""
         self.build_tokens(tokens_shape)
         count = len(tokens_shape)
-        # One modality has nobody to look at.
+        # One modality has no other to attend to.
         layers = self.num_layers if count > 1 else 0
         if self.tied:
             self.blocks = [self.transformer_blocks("block", layers)] * count
@@ -63,12 +64,12 @@ class CoAttention(TokenFusion):
             ]
         self.last_norm = self.normalization("last_norm")
 
-    def call(self, tokens, masks, training=False):
-        """Looks, block by block."""
-        tokens = self.told_apart(tokens, masks)
+    def call(self, tokens, masks, return_tokens=False, training=False):
+        """Attends, block by block."""
+        tokens = self.with_modality_embeddings(tokens, masks)
         for layer in range(len(self.blocks[0])):
             tokens = [
-                blocks[layer].look(
+                blocks[layer].cross_attend(
                     token,
                     _without(masks, index),
                     _without(tokens, index),
@@ -76,11 +77,10 @@ class CoAttention(TokenFusion):
                 )
                 for index, (token, blocks) in enumerate(zip(tokens, self.blocks))
             ]
-        parts = [
-            masked_mean(self.last_norm(token), mask)
-            for token, mask in zip(tokens, masks)
-        ]
-        return ops.concatenate(parts, axis=-1)
+        tokens = [self.last_norm(token) for token in tokens]
+        parts = [masked_mean(token, mask) for token, mask in zip(tokens, masks)]
+        fused = ops.concatenate(parts, axis=-1)
+        return (fused, *side_by_side(tokens, masks)) if return_tokens else fused
 
     def compute_output_shape(self, tokens_shape, masks_shape):
         """`(batch, modalities * units)`."""
@@ -92,5 +92,5 @@ class CoAttention(TokenFusion):
 
 
 def _without(parts, index):
-    """All parts but one, one after another."""
+    """All parts but one, concatenated."""
     return ops.concatenate([*parts[:index], *parts[index + 1 :]], axis=1)

@@ -4,25 +4,41 @@ import keras
 from keras import ops
 
 from ..encoders.encoder import masked_mean  # noqa: F401  # for all fusions
+from .fused import call_fusion
 
 
 class Fusion(keras.layers.Layer):
     """Base class: the tokens and masks of all modalities -> one vector.
 
-    A fusion never reads what a mask hides: padding, or the content of a
-    modality that is absent from a row. A row without any modality gives 0.
+    A fusion never reads masked tokens: padding, or the content of a modality
+    that is absent from a row. A row without any modality gives 0.
 
-    Subclasses have `units`, and return their weights where they have some.
+    Calling the layer gives the vector. `fuse` gives all that the fusion has: its
+    weights over modalities or attention maps, and the fused tokens.
+
+    Examples:
+
+    >>> fused = keras_mm.fusion.Gated(units=64).fuse(
+    ...     [image_tokens, text_tokens], [image_mask, text_mask])
+    >>> fused.vector.shape[-1], fused.weights.shape[-1], fused.tokens
+    (64, 2, None)
 
     Args:
         units: int, length of the vector.
     """
 
-    # Whether the fusion looks at single tokens; others pool each modality to
+    # Whether the fusion attends to single tokens; others pool each modality to
     # its mean first, and encoders may do so cheaply.
     uses_tokens = False
-    # What `return_weights=True` gives: None, "modalities" or "pairs".
+    # What `return_weights=True` adds: None, "modalities" (a tensor) or "pairs" (a
+    # list of attention maps).
     weights_kind = None
+    # What `return_tokens=True` adds, with their mask: None, "inputs" (one fused
+    # token for each token of the modalities, one modality after another) or
+    # "latents" (a number of its own).
+    tokens_kind = None
+    # Whether `return_experts=True` adds the experts' logits and their presence.
+    has_experts = False
 
     def __init__(self, units=64, **kwargs):
         super().__init__(**kwargs)
@@ -31,25 +47,62 @@ class Fusion(keras.layers.Layer):
         self.units = units
         self.supports_masking = True
 
+    def fuse(self, tokens, masks, return_weights=True, return_tokens=True):
+        """Calls the layer once, with every option that it has.
+
+        Args:
+            tokens: list of float tensors `(batch, length, dim)`, one a modality.
+            masks: list of bool tensors `(batch, length)`.
+            return_weights: bool, whether to ask for weights, where it has some;
+                attention maps take time and memory.
+            return_tokens: bool, whether to ask for fused tokens, where it has
+                some.
+
+        Returns:
+            `Fused`; its vector is what calling the layer gives.
+        """
+        return call_fusion(self, tokens, masks, return_weights, return_tokens)
+
     def compute_output_shape(self, tokens_shape, masks_shape):
         """`(batch, units)`."""
         return (tokens_shape[0][0], self.units)
 
-    def compute_output_spec(self, tokens, masks, return_weights=False, **kwargs):
-        """Symbolic outputs; Keras cannot know of `return_weights` by itself."""
+    def compute_tokens_shape(self, tokens_shape):
+        """Shape of the fused tokens, where the fusion gives some."""
+        lengths = [shape[1] for shape in tokens_shape]
+        length = None if None in lengths else sum(lengths)
+        return (tokens_shape[0][0], length, self.units)
+
+    def compute_output_spec(
+        self, tokens, masks, return_weights=False, return_tokens=False, **kwargs
+    ):
+        """Symbolic outputs; Keras cannot know of the options by itself."""
         shapes = [token.shape for token in tokens], [mask.shape for mask in masks]
-        fused = keras.KerasTensor(
-            self.compute_output_shape(*shapes), self.compute_dtype
-        )
-        if not return_weights:
-            return fused
-        batch, dtype = fused.shape[0], self.compute_dtype
+        results = [
+            keras.KerasTensor(self.compute_output_shape(*shapes), self.compute_dtype)
+        ]
+        if return_weights:
+            results.append(self.weights_spec(tokens))
+        if return_tokens:
+            results += self.tokens_spec(tokens)
+        return tuple(results) if len(results) > 1 else results[0]
+
+    def weights_spec(self, tokens):
+        """Symbolic weights: a tensor, or a list of attention maps."""
+        batch, dtype = tokens[0].shape[0], self.compute_dtype
         if self.weights_kind == "modalities":
-            return fused, keras.KerasTensor((batch, len(tokens)), dtype)
-        pairs = itertools.permutations(tokens, 2)
-        return fused, [
+            return keras.KerasTensor((batch, len(tokens)), dtype)
+        return [
             keras.KerasTensor((batch, query.shape[1], value.shape[1]), dtype)
-            for query, value in pairs
+            for query, value in itertools.permutations(tokens, 2)
+        ]
+
+    def tokens_spec(self, tokens):
+        """Symbolic fused tokens, and their mask."""
+        shape = self.compute_tokens_shape([token.shape for token in tokens])
+        return [
+            keras.KerasTensor(shape, self.compute_dtype),
+            keras.KerasTensor(shape[:2], "bool"),
         ]
 
     def compute_mask(self, *args, **kwargs):
@@ -98,6 +151,25 @@ class Fusion(keras.layers.Layer):
         )
 
 
+def side_by_side(tokens, masks):
+    """All modalities' tokens, one modality after another, and their mask.
+
+    Returns:
+        Tensor `(batch, sum of the lengths, dim)`, 0 where the mask is False, and
+        bool tensor `(batch, sum of the lengths)`.
+    """
+    mask = ops.concatenate(masks, axis=1)
+    return without_masked(ops.concatenate(tokens, axis=1), mask), mask
+
+
+def without_masked(tokens, mask):
+    """Tokens `(batch, length, dim)`, 0 where the mask is False.
+
+    Masked tokens may hold anything, even what would overflow.
+    """
+    return ops.where(ops.expand_dims(mask, -1), tokens, ops.zeros_like(tokens))
+
+
 def presence(masks):
     """Masks of all modalities -> bool tensor `(batch, modalities)`."""
     return ops.stack([ops.any(mask, axis=1) for mask in masks], axis=1)
@@ -115,8 +187,8 @@ def product(factors, present):
     """
     result = ops.cast(ops.any(present, axis=1, keepdims=True), factors[0].dtype)
     for index, factor in enumerate(factors):
-        shown = present[:, index : index + 1]
-        result = result * ops.where(shown, factor, ops.ones_like(factor))
+        is_present = present[:, index : index + 1]
+        result = result * ops.where(is_present, factor, ops.ones_like(factor))
     return result
 
 

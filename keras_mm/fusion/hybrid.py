@@ -40,15 +40,18 @@ class Hybrid(LateWeighted):
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
-        return_weights: bool, whether to return how much each modality counts,
-            too, by itself and within the early fusion, if that has weights.
-        return_experts: bool, whether to return what each expert says, too: the
-            modalities, then all together.
+        return_weights: bool, whether to return each modality's weight, too, by
+            itself and within the early fusion, if that has weights.
+        return_tokens: bool, whether to return the early fusion's tokens, too, if
+            it has some.
+        return_experts: bool, whether to return each expert's logits, too: those
+            of the modalities, then that of the early fusion.
 
     Returns:
         Tensor `(batch, units)` of logits; with `return_weights` also a tensor
-        `(batch, modalities)`; with `return_experts` also logits `(batch,
-        modalities + 1, units)` and bools `(batch, modalities + 1)`.
+        `(batch, modalities)`; with `return_tokens` also the early fusion's tokens
+        and their mask; with `return_experts` also logits `(batch, modalities + 1,
+        units)` and bools `(batch, modalities + 1)`.
 
     Reference:
         Wang et al. 2020, "What Makes Training Multi-modal Classification Networks
@@ -75,6 +78,7 @@ class Hybrid(LateWeighted):
             )
         self.early = early
         self.uses_tokens = early.uses_tokens
+        self.tokens_kind = early.tokens_kind
         self.weights_kind = early.weights_kind
         if early.weights_kind != "modalities":
             self.weights_kind = None
@@ -83,7 +87,8 @@ class Hybrid(LateWeighted):
         """Creates the early fusion and the experts."""
         self.early.build(tokens_shape, masks_shape)
         dims = [shape[-1] for shape in tokens_shape]
-        self.build_experts([*dims, self.early.units])
+        early = self.early.compute_output_shape(tokens_shape, masks_shape)
+        self.build_experts([*dims, early[-1]])
         if self.modulation:
             self.gradient_scales = self.add_weight(
                 name="gradient_scales",
@@ -93,7 +98,7 @@ class Hybrid(LateWeighted):
             )
 
     def vectors(self, tokens, masks):
-        """The modalities' means, and what the early fusion makes of them."""
+        """The modalities' means, and the early fusion's vector."""
         if self.modulation:
             # A copy: `observe` sets the next step's scales before this step's
             # gradients are taken.
@@ -103,11 +108,10 @@ class Hybrid(LateWeighted):
                 for index, token in enumerate(tokens)
             ]
         means, present, _ = super().vectors(tokens, masks)
-        if self.weights_kind:
-            fused, within = self.early(tokens, masks, return_weights=True)
-        else:
-            fused, within = self.early(tokens, masks), None
-        return [*means, fused], presence([*masks, present]), within
+        early = self.early.fuse(
+            tokens, masks, return_weights=self.weights_kind is not None
+        )
+        return [*means, early.vector], presence([*masks, present]), early
 
     def observe(self, logits, present, y_true):
         """Sets the scales of the next step's gradients from this step's answers."""
@@ -129,11 +133,15 @@ class Hybrid(LateWeighted):
         scales = ops.where(ratio > 1, slowed, ops.ones_like(ratio))
         self.gradient_scales.assign(ops.stop_gradient(scales))
 
-    def modality_shares(self, present, within):
-        """Each modality's own share, and its part in all together."""
+    def modality_shares(self, present, early):
+        """Each modality's own weight, plus its weight within the early fusion."""
         shares, count = self.shares(present), present.shape[1] - 1
-        together = shares[:, count:] * ops.cast(within, shares.dtype)
-        return shares[:, :count] + together
+        within = shares[:, count:] * ops.cast(early.weights, shares.dtype)
+        return shares[:, :count] + within
+
+    def tokens_spec(self, tokens):
+        """Symbolic tokens of the early fusion, and their mask."""
+        return self.early.tokens_spec(tokens)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -27,6 +27,7 @@ class LateFusion(Fusion):
     weighs = False
     needs_validation = False
     out_of_fold = False
+    has_experts = True
 
     def __init__(
         self, units=1, activation=None, hidden_units=None, dropout=0.0, **kwargs
@@ -84,7 +85,12 @@ class LateFusion(Fusion):
         )
 
     def vectors(self, tokens, masks):
-        """What each expert reads, whether it is there, and weights within it."""
+        """What each expert reads, whether it is present, and the early fusion.
+
+        Returns:
+            list of tensors `(batch, dim)`, one an expert; bool tensor `(batch,
+            experts)`; `Fused` of an expert that reads all modalities, or None.
+        """
         means = [masked_mean(token, mask) for token, mask in zip(tokens, masks)]
         return means, presence(masks), None
 
@@ -93,11 +99,12 @@ class LateFusion(Fusion):
         tokens,
         masks,
         return_weights=False,
+        return_tokens=False,
         return_experts=False,
         training=False,
     ):
-        """Asks the experts, and combines what they say."""
-        vectors, present, within = self.vectors(tokens, masks)
+        """Computes the experts' logits, and combines them."""
+        vectors, present, early = self.vectors(tokens, masks)
         logits = []
         for index, (head, vector) in enumerate(zip(self.heads, vectors)):
             if self.hidden:
@@ -107,11 +114,13 @@ class LateFusion(Fusion):
         if training:
             self._said.experts = logits, present
         fused = self.combine(self.scores(logits), present)
-        shown = ops.any(present, axis=1, keepdims=True)
-        fused = ops.where(shown, fused, ops.zeros_like(fused))
+        has_any = ops.any(present, axis=1, keepdims=True)
+        fused = ops.where(has_any, fused, ops.zeros_like(fused))
         results = [fused]
         if return_weights:
-            results.append(self.modality_shares(present, within))
+            results.append(self.modality_shares(present, early))
+        if return_tokens:
+            results += [early.tokens, early.mask]
         if return_experts:
             results += [logits, present]
         return tuple(results) if len(results) > 1 else fused
@@ -123,16 +132,16 @@ class LateFusion(Fusion):
         return logits
 
     def combine(self, scores, present):
-        """Scores `(batch, experts, units)` and who is there -> `(batch, units)`."""
+        """Scores `(batch, experts, units)` and presence -> `(batch, units)`."""
         raise NotImplementedError
 
     def shares(self, present):
-        """How much each expert counts in each row: equally, if it is there."""
+        """The weight of each expert in each row: equal for those present."""
         present = ops.cast(present, "float32")
         return ops.divide_no_nan(present, ops.sum(present, axis=1, keepdims=True))
 
-    def modality_shares(self, present, within):
-        """How much each modality counts in each row."""
+    def modality_shares(self, present, early):
+        """The weight of each modality in each row."""
         return self.shares(present)
 
     def take_experts(self):
@@ -148,13 +157,21 @@ class LateFusion(Fusion):
         return (tokens_shape[0][0], self.units)
 
     def compute_output_spec(
-        self, tokens, masks, return_weights=False, return_experts=False, **kwargs
+        self,
+        tokens,
+        masks,
+        return_weights=False,
+        return_tokens=False,
+        return_experts=False,
+        **kwargs,
     ):
         """Symbolic outputs."""
         batch, count = tokens[0].shape[0], len(self.heads)
         results = [keras.KerasTensor((batch, self.units), "float32")]
         if return_weights:
             results.append(keras.KerasTensor((batch, len(tokens)), "float32"))
+        if return_tokens:
+            results += self.tokens_spec(tokens)
         if return_experts:
             results.append(keras.KerasTensor((batch, count, self.units), "float32"))
             results.append(keras.KerasTensor((batch, count), "bool"))

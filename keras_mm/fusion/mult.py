@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from .fusion import masked_mean
+from .fusion import masked_mean, side_by_side
 from .token_fusion import TokenFusion
 
 
@@ -9,15 +9,15 @@ from .token_fusion import TokenFusion
 class MulT(TokenFusion):
     """Multimodal Transformer: a stack of blocks for each ordered pair.
 
-    In the stack of (a, b) the tokens of a look at those of b, block by block.
-    The results of all stacks of a are put side by side, token by token, and
-    look at each other; their means over the tokens, of all modalities, are
-    projected to the vector. A modality learns nothing from an absent one: its
-    tokens leave that stack as they went in.
+    In the stack of (a, b) the tokens of a attend to those of b, block by block.
+    The results of all stacks of a are concatenated, token by token, and attend
+    to each other; their means over the tokens, of all modalities, are projected
+    to the vector. A modality takes nothing from an absent one: its tokens leave
+    that stack as they went in.
 
     With M modalities there are `M * (M - 1)` stacks, and the last blocks are
-    `M - 1` times as wide. The published code does not know of padding; this
-    one never looks at it.
+    `M - 1` times as wide. The published code does not mask padding; this one
+    does.
 
     Examples:
 
@@ -37,9 +37,11 @@ class MulT(TokenFusion):
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
+        return_tokens: bool, whether to return the fused tokens, too.
 
     Returns:
-        Tensor `(batch, units)`.
+        Tensor `(batch, units)`; with `return_tokens` also a tensor `(batch, sum of
+        the lengths, (modalities - 1) * units)` and its mask.
 
     Reference:
         Tsai et al. 2019, "Multimodal Transformer for Unaligned Multimodal
@@ -74,23 +76,32 @@ class MulT(TokenFusion):
         )
         self.output_projection.build((None, len(tokens_shape) * width))
 
-    def call(self, tokens, masks, training=False):
-        """Looks, from each modality to each other one, then at the results."""
-        tokens = self.told_apart(tokens, masks)
-        parts = []
+    def call(self, tokens, masks, return_tokens=False, training=False):
+        """Attends from each modality to each other one, then within the results."""
+        tokens = self.with_modality_embeddings(tokens, masks)
+        outputs = []
         for target, stacks in enumerate(self.stacks):
             sources = [index for index in range(len(tokens)) if index != target]
             results = [] if sources else [tokens[target]]
             for source, stack in zip(sources, stacks):
                 x = tokens[target]
                 for block in stack:
-                    x = block.look(x, masks[source], tokens[source], training=training)
+                    x = block.cross_attend(
+                        x, masks[source], tokens[source], training=training
+                    )
                 results.append(x)
             x = ops.concatenate(results, axis=-1)
             for block in self.self_blocks[target]:
                 x = block(x, masks[target], training=training)
-            parts.append(masked_mean(self.last_norm(x), masks[target]))
-        return self.output_projection(ops.concatenate(parts, axis=-1))
+            outputs.append(self.last_norm(x))
+        parts = [masked_mean(output, mask) for output, mask in zip(outputs, masks)]
+        fused = self.output_projection(ops.concatenate(parts, axis=-1))
+        return (fused, *side_by_side(outputs, masks)) if return_tokens else fused
+
+    def compute_tokens_shape(self, tokens_shape):
+        """`(batch, sum of the lengths, (modalities - 1) * units)`."""
+        *shape, units = super().compute_tokens_shape(tokens_shape)
+        return (*shape, max(1, len(tokens_shape) - 1) * units)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -1,17 +1,17 @@
 import keras
 from keras import ops
 
-from .fusion import presence
+from .fusion import presence, without_masked
 from .token_fusion import TokenFusion
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Perceiver(TokenFusion):
-    """A few learned queries look at all tokens of all modalities.
+    """A few learned queries attend to all tokens of all modalities.
 
-    In each layer the queries look at the modalities' tokens and at each other.
+    In each layer the queries attend to the modalities' tokens and to each other.
     The cost grows with the number of tokens, and not with its square. The
-    vector is the queries' mean.
+    vector is the mean of what the queries have become: the latents.
 
     Examples:
 
@@ -30,15 +30,20 @@ class Perceiver(TokenFusion):
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
+        return_tokens: bool, whether to return the latents, too.
 
     Returns:
-        Tensor `(batch, units)`.
+        Tensor `(batch, units)`; with `return_tokens` also a tensor `(batch,
+        num_queries, units)` and its mask, all False in a row without any
+        modality.
 
     Reference:
         Jaegle et al. 2021, "Perceiver: General Perception with Iterative
         Attention"; Alayrac et al. 2022, "Flamingo: a Visual Language Model for
-        Few-Shot Learning", for queries that look at themselves, too.
+        Few-Shot Learning", for queries that attend to themselves, too.
     """
+
+    tokens_kind = "latents"
 
     def __init__(self, units=64, num_queries=8, num_layers=2, **kwargs):
         super().__init__(units=units, num_layers=num_layers, **kwargs)
@@ -51,18 +56,26 @@ class Perceiver(TokenFusion):
         self.blocks = self.transformer_blocks("block", self.num_layers)
         self.last_norm = self.normalization("last_norm")
 
-    def call(self, tokens, masks, training=False):
-        """Looks, layer by layer."""
-        tokens = ops.concatenate(self.told_apart(tokens, masks), axis=1)
+    def call(self, tokens, masks, return_tokens=False, training=False):
+        """Attends, layer by layer."""
+        tokens = ops.concatenate(self.with_modality_embeddings(tokens, masks), axis=1)
         rows = ops.ones_like(tokens[:, :1, :1])
         x = rows * ops.cast(self.queries, rows.dtype)[None]
-        shown = ops.concatenate([*masks, ops.ones_like(x[:, :, 0], "bool")], axis=1)
+        latents = ops.ones_like(x[:, :, 0], "bool")
+        attended = ops.concatenate([*masks, latents], axis=1)
         for block in self.blocks:
             context = ops.concatenate([tokens, x], axis=1)
-            x = block(x, shown, context=context, training=training)
-        fused = ops.mean(self.last_norm(x), axis=1)
-        present = ops.any(presence(masks), axis=1, keepdims=True)
-        return ops.where(present, fused, ops.zeros_like(fused))
+            x = block(x, attended, context=context, training=training)
+        x = self.last_norm(x)
+        fused = ops.mean(x, axis=1)
+        has_any = ops.any(presence(masks), axis=1, keepdims=True)
+        fused = ops.where(has_any, fused, ops.zeros_like(fused))
+        mask = ops.logical_and(latents, has_any)
+        return (fused, without_masked(x, mask), mask) if return_tokens else fused
+
+    def compute_tokens_shape(self, tokens_shape):
+        """`(batch, num_queries, units)`."""
+        return (tokens_shape[0][0], self.num_queries, self.units)
 
     def get_config(self):
         """The constructor's arguments."""

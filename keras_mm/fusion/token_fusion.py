@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from ..encoders.transformer_block import check_heads
-from .fusion import Fusion
+from .fusion import Fusion, without_masked
 from .transformer_block import TransformerBlock
 
 
@@ -19,6 +19,7 @@ class TokenFusion(Fusion):
     """
 
     uses_tokens = True
+    tokens_kind = "inputs"
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class TokenFusion(Fusion):
         self.dropout = dropout
 
     def build_tokens(self, tokens_shape):
-        """Creates projections to `units`, and one vector a modality."""
+        """Creates projections to `units`, and one embedding a modality."""
         self.dense = self.projections(tokens_shape)
         self.embeddings = self.vectors("modalities", len(tokens_shape))
 
@@ -71,14 +72,12 @@ class TokenFusion(Fusion):
         layer.build((None, None, units or self.units))
         return layer
 
-    def told_apart(self, tokens, masks):
-        """Tokens of `units`, plus their modality's vector; 0 where hidden."""
+    def with_modality_embeddings(self, tokens, masks):
+        """Tokens projected to `units`, plus their modality's embedding; 0 if masked."""
         parts = []
         for index, (dense, token, mask) in enumerate(zip(self.dense, tokens, masks)):
             token = dense(token) + ops.cast(self.embeddings[index], token.dtype)
-            # Hidden tokens may hold anything, even what would overflow.
-            shown = ops.expand_dims(mask, -1)
-            parts.append(ops.where(shown, token, ops.zeros_like(token)))
+            parts.append(without_masked(token, mask))
         return parts
 
     def get_config(self):

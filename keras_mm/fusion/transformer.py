@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from .fusion import masked_mean
+from .fusion import masked_mean, without_masked
 from .token_fusion import TokenFusion
 
 
@@ -9,9 +9,9 @@ from .token_fusion import TokenFusion
 class Transformer(TokenFusion):
     """One Transformer over the tokens of all modalities.
 
-    The tokens of each modality are projected to `units` and told apart by a
-    learned vector; then every token looks at every other one that is there.
-    The vector is the mean of all tokens.
+    The tokens of each modality are projected to `units`, and a learned modality
+    embedding is added; then every token attends to every other one that is not
+    masked. The vector is the mean of all tokens.
 
     Examples:
 
@@ -29,9 +29,11 @@ class Transformer(TokenFusion):
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
+        return_tokens: bool, whether to return the fused tokens, too.
 
     Returns:
-        Tensor `(batch, units)`.
+        Tensor `(batch, units)`; with `return_tokens` also a tensor `(batch, sum of
+        the lengths, units)` and its mask.
 
     Reference:
         Vaswani et al. 2017, "Attention Is All You Need"; Xiong et al. 2020, "On
@@ -40,15 +42,17 @@ class Transformer(TokenFusion):
     """
 
     def build(self, tokens_shape, masks_shape):
-        """Creates projections, one vector a modality, blocks, a normalisation."""
+        """Creates projections, modality embeddings, blocks, a normalisation."""
         self.build_tokens(tokens_shape)
         self.blocks = self.transformer_blocks("block", self.num_layers)
         self.last_norm = self.normalization("last_norm")
 
-    def call(self, tokens, masks, training=False):
+    def call(self, tokens, masks, return_tokens=False, training=False):
         """Attends, block by block."""
-        tokens = self.told_apart(tokens, masks)
+        tokens = self.with_modality_embeddings(tokens, masks)
         x, mask = ops.concatenate(tokens, axis=1), ops.concatenate(masks, axis=1)
         for block in self.blocks:
             x = block(x, mask, training=training)
-        return masked_mean(self.last_norm(x), mask)
+        x = self.last_norm(x)
+        fused = masked_mean(x, mask)
+        return (fused, without_masked(x, mask), mask) if return_tokens else fused

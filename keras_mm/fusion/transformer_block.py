@@ -6,9 +6,9 @@ from keras import ops
 class TransformerBlock(keras.layers.Layer):
     """Attention, then two Dense layers; each is added to what goes in.
 
-    What fusions of tokens are made of. Both parts read normalised tokens, as in
-    the encoders' blocks. With a context, tokens look at it instead of at each
-    other.
+    Fusions of tokens are made of these. Both parts read normalised tokens, as in
+    the encoders' blocks. With a context, tokens attend to it instead of to each
+    other (cross-attention).
 
     Args:
         num_heads: int, attention heads; must divide the tokens' length.
@@ -17,8 +17,8 @@ class TransformerBlock(keras.layers.Layer):
 
     Call arguments:
         tokens: float tensor `(batch, length, dim)`.
-        shown: bool tensor `(batch, length)`, which tokens (of the context, if
-            there is one) may be looked at.
+        mask: bool tensor `(batch, length)`, which tokens (of the context, if
+            there is one) may be attended to.
         context: float tensor `(batch, other length, dim)`, or None.
 
     Returns:
@@ -53,19 +53,19 @@ class TransformerBlock(keras.layers.Layer):
             layer.build(shape)
         self.outer.build((None, None, self.hidden_units))
 
-    def call(self, tokens, shown, context=None, training=False):
+    def call(self, tokens, mask, context=None, training=False):
         """Attends, then computes token by token."""
         y = self.first_norm(tokens)
         context = y if context is None else self.first_norm(context)
-        y = self.attention(y, context, attention_mask=ops.expand_dims(shown, 1))
+        y = self.attention(y, context, attention_mask=ops.expand_dims(mask, 1))
         x = tokens + self.drop(y, training=training)
         y = ops.gelu(self.inner(self.second_norm(x)), approximate=True)
         return x + self.drop(self.outer(y), training=training)
 
-    def look(self, tokens, shown, context, training=False):
-        """The block; rows in which no token of the context is shown stay as is."""
-        x = self(tokens, shown, context=context, training=training)
-        return ops.where(ops.any(shown, axis=1)[:, None, None], x, tokens)
+    def cross_attend(self, tokens, mask, context, training=False):
+        """The block; rows without any token of the context stay as they are."""
+        x = self(tokens, mask, context=context, training=training)
+        return ops.where(ops.any(mask, axis=1)[:, None, None], x, tokens)
 
     def compute_output_shape(self, tokens_shape, *args, **kwargs):
         """The tokens' shape."""

@@ -1,0 +1,93 @@
+from typing import Any, NamedTuple
+
+# Call options of a fusion: the attribute that tells whether it has the option, and
+# how many results the option adds.
+_OPTIONS = {
+    "return_weights": ("weights_kind", 1),
+    "return_tokens": ("tokens_kind", 2),
+    "return_experts": ("has_experts", 2),
+}
+
+
+class Fused(NamedTuple):
+    """What a fusion gives to the heads: one vector a row, and more where it has more.
+
+    A head that classifies reads `vector`; one that decodes or tags reads `tokens`
+    and `mask`. What a fusion does not have is None.
+
+    Examples:
+
+    >>> fusion = keras_mm.fusion.Transformer(units=16)
+    >>> fused = fusion.fuse([image_tokens, text_tokens], [image_mask, text_mask])
+    >>> tuple(fused.vector.shape), tuple(fused.tokens.shape), tuple(fused.mask.shape)
+    ((2, 16), (2, 8, 16), (2, 8))
+
+    A function of your own may return one, too:
+
+    >>> def first_modality(tokens, masks):
+    ...     return keras_mm.fusion.Fused(tokens[0][:, 0], tokens[0], masks[0])
+    >>> fused = keras_mm.fusion.fuse(first_modality, tokens, masks)
+
+    Args:
+        vector: float tensor `(batch, units)`.
+        tokens: float tensor `(batch, length, dim)`, the fused tokens before they
+            are pooled; 0 where the mask is False.
+        mask: bool tensor `(batch, length)`, False for padding and for absent
+            modalities.
+        weights: tensor `(batch, modalities)`, or a list of attention maps.
+        experts: of a late fusion, the experts' logits `(batch, experts, units)`
+            and whether each is present, bool `(batch, experts)`.
+    """
+
+    vector: Any
+    tokens: Any = None
+    mask: Any = None
+    weights: Any = None
+    experts: Any = None
+
+
+def call_fusion(fusion, tokens, masks, return_weights=True, return_tokens=True):
+    """Calls a layer or function once, with every option that it has.
+
+    Args:
+        fusion: callable that takes tokens and masks.
+        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        masks: list of bool tensors `(batch, length)`.
+        return_weights: bool, whether to ask for weights, where it has some.
+        return_tokens: bool, whether to ask for fused tokens, where it has some.
+
+    Returns:
+        `Fused`.
+
+    Raises:
+        ValueError: if the layer returns fewer results than its options promise.
+    """
+    unwanted = {
+        "return_weights": not return_weights,
+        "return_tokens": not return_tokens,
+    }
+    counts = {
+        option: count
+        for option, (attribute, count) in _OPTIONS.items()
+        if not unwanted.get(option) and getattr(fusion, attribute, None)
+    }
+    results = fusion(tokens, masks, **dict.fromkeys(counts, True))
+    if isinstance(results, Fused):
+        return results
+    if not isinstance(results, (list, tuple)):
+        results = [results]
+    expected = 1 + sum(counts.values())
+    if len(results) < expected:
+        raise ValueError(
+            f"A fusion called with {', '.join(counts)} must return {expected} "
+            "results: the vector, then those of each option in this order. "
+            f"Received: results={len(results)} from fusion={fusion!r}"
+        )
+    vector, *rest = results
+    parts = {}
+    for option, count in counts.items():
+        parts[option], rest = tuple(rest[:count]), rest[count:]
+    (weights,) = parts.get("return_weights", [None])
+    fused_tokens, mask = parts.get("return_tokens", [None, None])
+    experts = parts.get("return_experts")
+    return Fused(vector, fused_tokens, mask, weights, experts)
