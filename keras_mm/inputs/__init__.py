@@ -1,4 +1,4 @@
-"""What one column is: its raw form, its tensor form, and the way between."""
+"""Input columns: raw form, tensor form, and the conversion between the two."""
 
 from .audio import Audio
 from .category import Category

@@ -24,14 +24,14 @@ _FLOOR = 1e-8
 class Audio(Input):
     """A column of sounds: file paths, encoded bytes or arrays of samples.
 
-    Arrays have the input's own sampling rate, those in dicts `{"array": ...,
-    "sampling_rate": ...}` the one that stands there.
+    Arrays are taken to have the input's own sampling rate; a dict `{"array": ...,
+    "sampling_rate": ...}` brings its rate along.
 
-    The first `duration` seconds are read, mixed and resampled, and made into
-    features. The tensor is a sequence of steps, NaN behind a sound's end; a
-    missing sound is all NaN. The raw form is a WAV file of 16 bits a sample;
+    The first `duration` seconds are read, mixed down, resampled and turned into
+    features. The tensor is a sequence of steps, NaN after the end of the sound; a
+    missing sound is all NaN. The raw form is a WAV file of 16 bits per sample;
     other WAV files are converted when a table is read, FLAC, OGG and MP3 files
-    through the `soundfile` package (`pip install "keras_mm[audio]"`).
+    by the `soundfile` package (`pip install "keras_mm[audio]"`).
 
     Examples:
 
@@ -40,18 +40,19 @@ class Audio(Input):
     TensorShape([2, 100, 64])
 
     Args:
-        duration: float, seconds that are read; what follows is cut off.
-        sampling_rate: int, samples a second of the tensor, whatever the file
-            has. Arrays are taken to have this rate already.
+        duration: float, seconds that are read; the rest is cut off.
+        sampling_rate: int, samples per second of the tensor; files of other
+            rates are resampled. Arrays are taken to have this rate already.
         features: what a step holds: `"log_mel"`, the logarithm of the power in
             mel bands, 0 for silence and 1 for the loudest sine; `"mfcc"`, the
             first mel-frequency cepstral coefficients of that; `"waveform"`,
             samples from -1 to 1, one for each channel.
-        num_channels: int, 1 mixes all to their mean; a sound that has fewer
-            repeats its last. Log-mel features take the mean power over them.
-        num_mels: int, mel bands.
-        num_mfccs: int, coefficients of `"mfcc"`.
-        frame_length: float, seconds that a log-mel or MFCC step looks at.
+        num_channels: int, 1 mixes all channels to their mean; a sound with
+            fewer channels repeats its last one. Log-mel features are the mean
+            power over the channels.
+        num_mels: int, number of mel bands.
+        num_mfccs: int, number of coefficients of `"mfcc"`.
+        frame_length: float, window length of a log-mel or MFCC step, in seconds.
         frame_step: float, seconds from one step to the next.
 
     Reference:
@@ -115,7 +116,7 @@ class Audio(Input):
 
     @property
     def default_encoder(self):
-        """What the builder takes when no encoder is named."""
+        """The encoder that is built when none is named."""
         is_waveform = self.features == "waveform"
         return "waveform_cnn" if is_waveform else "spectrogram_cnn"
 
@@ -137,9 +138,10 @@ class Audio(Input):
 
         A column that holds only paths of WAV files that TensorFlow reads stays
         a column of paths. Arrays are `(samples,)` or `(samples, channels)`,
-        floats from -1 to 1 or `int16`, and `{"array": ..., "sampling_rate":
-        ...}` or `{"bytes": ..., "path": ...}` as Hugging Face has them. Headers are checked, so that a text
-        file, a truncated or an empty sound is found before training starts.
+        floats from -1 to 1 or `int16`; Hugging Face's dicts `{"array": ...,
+        "sampling_rate": ...}` and `{"bytes": ..., "path": ...}` are read, too.
+        Headers are checked, so that text files, truncated and empty sounds are
+        rejected before training starts.
         """
         return files_to_raw(column, name, base_dir, bad, "sound", self._to_wav)
 
@@ -151,8 +153,8 @@ class Audio(Input):
     def decode(self, raw):
         """WAV files `(batch,)` -> `(features, ok)`.
 
-        A sound that cannot be read costs only its own row: its `ok` is False
-        and its features are NaN.
+        A sound that cannot be decoded affects only its own row: its `ok` is
+        False and its features are NaN.
 
         Returns:
             `float32` tensor `(batch, steps, channels)`, NaN behind the end,
@@ -163,8 +165,8 @@ class Audio(Input):
     def decode_one(self, encoded):
         """One WAV file, scalar string, or its samples -> `float32` features.
 
-        Features are smaller than samples, and need not be computed again in
-        every epoch. Raises `tf.errors.InvalidArgumentError` if the sound cannot
+        Features are smaller than samples, and are computed once, not in every
+        epoch. Raises `tf.errors.InvalidArgumentError` if the sound cannot
         be read; an empty string gives NaN.
         """
         import tensorflow as tf
@@ -195,10 +197,12 @@ class Audio(Input):
 
         samples, rate = decode_wav(encoded)
         is_sound = (rate >= MIN_RATE) & (rate <= MAX_RATE) & (tf.size(samples) > 0)
-        check = tf.debugging.Assert(is_sound, ["no samples, or a silly rate"])
+        check = tf.debugging.Assert(
+            is_sound, ["no samples, or an impossible sampling rate"]
+        )
         with tf.control_dependencies([check]):
             rate = tf.cast(rate, tf.float64)
-        # What is cut off must cost nothing more.
+        # Nothing is computed for samples that are cut off.
         limit = tf.cast(tf.math.ceil(self.duration * rate), tf.int32)
         samples = self._mix(samples[:limit])
         samples = tf.cond(
@@ -218,7 +222,7 @@ class Audio(Input):
         return tf.gather(samples, places, axis=1)
 
     def _features(self, samples):
-        """Samples `(samples, channels)` -> features, NaN behind the end."""
+        """Samples `(samples, channels)` -> features, NaN after the end."""
         import tensorflow as tf
 
         if self.features == "waveform":
@@ -278,14 +282,14 @@ class Audio(Input):
         return encode_samples(array_samples(np.clip(samples, -1, 1)), rate)
 
     def request_value(self):
-        """What a row of a request holds, in words."""
+        """The value of one row in a request, in words."""
         return (
             "a WAV file of 16 bits a sample, of any length and rate, as "
             '`{"b64": "<base64>"}`; of FLAC, MP3 and others `_ok` is false'
         )
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         words = {
             "log_mel": f"{self.num_mels} log-mel bands",
             "mfcc": f"{self.num_mfccs} MFCCs",

@@ -1,16 +1,16 @@
 """BMP files -> pixels, in the TensorFlow graph.
 
-`tf.io.decode_bmp` takes the numbers of a palette for greys.
+`tf.io.decode_bmp` reads the indices into a palette as grey values.
 """
 
 from .chunks import number, numbers, of_file, part
 from .on_white import on_white
 from .picture_sizes import limited
 
-# Bits a pixel of the files without compression that are decoded; 8 and less
-# are places in a palette.
+# Bits per pixel of the uncompressed files that are decoded; up to 8 bits are
+# indices into a palette.
 BMP_BITS = (1, 4, 8, 24, 32)
-# And of those that say by masks where each colour is, this one: that of the others.
+# Of the files with colour masks, only those with the usual order of colours.
 _ALPHA_MASK = b"\0\0\0\xff"
 BMP_MASKS = b"\0\0\xff\0\0\xff\0\0\xff\0\0\0"
 
@@ -24,7 +24,7 @@ def decode_bmp(encoded):
     height = tf.where(height < 2**31, height, height - 2**32)
     bits, compression = number(encoded, 28, 2), number(encoded, 30, 4)
     has_masks = compression == 3
-    # Of the smallest files this is more than the whole.
+    # Padded: the smallest files are shorter than this.
     head = tf.strings.join([part(encoded, 0, 70), b"\0" * 70])
     is_known = (
         (part(encoded, 0, 2) == b"BM")
@@ -33,12 +33,12 @@ def decode_bmp(encoded):
         & ((compression == 0) | (has_masks & (bits == 32)))
         & (~has_masks | (part(head, 54, 12) == BMP_MASKS))
     )
-    check = tf.debugging.Assert(is_known, ["a kind of BMP that is not decoded"])
+    check = tf.debugging.Assert(is_known, ["an unsupported kind of BMP"])
     with tf.control_dependencies([check]):
         encoded = limited(encoded, width, tf.abs(height))
     step = tf.where(height > 0, -1, 1)  # the lowest row comes first, usually
     height = tf.abs(height)
-    # Rows fill up whole groups of four bytes.
+    # Rows are padded to multiples of four bytes.
     stride = (width * bits + 31) // 32 * 4
     rows = tf.io.decode_raw(part(encoded, start, stride * height), tf.uint8)
     rows = tf.reshape(rows, [height, stride])[::step]
@@ -48,7 +48,7 @@ def decode_bmp(encoded):
         used = tf.where(used == 0, most, tf.minimum(used, most))
         colours = tf.io.decode_raw(part(encoded, 14 + header, 4 * used), tf.uint8)
         colours = tf.reshape(colours, [-1, 4])[:, 2::-1]
-        # Places that it lacks are black, as elsewhere.
+        # Indices beyond the palette are black, as in other decoders.
         colours = tf.pad(colours, [[0, 256 - tf.shape(colours)[0]], [0, 0]])
         shifts = tf.cast(tf.range(8 - bits, -1, -bits), tf.uint8)
         places = tf.bitwise.right_shift(rows[..., tf.newaxis], shifts)

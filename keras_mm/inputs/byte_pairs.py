@@ -23,15 +23,15 @@ _SPACE = (
 _CONTRACTIONS = "'s|'t|'re|'ve|'m|'ll|'d"
 _WORDS = rf" ?\p{{L}}+| ?\p{{N}}+| ?[^{_SPACE}\p{{L}}\p{{N}}]+"
 _MARKED_WORDS = rf"\p{{L}}+|\p{{N}}|[^{_SPACE}\p{{L}}\p{{N}}]+"
-# Parts words; Unicode has promised that no text holds this character.
+# Separates words; a Unicode noncharacter, which no text contains.
 _CUT = "\ufdd0"
 
 
 def split_words(texts, word_ends=False):
     """Strings `(batch,)` -> ragged words `(batch, None)`, as GPT-2 splits them.
 
-    A space belongs to the word behind it. With `word_ends` spaces are left
-    out, and each digit is a word, as CLIP has it.
+    A space belongs to the word that follows it. With `word_ends` spaces are left
+    out, and each digit is a word, as in CLIP.
 
     Args:
         texts: string tensor of valid UTF-8.
@@ -60,9 +60,9 @@ def split_words(texts, word_ends=False):
 def byte_pairs(words, rules):
     """Ragged words `(batch, None)` -> ragged ids of their pieces `(batch, None)`.
 
-    A word starts as its bytes. The pair of neighbours that was joined first
-    when the vocabulary was learned is joined first here, too, until none is
-    left that was.
+    A word starts as its bytes. Pairs of neighbours are merged in the order in
+    which they were merged when the vocabulary was learned, until no known pair
+    is left.
 
     Args:
         words: ragged string tensor.
@@ -123,12 +123,12 @@ def byte_pairs(words, rules):
 
 
 class Rules:
-    """Which bytes and pairs are which ids of a vocabulary.
+    """The ids of bytes and of merged pairs in a vocabulary.
 
     Args:
-        vocabulary: list of pieces in GPT-2's characters for bytes; the place of
+        vocabulary: list of pieces in GPT-2's characters for bytes; the index of
             each is its id.
-        merges: list of strings `"left right"`, first joined first.
+        merges: list of strings `"left right"`, in the order of merging.
         unknown: int, the id of bytes that are not in the vocabulary; None:
             they are left out.
     """
@@ -144,7 +144,7 @@ class Rules:
         ends = [ids.get(character + end, absent) for character in characters]
         pairs = [merge.split(" ") for merge in merges]
         pairs = [pair for pair in pairs if len(pair) == 2 and pair[0] != "#version:"]
-        # What two pairs have in common was joined by the first.
+        # Where two pairs give the same piece, the first merge counts.
         ranks = {}
         for left, right in pairs:
             if left in ids and right in ids and left + right in ids:
@@ -175,7 +175,7 @@ def has_word_ends(vocabulary):
 def byte_characters():
     """The character that stands for each byte in GPT-2's vocabularies.
 
-    Those that can be seen stand for themselves.
+    Printable characters stand for themselves.
     """
     seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in seen]

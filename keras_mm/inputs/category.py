@@ -9,12 +9,12 @@ from .input import Input
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Category(Input):
-    """A column with one of a few names a row: a colour, a shop, a country.
+    """A categorical column: one of a few names per row, such as a colour or a country.
 
-    Names are told apart by how they are written; but 3, 3.0, `"3"` and `"3.0"` are
-    one, since tables turn whole numbers into floats where one is missing.
+    Names are compared by spelling, except that 3, 3.0, `"3"` and `"3.0"` are one
+    category, since pandas turns integers into floats where one is missing.
 
-    The tensor holds one id a row: 0 = missing, 1 = a category that `adapt` did
+    The tensor holds one id per row: 0 = missing, 1 = a category that `adapt` did
     not see, 2 and more = the vocabulary in order.
 
     Examples:
@@ -26,7 +26,7 @@ class Category(Input):
     Args:
         vocabulary: list of strings, learned by `adapt` if not given, most
             frequent first.
-        vocabulary_size: int, how many categories to keep at the most.
+        vocabulary_size: int, the most categories to keep.
     """
 
     kind = "category"
@@ -94,12 +94,12 @@ class Category(Input):
         return str(random.choice(self.vocabulary)).encode("utf-8")
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         if not self.is_adapted:
             return "Category"
-        shown = ", ".join(self.vocabulary[:3])
+        first = ", ".join(self.vocabulary[:3])
         more = ", ..." if len(self.vocabulary) > 3 else ""
-        return f"Category, {len(self.vocabulary)} known ({shown}{more})"
+        return f"Category, {len(self.vocabulary)} known ({first}{more})"
 
     def get_config(self):
         """The constructor's arguments."""

@@ -8,19 +8,19 @@ import numpy as np
 
 from .literals import from_text, is_cut_short
 
-# What text says where a number or a date is missing, in any case of letters.
-# Among names all of these are names: a country may be NA.
+# Spellings of a missing number or date, in upper or lower case. In a column of
+# names they are names: a country may be NA.
 MISSING_WORDS = frozenset(
     ("nan", "-nan", "na", "n/a", "#n/a", "#na", "<na>", "nat", "none", "null")
 )
-# What Python reads besides, such as 1_000, is no number.
+# Stricter than Python, which also reads 1_000.
 NUMBER = re.compile(
     r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf|infinity)",
     re.IGNORECASE,
 )
-# What a file of text holds for a name, and what of it stays: "3" of "3.0", as of 3.0
-# in a table; of a time what pandas writes of it, and of midnight nothing. One after
-# the other; "$" is the end of the text, as TensorFlow's RE2 reads it.
+# How the spelling of a name in a text file is normalised: "3.0" becomes "3", as 3.0 in
+# a table does; a time becomes what pandas writes, and loses midnight. Applied in this
+# order; "$" is the end of the text, as in TensorFlow's RE2.
 _DAY, _TIME = "([0-9]{4}-[0-9]{2}-[0-9]{2})", "([0-9]{2}:[0-9]{2}:[0-9]{2})"
 SPELLINGS = (
     (
@@ -37,7 +37,7 @@ SPELLINGS = (
 _SPELLINGS = [
     (re.compile(pattern.replace("$", r"\Z")), rest) for pattern, rest in SPELLINGS
 ]
-# What Python writes of floats from 1e16 on, which are whole, up to 1e308.
+# How Python writes whole floats from 1e16 to 1e308.
 EXPONENT = r"-?[0-9](?:\.[0-9]+)?e\+(?:1[6-9]|[2-9][0-9]|[12][0-9]{2}|30[0-7])"
 _EXPONENT = re.compile(EXPONENT)
 CUT_SHORT = "NumPy has cut it short with '...'; write lists: array.tolist()"
@@ -64,7 +64,7 @@ def is_missing(cell):
 
 
 def is_no_value(cell):
-    """Whether a cell of numbers or dates is missing, which text may say by a word."""
+    """Whether a number or date is missing, also where text says so: `"NA"`."""
     if is_missing(cell):
         return True
     if not isinstance(cell, (str, bytes, bytearray)):
@@ -76,10 +76,10 @@ def is_no_value(cell):
 def to_number(cell):
     """One number in any of its forms -> float; NaN where it is missing.
 
-    Text is read as it stands in a CSV file: `"1.5"`, `"1e-3"`, `"True"`, `"NA"`.
+    Text is read as in a CSV file: `"1.5"`, `"1e-3"`, `"True"`, `"NA"`.
 
     Raises:
-        ValueError, TypeError, OverflowError: if it is no number.
+        ValueError, TypeError, OverflowError: if it is not a number.
     """
     if type(cell) is float:
         return cell
@@ -105,13 +105,13 @@ def _stripped(text):
 
 
 def to_floats(cell):
-    """Numbers, nested in lists or arrays of any kind -> `float64` array.
+    """Numbers in nested lists or arrays of any kind -> `float64` array.
 
     Parquet gives arrays of arrays. None among numbers becomes NaN.
 
     Raises:
-        ValueError: if there is something else than numbers, or lengths differ
-            within one dimension.
+        ValueError: if it holds anything but numbers, or lengths differ within
+            one dimension.
     """
     if is_cut_short(cell):
         raise ValueError(CUT_SHORT)
@@ -139,9 +139,9 @@ def float_dtype(column):
 
 
 def only_item(cell):
-    """A list, array or tensor of one element -> that; any other cell as it is.
+    """A list, array or tensor of one element -> the element; other cells unchanged.
 
-    So a dataset and a table hold a column of shape `(rows, 1)`.
+    Datasets and tables hold a column of shape `(rows, 1)` in this way.
     """
     if isinstance(cell, (str, bytes, int, float, np.generic)):
         return cell
@@ -154,9 +154,9 @@ def only_item(cell):
 
 
 def cells_in(column):
-    """The cells of a Series or list, one after the other.
+    """An iterable over the cells of a Series or list.
 
-    pandas gives 0.1 of `float32` as 0.10000000149011612.
+    Iterating over a Series, pandas gives 0.1 of `float32` as 0.10000000149011612.
     """
     dtype = getattr(column, "dtype", None)
     dtype = getattr(getattr(dtype, "categories", None), "dtype", dtype)
@@ -164,13 +164,13 @@ def cells_in(column):
 
 
 def to_text(cell):
-    """A cell as text; whole floats lose their `.0`, and dates their midnight.
+    """A cell as text; whole floats lose their `.0`, and dates at midnight their time.
 
-    pandas turns whole numbers into floats as soon as one is missing, and 3
-    and 3.0 must stay the same.
+    pandas turns integers into floats as soon as one is missing, and 3 and 3.0
+    must stay the same.
 
     Raises:
-        TypeError: if it is a list, a dict, or another thing of several parts.
+        TypeError: if it is a list, a dict, or another collection.
     """
     if isinstance(cell, str):
         return str(cell)
@@ -193,13 +193,13 @@ def to_text(cell):
 
 
 def to_name(cell):
-    """The name of a category or class: 3, 3.0, `"3"` and `"3.0"` are one."""
+    """The name of a category or class: 3, 3.0, `"3"` and `"3.0"` are the same one."""
     text = to_text(cell)
     return text if isinstance(cell, (int, float)) else _as_name(text)
 
 
 def _as_name(text):
-    # Most names are told by one letter from those that are spelled out.
+    # One character tells most names from those that a pattern could match.
     if text[-1:] == "0" or text[13:14] == ":":
         for pattern, rest in _SPELLINGS:
             text = pattern.sub(rest, text)
@@ -209,10 +209,10 @@ def _as_name(text):
 
 
 def names_of(names, argument="class_names"):
-    """Names that a user gives, in any form that a cell has -> list of strings.
+    """Names given by the user, in any form that a cell may have -> list of strings.
 
     Args:
-        names: list, or None, which stays.
+        names: list or None; None is returned as it is.
         argument: string, for messages.
     """
     if names is None:
@@ -241,7 +241,7 @@ def to_strings(column, name, bad, rows=None):
 
     values = np.empty(len(column), dtype=object)
     values[:] = b""
-    # What is wrong, and how to mend it, for each kind of error.
+    # The problem and its remedy, for each kind of error.
     kinds = {
         UnicodeError: ("text that is not UTF-8", "Decode it first"),
         TypeError: (

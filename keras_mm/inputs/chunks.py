@@ -1,19 +1,19 @@
 """Numbers and chunks in the bytes of a file, by TensorFlow graph operations.
 
-What a file does not have raises `tf.errors.InvalidArgumentError`.
+Reading beyond the end of a file raises `tf.errors.InvalidArgumentError`.
 """
 
 import functools
 
-# No file of interest has more; walking further would only cost time.
+# No real file has more; going on would only waste time.
 _MOST_CHUNKS = 10_000
 
 
 def of_file(read):
-    """Decorates a function of one encoded file: its graph is made once for all.
+    """Decorates a function of one encoded file: its graph is traced only once.
 
-    Nor is it put into the graphs that call it: even in a branch that is not
-    taken operations cost time.
+    It is not inlined into the graphs that call it: operations cost time even in a
+    branch that is not taken.
     """
 
     @functools.cache
@@ -35,19 +35,19 @@ def of_file(read):
 
 
 def numbers(encoded, at, count, size, is_big=False):
-    """Unsigned integers that follow each other -> `int64` tensor `(count,)`.
+    """Consecutive unsigned integers -> `int64` tensor `(count,)`.
 
     Args:
         encoded: scalar string tensor.
-        at: integer scalar, where the first byte is.
+        at: integer scalar, offset of the first byte.
         count: int.
-        size: int, bytes of each.
-        is_big: bool, whether the highest byte comes first.
+        size: int, bytes per integer.
+        is_big: bool, whether they are big-endian.
     """
     import tensorflow as tf
 
     values = tf.io.decode_raw(part(encoded, at, count * size), tf.uint8)
-    # Raises where the file ends before.
+    # Raises if the file is too short.
     values = tf.cast(tf.reshape(values, [count, size]), tf.int64)
     powers = [256**power for power in range(size)]
     powers = tf.constant(powers[::-1] if is_big else powers, tf.int64)
@@ -55,12 +55,12 @@ def numbers(encoded, at, count, size, is_big=False):
 
 
 def number(encoded, at, size, is_big=False):
-    """One unsigned integer of `size` bytes at a place, an `int64` scalar."""
+    """One unsigned integer of `size` bytes at an offset, an `int64` scalar."""
     return numbers(encoded, at, 1, size, is_big)[0]
 
 
 def byte_string(value, size=1):
-    """An integer scalar -> a string of `size` bytes, the lowest first."""
+    """An integer scalar -> a string of `size` bytes, little-endian."""
     import tensorflow as tf
 
     value, each = tf.cast(value, tf.int64), bytes(range(256))
@@ -74,7 +74,7 @@ def byte_string(value, size=1):
 
 
 def part(encoded, at, length):
-    """Some bytes of a string; fewer where it ends before."""
+    """A slice of the bytes of a string; shorter at its end."""
     import tensorflow as tf
 
     # Their dtypes must be the same.
@@ -83,7 +83,7 @@ def part(encoded, at, length):
 
 
 def contains(encoded, text):
-    """Whether a scalar string holds some bytes anywhere; much quicker than a walk."""
+    """Whether a scalar string contains some bytes; faster than a loop over chunks."""
     import tensorflow as tf
 
     parts = tf.raw_ops.StringSplitV2(input=encoded[tf.newaxis], sep=text, maxsplit=1)
@@ -91,39 +91,39 @@ def contains(encoded, text):
 
 
 def find_chunk(encoded, name, start, is_png=False):
-    """Where the data of a file's first chunk of some name begin, and their length.
+    """Offset and length of the data of the first chunk with some name.
 
-    Chunks are those of RIFF files, name and length in front of the data and an
-    even length in all, or those of PNG files.
+    RIFF chunks have name and length in front of the data and are padded to an even
+    length; PNG chunks have the length first and a checksum at the end.
 
     Args:
         encoded: scalar string tensor.
         name: bytes, four of them.
-        start: int, where the first chunk begins.
-        is_png: bool, whether chunks are those of PNG files.
+        start: int, offset of the first chunk.
+        is_png: bool, whether the chunks are those of a PNG file.
 
     Returns:
-        Two `int64` scalars. Without such a chunk the second is 0.
+        Two `int64` scalars. The length is 0 if there is no such chunk.
     """
     import tensorflow as tf
 
     end = tf.cast(tf.strings.length(encoded), tf.int64)
 
     def chunk(at):
-        """Its place, name and length; no name where the file ends before."""
+        """Its offset, name and length; no name beyond the end of the file."""
         at = tf.minimum(at, end)
         head = tf.strings.join([part(encoded, at, 8), b"\0" * 8])
         if is_png:
             return at, part(head, 4, 4), number(head, 0, 4, is_big=True)
         return at, part(head, 0, 4), number(head, 4, 4)
 
-    def goes_on(at, found, length, steps):
-        return (at < end) & (found != name) & (steps < _MOST_CHUNKS)
+    def goes_on(at, kind, length, steps):
+        return (at < end) & (kind != name) & (steps < _MOST_CHUNKS)
 
-    def following(at, found, length, steps):
+    def following(at, kind, length, steps):
         length += 12 if is_png else 8 + length % 2
         return *chunk(at + length), steps + 1
 
     start = tf.constant(start, tf.int64)
-    at, found, length, _ = tf.while_loop(goes_on, following, [*chunk(start), 0])
-    return at + 8, length * tf.cast(found == name, tf.int64)
+    at, kind, length, _ = tf.while_loop(goes_on, following, [*chunk(start), 0])
+    return at + 8, length * tf.cast(kind == name, tf.int64)

@@ -14,8 +14,8 @@ from .picture_cells import encode_array, to_picture
 from .picture_sizes import check_size
 
 _ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
-# Containers that are read. A playlist, which FFmpeg reads too, would make it
-# open other files and addresses.
+# Containers that are read. A playlist, which FFmpeg also reads, would make it
+# open other files and URLs.
 _FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,ogg,flv,asf,mxf,ivf,h264,hevc"
 )
@@ -24,7 +24,7 @@ _SEEK_COST = 4
 
 
 class Choice:
-    """Which frames of a clip of some length are wanted, in order."""
+    """The indices of the frames to keep of a clip with `length` frames, in order."""
 
     def __init__(self, video, offsets):
         self.num_frames = video.num_frames
@@ -49,9 +49,9 @@ def read_frames(cell, choose, size, base_dir, bad):
         )
     if not isinstance(cell, (list, tuple, np.ndarray)):
         raise ValueError(f"a cell of type {type(cell).__name__} is no clip")
-    there = [place for place, frame in enumerate(cell) if not is_absent(frame)]
+    present = [place for place, frame in enumerate(cell) if not is_absent(frame)]
     frames = []
-    for place in choose(there[-1] + 1 if there else 0):
+    for place in choose(present[-1] + 1 if present else 0):
         try:
             frames.append(_picture(cell[place], size, base_dir))
         except (OSError, ValueError) as error:
@@ -62,14 +62,14 @@ def read_frames(cell, choose, size, base_dir, bad):
 
 
 def is_absent(frame):
-    """Whether a frame of a list or an array is not there: `""`, None or NaN."""
+    """Whether a frame of a list or an array is missing: `""`, None or NaN."""
     if isinstance(frame, np.ndarray) and frame.dtype.kind == "f":
         return bool(np.isnan(frame).all())
     return is_missing(frame)
 
 
 def _picture(frame, size, base_dir):
-    """One frame of a list: any cell of a picture -> bytes of a picture's file."""
+    """One frame of a list, in any form that an `Image` cell has -> encoded bytes."""
     frame = unwrapped(frame, base_dir)
     if is_absent(frame):
         return b""
@@ -90,11 +90,11 @@ def read_file(source, choose, size):
 
 
 def _smallest(height, width, size):
-    """The least `(height, width)` of these proportions that holds `size`."""
+    """The smallest `(height, width)` of the same aspect ratio that covers `size`."""
     scale = max(size[0] / height, size[1] / width)
     if scale >= 1:
         return height, width
-    # Not a pixel more for 64.00000001.
+    # 64.00000001 must not become 65.
     return tuple(math.ceil(round(side * scale, 6)) for side in (height, width))
 
 
@@ -137,8 +137,8 @@ def _read_video(source, choose, size):
                 if times is None:
                     raise _NoSeek
                 wanted = [times[place] for place in places]
-                found = _seek_frames(container, stream, times, keys, wanted)
-                frames = [encoder(frame) for frame in found]
+                decoded = _seek_frames(container, stream, times, keys, wanted)
+                frames = [encoder(frame) for frame in decoded]
             except _NoSeek:
                 frames = None
         if frames is None:
@@ -153,7 +153,7 @@ def _read_video(source, choose, size):
 
 
 def is_clip(encoded):
-    """Whether bytes start as a video file does, or are an animated GIF."""
+    """Whether bytes begin like a video file, or are an animated GIF."""
     if encoded[:4] == b"GIF8":
         return _is_animated(io.BytesIO(encoded))
     if encoded[4:8] == b"ftyp":
@@ -166,7 +166,7 @@ def is_clip(encoded):
 
 
 def is_clip_path(path):
-    """Whether a path ends as that of a video file does, or is an animated GIF."""
+    """Whether a path has the ending of a video file, or is an animated GIF."""
     ending = os.path.splitext(path)[1].lower()
     if ending == ".gif" and os.path.isfile(path):
         return _is_animated(path)
@@ -184,21 +184,21 @@ def _is_animated(source):
 
 
 class _NoSeek(Exception):
-    """The frames can be counted only, not found by their times."""
+    """The file has no usable timestamps: its frames can only be counted."""
 
 
 def _open(av, source):
     if isinstance(source, bytes):
         source = io.BytesIO(source)
     else:
-        # Not to be taken for an address.
+        # Not to be read as a URL.
         source = os.path.abspath(source)
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     return av.open(source, options=options)
 
 
 def _pictures_of(container):
-    """The video stream, which is not the cover of a song."""
+    """The video stream; the cover picture of a song is none."""
     for stream in container.streams.video:
         if "attached_pic" in str(stream.disposition):
             continue
@@ -211,10 +211,10 @@ def _pictures_of(container):
 
 
 def _scan(container, stream):
-    """Reads a file without decoding it: when its frames are shown.
+    """Reads the presentation times of all frames, without decoding them.
 
     Returns:
-        Sorted times of all frames, or None if they are not known; those of
+        Sorted times of all frames, or None if the file has none; times of the
         keyframes; the number of frames.
     """
     packets = [
@@ -258,7 +258,7 @@ def _seek_frames(container, stream, times, keys, wanted):
 
 
 def _numbered(frames, places):
-    """Yields those of `frames` whose numbers are in `places`."""
+    """Yields the frames whose indices are in `places`."""
     last = places[-1] if places else -1
     for number, frame in enumerate(frames):
         if number > last:
@@ -278,7 +278,7 @@ class _FrameEncoder:
         from PIL import Image as Pillow
 
         check_size(frame.width, frame.height)
-        # Telephones lie on their side and say so.
+        # Phones store clips rotated, with the angle.
         quarters = round(frame.rotation / 90) % 4
         size = self.size[::-1] if quarters % 2 else self.size
         height, width = _smallest(frame.height, frame.width, size)
@@ -287,7 +287,7 @@ class _FrameEncoder:
         )
         pixels = np.rot90(small.to_ndarray(), quarters)
         stream = io.BytesIO()
-        # Colours at full resolution: few pixels are left.
+        # No chroma subsampling: the frames are small.
         Pillow.fromarray(np.ascontiguousarray(pixels)).save(
             stream, "JPEG", quality=95, subsampling=0
         )

@@ -28,14 +28,14 @@ class Date(Input):
 
     A cell is a `datetime`, `date`, pandas or NumPy timestamp, or text in ISO
     form, `"2024-05-01"` or `"2024-05-01T13:30"`, which is also what a request
-    holds. A zone, such as `Z` or `+02:00`, is read and not used: the hour is
-    that of the clock as written.
+    holds. A time zone, such as `Z` or `+02:00`, is accepted and ignored: the hour
+    is the local one, as written.
 
-    The tensor holds sine and cosine of the place in the year, in the week and,
+    The tensor holds sine and cosine of the position in the year, in the week and,
     if the column has times, in the day, so that December is next to January;
-    and the days since 1970, standardised, for what changes over the years. A
-    missing date is all NaN. Dates share an encoder with the numbers. An exported
-    model answers `<column>_is_date`.
+    and the days since 1970, standardised, for trends over the years. A missing
+    date is all NaN. Dates share an encoder with the numbers. The output
+    `<column>_is_date` of an exported model says whether it was a date.
 
     Examples:
 
@@ -44,7 +44,7 @@ class Date(Input):
     [[0.0, -1.0, 0.0, 1.0, 0.0], [nan, nan, nan, nan, nan]]
 
     Args:
-        has_time: bool, whether there are times other than midnight, learned by
+        has_time: bool, whether any time differs from midnight, learned by
             `adapt`.
         mean: float, days since 1970, learned by `adapt`.
         std: float, in days, learned by `adapt`; 1 for a constant column.
@@ -58,7 +58,7 @@ class Date(Input):
     kind = "number"
     group = "numbers"
     default_encoder = "dense"
-    # By its name a client knows that the text is a date.
+    # A client knows by this output that the text is a date.
     ok_suffix = "_is_date"
 
     def __init__(self, has_time=False, mean=None, std=None):
@@ -72,7 +72,7 @@ class Date(Input):
         return (7,) if self.has_time else (5,)
 
     def adapt(self, column, name="column"):
-        """Learns whether there are times, and the dates' spread; returns `self`."""
+        """Learns whether there are times, and mean and spread; returns `self`."""
         refuse_in_use(self, name)
         import tensorflow as tf
 
@@ -156,11 +156,11 @@ class Date(Input):
         return (text if self.has_time else text[:10]).encode("ascii")
 
     def request_value(self):
-        """What a row of a request holds, in words."""
+        """The value of one row in a request, in words."""
         return "date as string, `2024-05-01` or `2024-05-01T13:30`"
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         what = "Date and time" if self.has_time else "Date"
         if not self.is_adapted:
             return what
@@ -176,7 +176,7 @@ def to_iso(cell):
     """One date in any of its forms -> ISO text.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not a date.
     """
     if isinstance(cell, np.datetime64):
         text = str(cell.astype("datetime64[s]"))
@@ -188,16 +188,16 @@ def to_iso(cell):
         text = cell.strip()
     else:
         raise ValueError("no date")
-    found = _PATTERN.fullmatch(text)
-    if not found:
+    match = _PATTERN.fullmatch(text)
+    if not match:
         raise ValueError("not in ISO form")
     # Raises for the 30th of February and the 25th hour.
-    datetime.datetime(*(int(part or 0) for part in found.groups()))
+    datetime.datetime(*(int(part or 0) for part in match.groups()))
     return text
 
 
 def days_from_civil(year, month, day):
-    """Year, month, day -> days since 1 January 1970, whole numbers all.
+    """Year, month, day -> days since 1 January 1970, all of them integers.
 
     The year starts in March, so that a leap day is its last.
 
@@ -215,11 +215,11 @@ def days_from_civil(year, month, day):
 
 
 def parse_dates(raw):
-    """ISO text `(batch,)` -> numbers, NaN where the text is no date.
+    """ISO text `(batch,)` -> numbers, NaN where the text is not a date.
 
     Returns:
         `float64` tensors `(batch,)`: days since 1970; seconds since midnight;
-        days since 1 January; days that the year has.
+        days since 1 January; number of days in the year.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What inputs that are files have in common: pictures, sounds."""
+"""What inputs whose cells are files have in common: pictures, sounds."""
 
 import io
 import os
@@ -14,9 +14,9 @@ _LONGEST_PATH = 4096
 
 
 def held_file(cell):
-    """A dict `{"bytes": ..., "path": ...}` -> what it holds; others as they are.
+    """A dict `{"bytes": ..., "path": ...}` -> its bytes or path; other cells unchanged.
 
-    So the data sets of Hugging Face hold files.
+    Hugging Face datasets store files in such dicts.
     """
     if isinstance(cell, dict) and cell and cell.keys() <= {"bytes", "path"}:
         held = cell.get("bytes")
@@ -25,13 +25,13 @@ def held_file(cell):
 
 
 def unwrapped(cell, base_dir=None):
-    """A cell of files -> path (`str`), bytes, or whatever else it holds.
+    """A cell of a file column -> path (`str`), bytes, or whatever else it holds.
 
     Args:
         cell: any cell of a table.
         base_dir: folder that relative paths start from.
     """
-    # A CSV file spells dicts, and pixels as lists.
+    # In a CSV file, dicts and lists of pixels are text.
     cell = held_file(from_text(cell))
     if is_missing(cell):
         return cell
@@ -43,7 +43,7 @@ def unwrapped(cell, base_dir=None):
 
 
 def _path_of(content, base_dir):
-    """The path that bytes spell, if there is such a file; else None."""
+    """Bytes as a path, if a file of that name exists; else None."""
     if len(content) > _LONGEST_PATH or b"\0" in content:
         return None
     path = os.path.join(base_dir or "", os.fsdecode(content))
@@ -51,10 +51,13 @@ def _path_of(content, base_dir):
 
 
 def open_file(source):
-    """A file that is not empty, opened to read its bytes.
+    """A file object for reading; empty and absent files are refused.
 
     Args:
         source: bytes of the file, or its path.
+
+    Raises:
+        ValueError: if there is no such file, or it is empty.
     """
     if isinstance(source, bytes):
         file, size = io.BytesIO(source), len(source)
@@ -99,13 +102,13 @@ def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
             reason[row] = str(error)
     if wrong and bad == "error":
         first = column.iloc[wrong[0]]
-        shown = first if isinstance(first, (str, os.PathLike)) else type(first)
+        received = first if isinstance(first, (str, os.PathLike)) else type(first)
         refuse_rows(
             name,
             wrong if rows is None else dict.fromkeys(rows[row] for row in wrong),
             f"no readable {what} ({reason[wrong[0]]})",
             "Correct the cells, or pass bad='missing' to treat them as missing.",
-            shown,
+            received,
         )
     if paths and len(paths) < sum(1 for value in values if value):
         for row in paths:
@@ -115,7 +118,7 @@ def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
 
 
 def decode_each(raw, decode_one, blank):
-    """Files `(batch,)` -> `(values, ok)`; a broken one costs its own row only.
+    """Files `(batch,)` -> `(values, ok)`; a broken one affects only its own row.
 
     Args:
         raw: string tensor `(batch,)`.
@@ -129,16 +132,16 @@ def decode_each(raw, decode_one, blank):
 
     raw = tf.reshape(tf.convert_to_tensor(raw, tf.string), [-1])
     count = tf.shape(raw, out_type=tf.int64)[0]
-    # Decoding raises on garbage; a dataset can leave such elements out.
-    # The blank one at the end keeps the dataset from being empty.
+    # Decoding raises on broken files; a dataset can skip such elements.
+    # A blank element at the end keeps the dataset from being empty.
     files = tf.data.Dataset.range(count)
     files = map_in_parallel(files, lambda row: (row, decode_one(raw[row])))
     files = files.ignore_errors()
     last = tf.data.Dataset.from_tensors((count, blank))
     files = files.concatenate(last).batch(count + 1)
     rows, values = files.get_single_element()
-    # Where each row's file stands among those that could be read; the others
-    # take the blank one, which is the last.
+    # The index of each row's file among those that were decoded; all other rows
+    # take the blank element, which is the last.
     last = tf.size(rows) - 1
     place = tf.tensor_scatter_nd_update(
         tf.fill([count + 1], last), rows[:, tf.newaxis], tf.range(last + 1)

@@ -1,14 +1,14 @@
 """GIF files -> pixels of the first frame, in the TensorFlow graph.
 
-`tf.io.decode_gif` unpacks all frames, each as large as it claims to be, and
-makes black what is transparent.
+`tf.io.decode_gif` unpacks all frames, each as large as its header claims, and
+turns transparent pixels black.
 """
 
 from .chunks import byte_string, number, numbers, of_file, part
 from .picture_sizes import limited
 
-# Blocks have up to 255 bytes, so that this is enough for 30 MB. Each takes time,
-# and strangers may send as many as they like.
+# Blocks have up to 255 bytes: enough for 30 MB. Each takes time, and requests may
+# come from strangers.
 _MOST_BLOCKS = 2**17
 
 
@@ -16,8 +16,8 @@ _MOST_BLOCKS = 2**17
 def decode_gif(encoded):
     """A GIF file, scalar string -> `uint8` pixels `(height, width, 3)`.
 
-    What is transparent, and what the frame leaves out, becomes white; without
-    transparency the latter has the first colour.
+    Transparent pixels, and those that the frame does not cover, become white;
+    without transparency the latter have the first colour of the palette.
     """
     import tensorflow as tf
 
@@ -25,14 +25,14 @@ def decode_gif(encoded):
         return number(encoded, at, 1)
 
     def table(flags, at):
-        """The colour table that a byte of flags announces."""
+        """The colour table whose size a byte of flags gives."""
         size = 3 * 2 ** (flags % 8 + 1)
         return part(encoded, at, size * tf.cast(flags >= 128, tf.int64))
 
     def skip(at, steps):
-        """The place behind a chain of blocks, each with its length in front.
+        """The offset after a chain of blocks, each with its length in front.
 
-        Also how many steps have been taken, `steps` of them before.
+        Also the number of blocks so far, counting on from `steps`.
         """
         at, length, steps = tf.while_loop(
             lambda at, length, steps: (length > 0) & (steps < _MOST_BLOCKS),
@@ -44,12 +44,12 @@ def decode_gif(encoded):
             [at, byte(at), steps + 1],
         )
         fine = (length == 0) & (steps <= _MOST_BLOCKS)
-        check = tf.debugging.Assert(fine, ["a GIF of too many blocks"])
+        check = tf.debugging.Assert(fine, ["a GIF with too many blocks"])
         with tf.control_dependencies([check]):
             return at + 1, tf.identity(steps)
 
     def extension(at, transparent, steps):
-        # One kind of them says which colour stands for nothing.
+        # The graphic control extension gives the transparent colour.
         head = numbers(encoded, at, 7, 1)
         says = (head[1] == 0xF9) & (head[3] % 2 == 1)
         at, steps = skip(at + 2, steps)
@@ -72,7 +72,8 @@ def decode_gif(encoded):
     own = table(own_flags, at + 10)
     colours = tf.where(own == "", shared, own)
     check = tf.debugging.Assert(
-        (byte(at) == 0x2C) & (colours != ""), ["a GIF without a frame, or colours"]
+        (byte(at) == 0x2C) & (colours != ""),
+        ["a GIF without a frame, or without colours"],
     )
     with tf.control_dependencies([check]):
         encoded = limited(encoded, whole[0], whole[1])
@@ -103,7 +104,7 @@ def decode_gif(encoded):
         colour = tf.io.decode_raw(outside, tf.uint8)
         before, after = corner[::-1], (whole - corner - size)[::-1]
         padding = tf.pad(tf.stack([before, after], axis=1), [[0, 1], [0, 0]])
-        # Numbers of 8 bits run over, and back again.
+        # Unsigned bytes wrap around, and back again.
         return colour + tf.pad(pixels - colour, padding)
 
     fills = tf.reduce_all(whole == size)

@@ -10,7 +10,7 @@ from .input import Input
 from .literals import from_text
 from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
 
-# What one row's tensor may take: its size grows with the square of the nodes.
+# The limit of one row's tensor, whose size grows with the square of the nodes.
 MAX_BYTES = 64 * 2**20
 _NODE, _EDGE = 0, 1
 
@@ -20,28 +20,27 @@ class Graph(Input):
     """A column of graphs: molecules, parse trees, networks of things.
 
     A cell is a dict `{"nodes": (n, node_features) floats, "edges": (e, 2)
-    ints}`, with `"edge_features": (e, edge_features) floats` where the edges
-    have some; or a pair or triple of these arrays; or text that spells one, as in a
-    CSV file. An edge is a pair of node
-    numbers, from 0, its source first. Nodes without features get a constant
-    one, `[[1.0]] * n`. A graph without nodes is a missing one; an unknown
-    feature is NaN.
+    ints}`, with `"edge_features": (e, edge_features) floats` if the edges have
+    features; or a pair or triple of these arrays; or such a cell as text, as in a
+    CSV file. An edge is a pair of node indices, counted from 0, its source first.
+    Give nodes without features a constant one, `[[1.0]] * n`. A graph without
+    nodes is missing; an unknown feature is NaN.
 
-    A row of the tensor is a node: its features, standardised, then its row of
-    the dense adjacency, 1 for each node from which an edge comes to it and 0
-    for the others, then the standardised features of these edges. A node that
-    is not there is NaN all over. The same edge twice is one edge, with the mean
-    of their features.
+    A row of the tensor is a node: its standardised features, then its row of
+    the dense adjacency matrix, 1 for each node with an edge to this one and 0
+    for the others, then the standardised features of these edges. Padded nodes
+    are all NaN. Duplicate edges count as one edge, with the mean of their
+    features.
 
     The tensor of a graph takes `4 * num_nodes * (node_features + num_nodes *
-    (1 + edge_features))` bytes, and encoders take time in proportion: made for
-    tens or hundreds of nodes a graph, not for one network of millions.
+    (1 + edge_features))` bytes, and encoders take time in proportion: it is meant
+    for graphs of tens or hundreds of nodes, not for one network of millions.
 
     The raw form, which a request holds, is a list of nodes and edges: a row is
     `[0, features...]` for a node and `[1, source, target, edge features...]`
-    for an edge, filled up to the longer of the two with anything; rows that
-    start with neither are padding. A request's graph that is none (an edge to a
-    node that is not there, more than `num_nodes` nodes) is a missing one.
+    for an edge, padded to the longer of the two with any numbers; rows that
+    start with neither 0 nor 1 are padding. An invalid graph in a request (an edge
+    to a node that does not exist, more than `num_nodes` nodes) counts as missing.
 
     Examples:
 
@@ -53,13 +52,13 @@ class Graph(Input):
     [[0.0, 6.0, nan], [0.0, 8.0, nan], [1.0, 0.0, 1.0]]
 
     Args:
-        num_nodes: int, how many nodes a graph has at the most.
-        node_features: int, numbers that come with a node.
-        edge_features: int, numbers that come with an edge.
-        directed: bool, whether an edge leads one way only; otherwise it counts
+        num_nodes: int, the most nodes that a graph may have.
+        node_features: int, number of features of a node.
+        edge_features: int, number of features of an edge.
+        directed: bool, whether edges have a direction; otherwise each counts
             both ways.
-        mean: list of floats, one a node's feature, then one an edge's; learned
-            by `adapt`.
+        mean: list of floats, one for each node feature, then one for each edge
+            feature; learned by `adapt`.
         std: list of floats, learned by `adapt`; 1 for a constant feature.
     """
 
@@ -115,7 +114,7 @@ class Graph(Input):
 
     @property
     def compact_bytes(self):
-        """About what the list of one graph takes, with three edges a node."""
+        """Bytes of the list of one graph, estimated for three edges per node."""
         return 4 * 4 * self.num_nodes * self.raw_shape[1]
 
     def adapt(self, column, name="column"):
@@ -131,7 +130,7 @@ class Graph(Input):
             )
         self.mean, self.std = [], []
         for values in [*nodes.T, *edges.T]:
-            # A feature that is never known stays as it is.
+            # A feature without any value is left unscaled.
             is_known = not np.isnan(values).all()
             mean, std = mean_and_std(values) if is_known else (0.0, 1.0)
             self.mean.append(float(mean))
@@ -181,10 +180,10 @@ class Graph(Input):
             raise ValueError(
                 f"{len(nodes)} nodes, num_nodes={self.num_nodes}; a graph is not cut"
             )
-        # NaN is not in this range either.
-        there = (edges >= 0) & (edges < len(nodes)) & (edges == np.floor(edges))
-        if not there.all():
-            edge = edges[~there.all(axis=1)][0].tolist()
+        # False for NaN, too.
+        exists = (edges >= 0) & (edges < len(nodes)) & (edges == np.floor(edges))
+        if not exists.all():
+            edge = edges[~exists.all(axis=1)][0].tolist()
             raise ValueError(f"an edge {edge}, nodes are 0 to {len(nodes) - 1}")
         features = _matrix(features, self.edge_features, "edge_features", "float32")
         if self.edge_features and len(features) != len(edges):
@@ -232,7 +231,7 @@ class Graph(Input):
         fits = tf.reduce_all(fits, axis=2) | ~is_edge
         ok = (count <= size) & tf.reduce_all(fits, axis=1)
 
-        # Numbered in the order in which they come, whatever lies between.
+        # Nodes are numbered in order, wherever edges and padding lie between.
         number = tf.cumsum(tf.cast(is_node, tf.int32), axis=1) - 1
         places = tf.where(is_node & ok[:, tf.newaxis])
         row = tf.cast(places[:, 0], tf.int32)
@@ -255,16 +254,16 @@ class Graph(Input):
             content = tf.concat([content, content], axis=0)
         shape = [batch, size, size, 1 + self.edge_features]
         total = tf.scatter_nd(places, content, shape)
-        there = tf.minimum(total[..., 0], 1.0)
+        adjacency = tf.minimum(total[..., 0], 1.0)
         features = total[..., 1:] / tf.maximum(total[..., :1], 1.0)
         features = tf.reshape(features, [batch, size, size * self.edge_features])
-        tensor = tf.concat([nodes, there, features], axis=2)
+        tensor = tf.concat([nodes, adjacency, features], axis=2)
         absent = ~tf.sequence_mask(tf.where(ok, count, 0), size)
         tensor = tf.where(absent[..., tf.newaxis], np.nan, tensor)
         return tf.ensure_shape(tensor, [None, *self.shape])
 
     def _standardised(self, values, start, end):
-        """Features `(count, features)`, whose means are those from start to end."""
+        """Features `(count, features)`, by the means and deviations `start:end`."""
 
         values = known_numbers(values)
         mean, std = [part and part[start:end] for part in (self.mean, self.std)]
@@ -288,7 +287,7 @@ class Graph(Input):
         return array
 
     def request_value(self):
-        """What a row of a request holds, in words."""
+        """The value of one row in a request, in words."""
         features = ", edge features..." * bool(self.edge_features)
         return (
             f"array of rows of {self.raw_shape[1]} numbers, filled up with any: "
@@ -297,7 +296,7 @@ class Graph(Input):
         )
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         edges = f", {self.edge_features} an edge" if self.edge_features else ""
         directed = "directed, " if self.directed else ""
         return (
@@ -323,11 +322,11 @@ def is_graph(cell):
 
 
 def infer_graph(cells, room=1.0):
-    """A `Graph` with the sizes of a column's dicts.
+    """A `Graph` with the sizes that a column's dicts have.
 
     Args:
         cells: the column's cells.
-        room: float, times the largest graph's nodes gives `num_nodes`.
+        room: float, factor from the largest graph's nodes to `num_nodes`.
 
     Raises:
         ValueError: if no graph has nodes, or a dense adjacency is too large.
@@ -338,7 +337,7 @@ def infer_graph(cells, room=1.0):
 
 
 def _size(cell):
-    """`(nodes, node_features, edge_features)` of a dict; 0 where nothing tells."""
+    """`(nodes, node_features, edge_features)` of a dict; 0 where it has none."""
     size, width = {}, {}
     for key in ("nodes", "edge_features"):
         rows = cell.get(key)

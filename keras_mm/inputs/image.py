@@ -18,12 +18,12 @@ from .same_size import check_same_size
 class Image(Input):
     """A column of pictures: file paths, encoded bytes, Pillow pictures or arrays.
 
-    JPEG, PNG, BMP, GIF (its first frame) and WebP are read, here and by an
+    JPEG, PNG, BMP, GIF (its first frame) and WebP are decoded, also by an
     exported model; TIFF, AVIF and whatever else Pillow reads become PNG when a
-    table is read. What a file holds decides, not its name. The tensor holds
-    `float32` RGB values from 0 to 1, resized; a missing picture is all NaN.
-    Pictures are upright, as their Exif data say, and transparent parts white.
-    Pictures of more than 64 million pixels cannot be read.
+    table is read. The format is told by a file's content, not by its name. The
+    tensor holds `float32` RGB values from 0 to 1, resized; a missing picture is
+    all NaN. Pictures are turned upright by their Exif orientation, and transparent
+    pixels become white. Pictures of more than 64 million pixels cannot be read.
 
     Examples:
 
@@ -31,7 +31,7 @@ class Image(Input):
     >>> image.preprocess([open("bird.jpg", "rb").read(), b""]).shape
     TensorShape([2, 64, 64, 3])
 
-    Several pictures a row, of which any may be missing:
+    Several pictures per row, of which any may be missing:
 
     >>> photos = keras_mm.Image((64, 64), num_images=3)
     >>> photos.preprocess([[open("bird.jpg", "rb").read(), b""]]).shape
@@ -39,16 +39,16 @@ class Image(Input):
 
     Args:
         size: int or pair of ints, `(height, width)` of the tensor in pixels.
-        pad_to_aspect_ratio: bool, whether to keep the picture's proportions
-            and fill up with white; otherwise it is stretched.
+        pad_to_aspect_ratio: bool, whether to keep the picture's aspect ratio
+            and pad it with white; otherwise it is stretched.
         augmentation: `"light"` (mirroring, small shifts, rotations and zooms),
-            None, or a Keras layer that takes and gives pictures of 0 to 1, of the
-            same size. Applied in training only, whichever the encoder is.
-        num_images: int, how many pictures a cell may hold. If it is more than
-            1, cells are lists, in a CSV file JSON lists; a picture alone is a
-            list of one. The tensor is `(num_images, height, width, 3)`, one
+            None, or a Keras layer that takes and returns pictures of 0 to 1, of the
+            same size. Applied in training only, with any encoder.
+        num_images: int, the most pictures that a cell may hold. If it is more
+            than 1, cells are lists, in a CSV file JSON lists; a single picture is
+            a list of one. The tensor is `(num_images, height, width, 3)`, one
             encoder reads each of the pictures, and pooled fusions see the mean
-            of those that are there. Cells of more are refused.
+            over those that are present. Cells with more are refused.
     """
 
     kind = "image"
@@ -87,7 +87,7 @@ class Image(Input):
 
     @property
     def num_items(self):
-        """How many pictures a cell may hold, or None for a picture alone."""
+        """The most pictures that a cell may hold, or None if cells are no lists."""
         return self.num_images if self.num_images > 1 else None
 
     @property
@@ -113,13 +113,13 @@ class Image(Input):
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Pictures -> object array of encoded bytes, or of file paths (`str`).
 
-        Cells are paths, bytes, Pillow pictures, arrays, or `{"bytes": ...,
-        "path": ...}` as Hugging Face has them. A column that holds paths only
-        stays a column of paths (its pictures are read when they are needed); in
-        any other one paths are read here. Headers are checked, so that a text
-        file, a truncated picture or a decompression bomb is found before
-        training starts. Several pictures a row make an array `(rows,
-        num_images)`, `b""` where there is none; with `bad="missing"` only the
+        Cells are paths, bytes, Pillow pictures, arrays, or Hugging Face's
+        `{"bytes": ..., "path": ...}`. A column of paths alone stays a column of
+        paths (its pictures are read when they are needed); in a mixed column the
+        files are read here. Headers are checked, so that text files, truncated
+        pictures and decompression bombs are rejected before training starts.
+        Several pictures per row make an array `(rows, num_images)`, `b""` where
+        there is none; with `bad="missing"` only the
         unreadable ones are missing.
         """
 
@@ -136,14 +136,14 @@ class Image(Input):
     def decode(self, raw):
         """Encoded pictures `(batch,)` or `(batch, pictures)` -> `(pixels, ok)`.
 
-        A picture that cannot be read costs no other: its `ok` is False and its
-        pixels are 0.
+        A picture that cannot be decoded does not affect the others: its `ok` is
+        False and its pixels are 0.
 
         Returns:
-            `uint8` tensor `(batch, height, width, 3)`, `bool` tensor
-            `(batch,)`. Of several pictures a row, a pair of `uint8` tensor
-            `(batch, num_images, height, width, 3)` and `bool` tensor `(batch,
-            num_images)`; the latter again.
+            `uint8` tensor `(batch, height, width, 3)`, `bool` tensor `(batch,)`.
+            With several pictures per row, a pair of `uint8` tensor `(batch,
+            num_images, height, width, 3)` and `bool` tensor `(batch,
+            num_images)`; and that second tensor again.
         """
         import tensorflow as tf
 
@@ -171,7 +171,7 @@ class Image(Input):
         return decode_each(raw, decode_one, tf.zeros(self.shape, tf.uint8))
 
     def decode_array(self, raw):
-        """`decode` of an array, eagerly, by a graph for the formats that are in it."""
+        """`decode` of an array, eagerly, by a graph for the formats that occur."""
         import tensorflow as tf
 
         formats = formats_of(raw.flat)
@@ -186,9 +186,9 @@ class Image(Input):
     def decode_one(self, encoded, formats=FORMATS):
         """One encoded picture, scalar string, or its pixels -> `uint8` pixels.
 
-        Raises `tf.errors.InvalidArgumentError` if it cannot be read; an empty
-        string gives zeros. Of several pictures `(pictures,)` it gives pixels
-        and which of them are there.
+        Raises `tf.errors.InvalidArgumentError` if it cannot be decoded; an empty
+        string gives zeros. Of several pictures `(pictures,)` it returns their
+        pixels, and a mask of those that are present.
         """
         import tensorflow as tf
 
@@ -234,16 +234,16 @@ class Image(Input):
             present = tf.range(self.num_items) < self.num_items - left
             return tf.ensure_shape(pixels, self.shape), present
         (pixels, present), _ = self._decode(encoded[tf.newaxis], formats)
-        there = flat_items(encoded[tf.newaxis], self.num_items) != ""
+        given = flat_items(encoded[tf.newaxis], self.num_items) != ""
         check = tf.debugging.Assert(
-            tf.reduce_all(present[0] == there), ["a picture cannot be read"]
+            tf.reduce_all(present[0] == given), ["a picture cannot be read"]
         )
         with tf.control_dependencies([check]):
             return tf.identity(pixels[0]), present[0]
 
     def row_decoder(self, raw):
         """`decode_one` of the formats in `raw`, or `decode_jpeg`."""
-        # Each branch that need not be in the graph is time saved.
+        # Each branch that is left out of the graph saves time.
         formats = formats_of(raw.flat)
         if self.num_items is None and formats == ("JPEG",) and all(raw):
             return self.decode_jpeg
@@ -256,9 +256,9 @@ class Image(Input):
         shape = tf.image.extract_jpeg_shape(encoded)[:2]
         encoded = limited(encoded, shape[1], shape[0])
 
-        # libjpeg can halve a picture while it decodes, which saves most of
-        # the work for photographs and smooths like a box filter. What is left
-        # to shrink needs smoothing only if it is more than a half.
+        # libjpeg can halve a picture while it decodes, which saves most of the
+        # work for photographs and smooths like a box filter. The rest of the
+        # resizing needs antialiasing only if it shrinks further, by more than 2.5.
         def halvings(shape):
             factors = tf.cast(shape / tf.constant(self.size), tf.float32)
             halved = tf.reduce_min(factors) >= [2.0, 4.0, 8.0]
@@ -269,7 +269,7 @@ class Image(Input):
 
         halved = [decode_at(power) for power in range(4)]
 
-        # Cameras say how they were held.
+        # The Exif orientation.
         @tf.function(autograph=False, experimental_attributes={"_noinline": True})
         def turned():
             orientation = jpeg_orientation(encoded)
@@ -338,7 +338,7 @@ class Image(Input):
         return b"no picture at all" if bad else encoded
 
     def request_value(self):
-        """What a row of a request holds, in words."""
+        """The value of one row in a request, in words."""
         picture = (
             "a JPEG, PNG, BMP, GIF or still WebP file of up to 64 million pixels, as "
             '`{"b64": "<base64>"}`; of TIFF, AVIF and others `_ok` is false'
@@ -348,7 +348,7 @@ class Image(Input):
         return picture
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         several = f"up to {self.num_items} of " if self.num_items else ""
         return f"Image, {several}{self.size[0]} x {self.size[1]} pixels, RGB"
 

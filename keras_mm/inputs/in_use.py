@@ -1,11 +1,11 @@
-"""What a model's weights stand for does not change under them."""
+"""An input or target that belongs to a model cannot be adapted again."""
 
 
 def refuse_in_use(value, name):
-    """Raises a `ValueError` if an input or target of a model would learn anew.
+    """Raises a `ValueError` if an input or target of a model would be adapted again.
 
     Args:
-        value: an input, or a target.
+        value: `Input` or `Target`.
         name: string, its column.
     """
     if getattr(value, "is_in_use", False) and value.is_adapted:

@@ -8,43 +8,43 @@ import numpy as np
 
 
 class Input:
-    """Base class: what one column of a table is, and how it becomes a tensor.
+    """Base class of inputs: one column of a table, and how it becomes a tensor.
 
-    An input knows the raw form of its column (what a table or a request
-    holds), the tensor form (what the model takes), and the TensorFlow graph
-    functions between them. Training, prediction and the exported model call
-    the same functions, so that they cannot disagree.
+    An input defines the raw form of its column (what a request holds), the tensor
+    form (what the model takes), and the TensorFlow graph functions from one to the
+    other. Training, prediction and the exported model call the same functions, so
+    that they cannot disagree.
 
-    The way from a cell to a tensor has three steps:
+    A cell becomes a tensor in three steps:
 
     1. `to_raw(column)`: table cells -> a NumPy array of strings or numbers,
        checked. Missing cells become `""` or NaN.
     2. `decode(raw)`: raw batch -> a compact batch that may be cached
-       (`uint8` pixels and a flag, token ids, numbers). Of a file (see
-       `is_file`) it gives `(values, ok)`.
+       (`uint8` pixels and a flag, token ids, numbers). For files (see
+       `is_file`) it is `(values, ok)`.
     3. `finish(compact)`: compact batch -> the tensor that the model takes.
 
     `preprocess(raw)` is 2 followed by 3.
     """
 
-    # Whether a model's weights depend on what was learned.
+    # Whether a model's weights depend on what `adapt` learned.
     is_in_use = False
     # What the tensor holds, for encoders: "image", "text", "sequence", ...
     kind = None
     # The modality that the builder groups columns of this type under; None:
     # each column is a modality of its own.
     group = None
-    # What the builder takes when no encoder is named.
+    # The encoder that is built when none is named.
     default_encoder = None
-    # Whether a cell is a file, such as a picture: a path stands for what the
-    # file holds, what cannot be read costs its own row only, and the exported
-    # model answers `<name>_ok`.
+    # Whether a cell is a file, such as a picture: a path stands for the file's
+    # content, an unreadable file affects only its own row, and the exported model
+    # has an output `<name>_ok`.
     is_file = False
-    # How many items a cell may hold, such as pictures, if it holds a list; each
-    # is encoded by itself. None: the cell is one value.
+    # The most items, such as pictures, that a cell may hold, if cells are lists;
+    # each is encoded by itself. None: the cell is one value.
     num_items = None
     # The raw form of one row: its dtype, "string", "float32" or "int64", and
-    # its shape, where None is a length that may differ from row to row.
+    # its shape, where None is a length that varies from row to row.
     raw_dtype = "string"
     raw_shape = ()
     # The tensor form of one row.
@@ -62,12 +62,12 @@ class Input:
 
     @property
     def ok_suffix(self):
-        """How the output is called, after the column, by which an exported model
-        says whether a cell was there and could be read; None: there is none."""
+        """Suffix of the exported model's output that says whether a cell was present
+        and could be read; None: there is no such output."""
         return "_ok" if self.is_file else None
 
     def readable(self, compact):
-        """Compact batch -> which cells were there and could be read."""
+        """Compact batch -> bool mask of cells that were present and could be read."""
         return compact[1]
 
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
@@ -91,14 +91,14 @@ class Input:
         return raw
 
     def decode_array(self, raw):
-        """`decode` of an array, eagerly; the graph of a file's is made once."""
+        """`decode` of an array, eagerly; for files, by a graph that is traced once."""
         import tensorflow as tf
 
         raw = tf.constant(raw.tolist() if raw.dtype == object else raw, self.raw_dtype)
         if not self.is_file:
             return self.decode(raw)
-        # Decoding files is thousands of operations, and of the same ones for the
-        # life of the input: `adapt` changes `finish` alone.
+        # Decoding files takes thousands of operations, which never change: `adapt`
+        # affects `finish` alone.
         if not hasattr(self, "_decode_graph"):
             self._decode_graph = tf.function(
                 self.decode, input_signature=[self.serving_spec("raw")], autograph=False
@@ -121,7 +121,7 @@ class Input:
         raise NotImplementedError
 
     def row_decoder(self, raw):
-        """The quickest function that does for all of `raw` what `decode_one` does."""
+        """The fastest function that does what `decode_one` does, for all of `raw`."""
         return self.decode_one
 
     @property
@@ -131,11 +131,11 @@ class Input:
 
     @property
     def tables(self):
-        """The TensorFlow lookup tables that `decode` has made."""
+        """The TensorFlow lookup tables that `decode` has created."""
         return []
 
     def one_item(self):
-        """The input of one item, of an input whose cells hold several."""
+        """The input for a single item, of an input whose cells hold several."""
         raise NotImplementedError
 
     def keras_input(self, name):
@@ -191,7 +191,7 @@ class Input:
         raise NotImplementedError
 
     def json_schema(self):
-        """What a row of a REST request holds, as JSON Schema."""
+        """JSON Schema of the input's value in a row of a REST request."""
         schema = {"type": "string" if self.raw_dtype == "string" else "number"}
         if self.is_file:
             encoded = {
@@ -210,7 +210,7 @@ class Input:
         return schema
 
     def to_json(self, value):
-        """A raw value as a REST request holds it."""
+        """A raw value, as JSON of a REST request."""
         if np.ndim(value):
             return [self.to_json(item) for item in value]
         if self.raw_dtype != "string":
@@ -220,7 +220,7 @@ class Input:
         return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
     def request_value(self):
-        """What a row of a request holds, in words."""
+        """The value of one row in a request, in words."""
         words = "string" if self.raw_dtype == "string" else "number"
         if self.raw_shape:
             lengths = " x ".join("n" if n is None else str(n) for n in self.raw_shape)
@@ -228,15 +228,15 @@ class Input:
         return words
 
     def answers(self, name):
-        """What an exported model says about the input: {output name: what it is}."""
+        """Outputs of an exported model about the input: {output name: description}."""
         if not self.ok_suffix:
             return {}
         each = f"for each of {self.num_items}: " if self.num_items else ""
-        what = f"{each}whether it was there and could be read"
+        what = f"{each}whether it was present and could be read"
         return {f"{name}{self.ok_suffix}": what}
 
     def describe(self):
-        """One line for people: raw form -> tensor form."""
+        """A one-line description."""
         return type(self).__name__
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""Columns of lists: several pictures, or several texts, in one cell."""
+"""Columns of lists: several pictures or several texts in one cell."""
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from .literals import from_text
 def items_of(cell):
     """A cell of a column of lists -> the list of its items.
 
-    Text that spells a list of strings or files, as a CSV file has it, is read; anything
-    else that is no list counts as a list of one.
+    Text that spells a list of strings or files, as in a CSV file, is parsed; any other
+    cell that is not a list counts as a list of one.
     """
     if isinstance(cell, (list, tuple)):
         return list(cell)
@@ -38,13 +38,13 @@ def check_count(name, count):
 
 
 def items_to_raw(column, name, count, argument, to_raw):
-    """Cells of lists -> object array `(rows, count)`, `b""` where nothing is.
+    """Cells that are lists -> object array `(rows, count)`, `b""` where no item is.
 
     Args:
         column: pandas Series.
         name: string, for messages.
-        count: int, how many items a cell may hold.
-        argument: string, the input's argument that says so.
+        count: int, the most items that a cell may hold.
+        argument: string, the input's argument that sets it, for messages.
         to_raw: function from a Series of items and the numbers of their rows,
             for messages, to an array of their raw values.
     """
@@ -54,12 +54,12 @@ def items_to_raw(column, name, count, argument, to_raw):
     places, items, most, wrong = [], [], count, []
     for row, cell in enumerate(column):
         cell = items_of(cell)
-        there = [place for place, item in enumerate(cell) if not is_missing(item)]
-        if there and there[-1] >= count:
+        present = [place for place, item in enumerate(cell) if not is_missing(item)]
+        if present and present[-1] >= count:
             wrong.append(row)
-            most = max(most, there[-1] + 1)
-        places += [(row, place) for place in there]
-        items += [cell[place] for place in there]
+            most = max(most, present[-1] + 1)
+        places += [(row, place) for place in present]
+        items += [cell[place] for place in present]
     if wrong:
         refuse_rows(
             name,
@@ -82,7 +82,7 @@ def items_to_raw(column, name, count, argument, to_raw):
 def flat_items(raw, count):
     """Raw strings `(batch, any)` -> `(batch * count,)`. TensorFlow graph ops.
 
-    More than `count` items in a row are an error: none is left out unseen.
+    More than `count` items in a row are an error: none is dropped silently.
     """
     import tensorflow as tf
 

@@ -14,21 +14,21 @@ _WORDS = {"True": True, "true": True, "False": False, "false": False}
 _WORDS |= dict.fromkeys(("None", "null", "<NA>"))
 _WORDS |= dict.fromkeys(("nan", "NaN"), math.nan)
 _NUMBER = re.compile(r"[+-]?(([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?|inf)")
-# What NumPy writes of one dimension; the longest cells that there are.
+# What NumPy prints for one dimension; such cells may be very long.
 _FLAT = re.compile(r"\[[0-9eE+.\s-]*\]")
 _DEPTH = 32
 
 
 def from_text(cell):
-    """A cell that spells a list or a dict -> that; any other cell as it is.
+    """A cell that spells a list or a dict -> the list or dict; other cells unchanged.
 
     `DataFrame.to_csv` writes a list as Python does, `['a', 'b']`, and an array as
     NumPy does, `[0.1 0.2]`; other programs write JSON. Tuples and sets become
-    lists. What was cut short with `...` is no list.
+    lists. Text that was cut short with `...` is not a list.
     """
     if not isinstance(cell, (str, bytes, bytearray)):
         return cell
-    # Most cells, and all files, are told from a list by two letters.
+    # The first and last characters rule out most cells, and all files.
     ends = ("[", "]"), ("(", ")"), ("{", "}")
     if not isinstance(cell, str):
         ends = tuple((first.encode(), last.encode()) for first, last in ends)
@@ -46,7 +46,7 @@ def from_text(cell):
 
 
 def is_cut_short(cell):
-    """Whether text is an array of which NumPy has written both ends only."""
+    """Whether text is a printed array that NumPy has shortened with `...`."""
     if not isinstance(cell, str) or " ..." not in cell:
         return False
     return from_text(cell) is cell and not isinstance(
@@ -55,25 +55,25 @@ def is_cut_short(cell):
 
 
 def _read(text):
-    """Text -> list or dict; `ValueError` if it spells none."""
+    """Text -> list or dict; `ValueError` if it is neither."""
     if _FLAT.fullmatch(text):
         return [float(number) for number in text[1:-1].split()]
     tokens, at = [], 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise ValueError("no list")
-        tokens.append(found[1])
-        at = found.end()
+        tokens.append(match[1])
+        at = match.end()
     tokens.reverse()
     value = _value(tokens, 0)
     if tokens:
-        raise ValueError("something behind the list")
+        raise ValueError("text after the list")
     return value
 
 
 def _take(tokens, wanted=None):
-    """Takes the next of the reversed tokens."""
+    """Pops the next of the reversed tokens."""
     if not tokens or wanted not in (None, tokens[-1]):
         raise ValueError("no list")
     return tokens.pop()
@@ -82,7 +82,7 @@ def _take(tokens, wanted=None):
 def _value(tokens, depth):
     token = _take(tokens)
     if depth > _DEPTH:
-        raise ValueError("too many lists in each other")
+        raise ValueError("lists nested too deeply")
     if token in _CLOSING:
         return _items(tokens, token, depth)
     if token[-1] in "'\"":
@@ -102,7 +102,7 @@ def _value(tokens, depth):
 
 
 def _items(tokens, opening, depth):
-    """What stands behind an opening bracket, up to its closing one."""
+    """Parses what follows an opening bracket, up to its closing one."""
     items, pairs, has_comma = [], {}, False
     while not tokens or tokens[-1] != _CLOSING[opening]:
         item = _value(tokens, depth + 1)
@@ -111,7 +111,7 @@ def _items(tokens, opening, depth):
             pairs[item] = _value(tokens, depth + 1)
         else:
             items.append(item)
-        # NumPy parts by spaces alone.
+        # NumPy separates by spaces alone.
         if tokens and tokens[-1] == ",":
             has_comma = True
             tokens.pop()

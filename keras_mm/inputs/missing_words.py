@@ -1,4 +1,4 @@
-"""Words and numbers that stand for a missing cell, besides the empty one."""
+"""Words and numbers that stand for a missing cell, such as `"?"` and -999."""
 
 import datetime
 import numbers
@@ -15,13 +15,13 @@ from .cells import (
 from .items import items_of
 from .vocabulary import as_names, strip
 
-# Longer texts are no words, in bytes of UTF-8.
+# Longer texts, in bytes of UTF-8, are never words.
 _LONGEST = 1000
 _TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def words_of(missing):
-    """A value or a list of them, as a user gives it -> sorted list of their names."""
+    """A value or a list of them, as the user gives it -> sorted list of their names."""
     several = isinstance(missing, (list, tuple, set, frozenset))
     words = {_name(word) for word in (missing if several else [missing])}
     if None in words:
@@ -33,16 +33,16 @@ def words_of(missing):
 
 
 def without_words(column, words, value=None):
-    """A column whose cells that hold one of the words are None; others stay.
+    """A column in which cells that hold one of the words are replaced by None.
 
-    Cells of numbers and dates are compared as numbers where a word is one
-    (`"-999.00"` is -999), all others as the names that they are. Of lists of texts,
-    files or labels the items that are words become None; in lists of numbers there
-    are no words.
+    In columns of numbers and dates, words that are numbers are compared as numbers
+    (`"-999.00"` is -999); everything else is compared as names. In lists of texts,
+    files or labels, items that are words become None; lists of numbers are left
+    alone.
 
     Args:
         column: pandas Series.
-        words: what `words_of` gave.
+        words: the result of `words_of`.
         value: the `Input` or target that reads the column; None: not known.
     """
     import pandas as pd
@@ -60,20 +60,19 @@ def without_words(column, words, value=None):
 
 
 def raw_without_words(raw, value, words):
-    """A raw batch in which the words are missing: what a request's cells go through.
+    """A raw batch in which the words are missing values, for requests.
 
-    Numbers are compared as numbers, strings as the names that they are. TensorFlow
-    graph ops.
+    Numbers are compared as numbers, strings as names. TensorFlow graph ops.
 
     Args:
         raw: tensor, the raw form of an input.
         value: the `Input`.
-        words: what `words_of` gave.
+        words: the result of `words_of`.
     """
     import tensorflow as tf
 
     if value.is_file or not words:
-        # A file is no word: one that cannot be read is missing.
+        # A file cannot be a word, and an unreadable one is missing anyway.
         return raw
     if value.raw_dtype == "string":
         raw = tf.convert_to_tensor(raw)
@@ -92,11 +91,11 @@ def raw_without_words(raw, value, words):
 
 
 def raw_words(value, words):
-    """The words that a request to an input may hold, as raw values of one cell.
+    """The words that a request may hold for an input, as raw values of one cell.
 
     Args:
         value: the `Input`.
-        words: what `words_of` gave.
+        words: the result of `words_of`.
     """
     if value.is_file:
         return []
@@ -106,7 +105,7 @@ def raw_words(value, words):
 
 
 def _name(cell):
-    """How a cell is written, without spaces around; None if it is no single value."""
+    """A cell's name without spaces around it; None if it is not a single value."""
     kinds = (numbers.Number, np.generic, datetime.date)
     if not isinstance(cell, (*_TEXTS, *kinds)):
         return None
@@ -134,10 +133,10 @@ def _sizes(words):
 
 
 def _with_narrow(sizes):
-    """Numbers, and what a file or request of `float32` has of them.
+    """Numbers, and their `float32` values, which files and requests may hold.
 
-    -99.9 is -99.90000152587890625 there. Whole numbers are themselves only:
-    100000000 is not 99999999, though `float32` has one number for both.
+    -99.9 is -99.90000152587890625 in `float32`. Integers only match themselves:
+    100000000 is not 99999999, though both are one number in `float32`.
     """
     with np.errstate(over="ignore"):
         narrow = [float(np.float32(size)) for size in sizes]
@@ -158,12 +157,12 @@ class _Words:
 
     def __call__(self, cell):
         cell = only_item(cell) if self.is_single else cell
-        found = bool(self.words) and _name(cell) in self.words
-        return found or (bool(self.sizes) and _number(cell) in self.sizes)
+        is_word = bool(self.words) and _name(cell) in self.words
+        return is_word or (bool(self.sizes) and _number(cell) in self.sizes)
 
 
 def _reader_of_items(value):
-    """The function from a cell to the list of its items; None where there are none."""
+    """The function from a cell to its list of items; None if cells are no lists."""
     if value is None:
         return _items_of_texts
     if getattr(value, "num_items", None):
@@ -178,7 +177,7 @@ def _items_of_texts(cell):
 
 
 def _without_items(cell, items, is_word):
-    """A cell of a list with None for the items that are words."""
+    """A cell that is a list, with None in place of the items that are words."""
     try:
         held = items(cell)
     except UnicodeError:

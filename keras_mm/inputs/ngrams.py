@@ -4,33 +4,32 @@ import collections
 
 from .word_pieces import without_accents
 
-# Letters, marks, digits and symbols make words; everything else parts them.
-# Scripts that are written without spaces, and symbols such as emoji, count as
-# one word a character.
+# Letters, marks, digits and symbols make words; everything else separates them.
+# In scripts written without spaces, each character is a word; so is an emoji.
 _SEPARATORS = r"[^\p{L}\p{M}\p{N}\p{So}]+"
 _SINGLE = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{So}])"
 _CHUNK = 512
-# What follows is not read: a stranger's text of megabytes would otherwise take
-# gigabytes, as n-grams.
+# The rest of a text is not read: as n-grams, a request of megabytes would take
+# gigabytes.
 _MOST_CHARACTERS = 100_000
 _WIDTHS = (3, 4, 5)
 
 
 def beginnings(texts):
-    """Strings `(batch,)`, cut to as many characters as are read."""
+    """Strings `(batch,)`, cut to the number of characters that are read."""
     import tensorflow as tf
 
     return tf.strings.substr(texts, 0, _MOST_CHARACTERS, unit="UTF8_CHAR")
 
 
 def chunks_of(texts):
-    """Yields a list of texts in tensors of their beginnings."""
+    """Yields tensors of the beginnings of some texts, a chunk at a time."""
     for start in range(0, len(texts), _CHUNK):
         yield beginnings(texts[start : start + _CHUNK])
 
 
 def standardized(texts, standardize):
-    """Strings without what `Text(standardize=...)` says makes no difference."""
+    """Strings normalised as `Text(standardize=...)` says."""
     import tensorflow as tf
 
     if standardize == "lower_and_strip_accents":
@@ -69,14 +68,15 @@ def ngrams_of(words):
 
 
 def count_ngrams(texts, standardize):
-    """How often words come, in how many texts n-grams do, and the most of a text.
+    """Word counts, document frequencies of n-grams, and the most n-grams of a text.
 
     Args:
         texts: list of UTF-8 bytes.
         standardize: as in `Text`.
 
     Returns:
-        `Counter` of words; dict from n-gram to texts that have it; int.
+        `Counter` of words; dict from n-gram to the number of texts that contain
+        it; int.
     """
     words = collections.Counter()
     word_grams, character_grams = collections.Counter(), collections.Counter()
@@ -104,7 +104,7 @@ def most_frequent(counts, size):
 
 
 def unique_in_row(ids):
-    """Sorts each row's ids downwards, each id once; zeros come last."""
+    """Each row's distinct ids in descending order, padded with zeros."""
     import tensorflow as tf
 
     ids = tf.sort(ids, axis=1, direction="DESCENDING")

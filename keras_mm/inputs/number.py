@@ -12,13 +12,13 @@ from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standa
 class Number(Input):
     """A column of numbers, as an input or as a target to predict.
 
-    The tensor is standardised, `(value - mean) / std`, with the
-    mean and standard deviation of the rows that `adapt` saw, and NaN where the
-    number is missing. Outliers count in neither (a hundred times farther from the
-    median than usual), and beyond 10 standard deviations the tensor grows with
-    the logarithm only: one wrong number does not spoil its column. Numbers are
-    `float64` until they are standardised, so that 1000000001 and 1000000002
-    differ; what is larger than 1e30 in size is no number.
+    The tensor is standardised, `(value - mean) / std`, with the mean and standard
+    deviation of the rows that `adapt` saw, and NaN where the number is missing.
+    Neither includes outliers (a hundred times farther from the median than usual),
+    and beyond 10 standard deviations the tensor grows only logarithmically: one
+    wrong number does not spoil its column. Numbers are `float64` until they are
+    standardised, so that 1000000001 and 1000000002 differ. Absolute values above
+    1e30 are not accepted.
 
     Among the targets of a `Schema` it becomes a `keras_mm.targets.NumberTarget`.
 
@@ -102,7 +102,7 @@ class Number(Input):
         return float(random.normal(self.mean or 0.0, self.std or 1.0))
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         if not self.is_adapted:
             return "Number"
         return f"Number, mean {self.mean:.4g}, standard deviation {self.std:.4g}"

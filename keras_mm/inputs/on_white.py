@@ -1,11 +1,11 @@
-"""Transparent pixels on white paper, in the TensorFlow graph."""
+"""Transparent pixels blended onto white, in the TensorFlow graph."""
 
-# So many pixels at a time.
+# Pixels that are blended at a time.
 _BLOCK = 2**17
 
 
 def on_white(pixels):
-    """`uint8` pixels with transparency or without -> `(height, width, 3)`.
+    """`uint8` pixels with or without an alpha channel -> `(height, width, 3)`.
 
     A few rows at a time: floats of a whole picture would take 16 bytes a pixel.
     """
@@ -21,7 +21,7 @@ def on_white(pixels):
             rows = rows[..., :3] * alpha + 255.0 * (1.0 - alpha)
             rows = tf.cast(tf.round(rows), tf.uint8)
             places = tf.range(row, tf.minimum(row + step, shape[0]))
-            # Other operations would copy all of them again and again.
+            # Other operations would copy the whole picture each time.
             blended = tf.raw_ops.InplaceUpdate(x=blended, i=places, v=rows)
             return row + step, blended
 
@@ -35,5 +35,5 @@ def on_white(pixels):
 
     if pixels.shape[2] is not None:
         return laid() if pixels.shape[2] == 4 else pixels
-    # Some decoders say at run time only whether there is transparency.
+    # Some decoders tell only at run time whether there is an alpha channel.
     return tf.cond(tf.shape(pixels)[2] == 4, laid, lambda: pixels)

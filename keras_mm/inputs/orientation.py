@@ -1,13 +1,13 @@
-"""How a camera was held, from the Exif data of a picture's file, in the graph.
+"""The Exif orientation of a picture, read in the TensorFlow graph.
 
-An orientation is a number from 1, upright, to 8, as Exif counts them. Exif data
-that are broken, or say nothing of it, give 1: they make no picture unreadable.
+An orientation is a number from 1 (upright) to 8, as Exif defines them. Broken Exif
+data, and those without an orientation, give 1: no picture is unreadable for it.
 """
 
 from .chunks import contains, find_chunk, of_file, part
 
 _EXIF = b"Exif\0\0"
-# The first directory lies within what a JPEG segment holds.
+# The first directory lies within one JPEG segment.
 _MOST_BYTES = 2**16
 _MOST_SEGMENTS = 1000
 
@@ -16,17 +16,17 @@ _MOST_SEGMENTS = 1000
 def jpeg_orientation(encoded):
     """The orientation of a JPEG file, scalar string -> `int32` scalar.
 
-    That of the first Exif segment before the pixels.
+    It is read from the first Exif segment before the pixels.
     """
     import tensorflow as tf
 
     end = tf.cast(tf.strings.length(encoded), tf.int64)
 
     def segment(at):
-        """Its first 10 bytes, and four of them as numbers."""
+        """The first 10 bytes of a segment, and four of them as numbers."""
         at = tf.minimum(at, end)
         head = part(encoded, at, 10)
-        # Some more, so that the end of a file is no special case.
+        # Padded, so that the end of a file is no special case.
         values = tf.io.decode_raw(tf.strings.join([head, b"\0" * 4]), tf.uint8)
         return at, head, tf.cast(values[:4], tf.int64)
 
@@ -35,12 +35,12 @@ def jpeg_orientation(encoded):
         return marks & (tf.strings.substr(head, 4, 6) == _EXIF)
 
     def goes_on(at, head, values, steps):
-        # Until the scan begins, or the file ends, or none of them follows.
+        # Until the scan begins, the file ends, or no further segment follows.
         is_other = (values[1] != 0xDA) & (values[1] != 0xD9) & ~is_exif(head, values)
         return (values[0] == 0xFF) & is_other & (steps < _MOST_SEGMENTS)
 
     def following(at, head, values, steps):
-        # Any number of 0xff may fill up before a mark.
+        # A marker may be preceded by any number of 0xff.
         length = tf.where(values[1] == 0xFF, one, 2 + 256 * values[2] + values[3])
         return *segment(at + length), steps + 1
 
@@ -53,7 +53,7 @@ def jpeg_orientation(encoded):
 
 
 def has_exif(encoded):
-    """Whether a JPEG file, scalar string, may have Exif data; quick."""
+    """Whether a JPEG file, scalar string, may have Exif data; a fast check."""
     return contains(encoded, _EXIF)
 
 
@@ -92,7 +92,7 @@ def upright(pixels, orientation):
 
 
 def _if_contained(encoded, text, read):
-    """`read(encoded)` where there is such text at all, else 1."""
+    """`read(encoded)` if the file contains `text` at all, else 1."""
     import tensorflow as tf
 
     return tf.cond(
@@ -112,7 +112,7 @@ def _in_webp(encoded):
 
 @of_file
 def _of_exif(data):
-    """The orientation that Exif data say."""
+    """The orientation in Exif data."""
     import tensorflow as tf
 
     has_mark = tf.strings.substr(data, 0, 6) == _EXIF
@@ -128,7 +128,7 @@ def _of_exif(data):
         high, low = pair[..., 0], pair[..., 1]
         return tf.where(is_big, 256 * high + low, high + 256 * low)
 
-    # A place beyond 64 kB is beyond what is looked at.
+    # Offsets beyond 64 kB are not followed.
     start = tf.where(is_big, short(values[6:8]), short(values[4:6]))
     start = tf.where((start >= 8) & (start < size), start, size)
     count = tf.minimum(short(values[start : start + 2]), (size - start - 2) // 12)
@@ -140,6 +140,6 @@ def _of_exif(data):
     is_long = is_big & (kind == 4)
     value = tf.where(is_long, short(entries[:, 10:12]), short(entries[:, 8:10]))
     is_asked = (short(entries[:, :2]) == 0x0112) & ((kind == 3) | (kind == 4))
-    found = tf.concat([[1], tf.boolean_mask(value, is_asked)], 0)[-1]
-    known = (found >= 1) & (found <= 8) & (is_big | (order == b"II*\0"))
-    return tf.where(known, found, 1)
+    result = tf.concat([[1], tf.boolean_mask(value, is_asked)], 0)[-1]
+    is_valid = (result >= 1) & (result <= 8) & (is_big | (order == b"II*\0"))
+    return tf.where(is_valid, result, 1)

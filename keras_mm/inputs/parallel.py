@@ -4,8 +4,8 @@
 def map_in_parallel(dataset, function):
     """`dataset.map`, in order, for a function of TensorFlow operations alone.
 
-    AutoGraph would first translate its `if` and `for`, for seconds, though it
-    has none that ask tensors.
+    AutoGraph, which takes seconds, is off: the function has no `if` or `for` that
+    depends on a tensor.
 
     Args:
         dataset: `tf.data.Dataset`.

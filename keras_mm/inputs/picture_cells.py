@@ -1,4 +1,4 @@
-"""Cells of pictures -> files that the TensorFlow graph decodes."""
+"""Picture cells of any form -> files that the TensorFlow graph decodes."""
 
 import io
 
@@ -8,8 +8,8 @@ from .bmp import BMP_BITS, BMP_MASKS
 from .files import open_file
 from .picture_sizes import check_size
 
-# What Pillow may try. Others are left alone: some of them run programs, and
-# some take any text for a picture.
+# The formats that Pillow may try. Of the others, some run programs, and some take
+# any text for a picture.
 _FORMATS = (
     "JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000",
     "ICO", "PPM", "HEIF",
@@ -17,7 +17,7 @@ _FORMATS = (
 
 
 def is_picture(source):
-    """Whether a file begins as a picture does that Pillow reads.
+    """Whether a file begins like a picture that Pillow reads.
 
     Args:
         source: bytes of a file, or its path.
@@ -36,11 +36,11 @@ def to_picture(cell, size=None):
 
     Args:
         cell: path (`str`), bytes, Pillow picture or array.
-        size: pair of ints, `(height, width)` that will be read: of what is
-            encoded anew, no more than twice as much is kept.
+        size: pair of ints, the `(height, width)` that will be needed: pictures
+            that are encoded again are reduced, to no less than twice that.
 
     Raises:
-        ValueError: if it is no readable picture.
+        ValueError: if it is not a readable picture.
     """
     from PIL import Image as Pillow
 
@@ -96,7 +96,7 @@ def check_encoded(source):
 
 
 def _opened(file):
-    """A Pillow picture of a file, of which only the header has been read."""
+    """A Pillow picture of a file, with only its header read."""
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
@@ -141,19 +141,19 @@ def _encode(picture, size=None):
 
 
 def _has_end(source):
-    """Whether a JPEG's pixels have an end mark, wherever it is.
+    """Whether a JPEG's pixels have an end marker, wherever it is.
 
-    Phones write depth maps and short films behind it, megabytes of them.
+    Phones append depth maps and short films, megabytes of them.
     """
     if not isinstance(source, bytes):
         with open(source, "rb") as file:
             source = file.read()
     at = 2
     # Segments state their length. The first scan follows the last of them;
-    # what stands before it may hold a preview with an end mark of its own.
+    # the segments before may hold a preview with an end marker of its own.
     while source[at + 1 : at + 2] not in (b"\xda", b""):
         length = int.from_bytes(source[at + 2 : at + 4], "big")
-        # Any number of 0xff may fill up before a mark.
+        # A marker may be preceded by any number of 0xff.
         at += 1 if source[at + 1] == 0xFF else 2 + length
     return source.find(b"\xff\xd9", at) >= 0
 
@@ -178,7 +178,7 @@ def encode_array(array):
     if array.dtype.kind not in "iuf":
         raise ValueError(f"an array of dtype {array.dtype} is no picture")
     if np.issubdtype(array.dtype, np.floating):
-        # NaN is not in this range either.
+        # False for NaN, too.
         if not (array.min() >= 0 and array.max() <= 1):
             raise ValueError("float pixels must lie between 0 and 1")
         array = np.round(array * 255)
@@ -190,7 +190,7 @@ def encode_array(array):
 
 
 def nested_lists(cell):
-    """An array of arrays, as Parquet gives it, -> nested lists; all else stays."""
+    """An array of arrays, as Parquet gives it -> nested lists; others unchanged."""
     if not isinstance(cell, np.ndarray):
         return cell
     return list(map(nested_lists, cell)) if cell.dtype == object and cell.ndim else cell

@@ -1,12 +1,12 @@
-"""How large a picture may be; a header can claim far more than its file holds.
+"""The size limit of pictures; a header can claim far more than its file holds.
 
-What is larger is an unreadable picture, found before it is decoded, in a table
-as in a served model.
+Larger pictures are unreadable, in a table and in a served model. They are rejected
+before they are decoded.
 """
 
 # 64 million pixels are 192 MB of RGB.
 MAX_PIXELS = 64 * 2**20
-# The most that a JPEG can have. Resizing takes memory for each column.
+# The maximum of JPEG. Resizing takes memory for each column.
 MAX_SIDE = 2**16 - 1
 
 
@@ -34,7 +34,7 @@ def limited(encoded, width, height):
         & (tf.maximum(width, height) <= MAX_SIDE)
         & (width * height <= MAX_PIXELS)
     )
-    # Text alone as data: with numbers, TensorFlow would add a branch.
+    # Text only: if tensors were part of the message, TensorFlow would add a branch.
     check = tf.debugging.Assert(fits, ["no pixels, or too many"])
     with tf.control_dependencies([check]):
         return tf.identity(encoded)

@@ -1,5 +1,5 @@
-"""Encoded pictures -> pixels, in the TensorFlow graph, so that a served model
-sees what a trained one saw. JPEG, which shrinks as it is decoded, is in `Image`.
+"""Encoded pictures -> pixels, in the TensorFlow graph, the same for training and
+serving. JPEG, which can be downscaled as it is decoded, is in `Image`.
 """
 
 import functools
@@ -11,37 +11,37 @@ from .on_white import on_white
 from .orientation import png_orientation, upright, webp_orientation
 from .picture_sizes import limited
 
-# How the files begin that the graph decodes; BMP is what begins otherwise.
+# The first bytes of the formats that the graph decodes; anything else is tried as BMP.
 STARTS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8", "WEBP": b"RIFF"}
 FORMATS = (*STARTS, "BMP")
 
 
 def formats_of(raw):
-    """Which of `FORMATS` some files may be, a tuple in their order.
+    """The formats that some files may have, a tuple in the order of `FORMATS`.
 
     Args:
-        raw: list of bytes, or paths (`str`), of files; `b""` is none.
+        raw: list of the bytes or paths (`str`) of files; `b""` is missing.
     """
-    found = set()
+    present = set()
     for value in raw:
         if isinstance(value, str) and value:
             with open(value, "rb") as file:
                 value = file.read(4)
         if value:
             starts = STARTS.items()
-            found.add(
+            present.add(
                 next((n for n, start in starts if value.startswith(start)), "BMP")
             )
-    return tuple(name for name in FORMATS if name in found)
+    return tuple(name for name in FORMATS if name in present)
 
 
 def decode_picture(encoded, formats):
     """A file of some formats -> `uint8` pixels `(height, width, 3)`.
 
-    They are upright, and white where they are transparent.
+    The pixels are upright, and white where the picture is transparent.
 
-    Raises `tf.errors.InvalidArgumentError` if it is something else, broken, or
-    larger than `picture_sizes` allows.
+    Raises `tf.errors.InvalidArgumentError` if the file has another format, is broken,
+    or is larger than `picture_sizes` allows.
 
     Args:
         encoded: scalar string tensor.
@@ -60,7 +60,7 @@ def decode_picture(encoded, formats):
     }
     if len(formats) == 1:
         return decoders[formats[0]]()
-    # The last one takes what is none of the others, and refuses it.
+    # The last decoder gets everything else, and refuses it.
     starts = [STARTS.get(name, b"BM") for name in formats[:-1]]
     is_start = [tf.strings.substr(encoded, 0, len(start)) == start for start in starts]
     kind = tf.argmax([*is_start, True], output_type=tf.int32)
@@ -69,14 +69,14 @@ def decode_picture(encoded, formats):
 
 @of_file
 def _decode_png(encoded):
-    """Takes 3 bytes a pixel, and 7 of what is transparent, at the most."""
+    """Takes up to 3 bytes per pixel, 7 with transparency."""
     import tensorflow as tf
 
     width, height = (number(encoded, at, 4, is_big=True) for at in (16, 20))
     encoded = limited(encoded, width, height)
     colour = number(encoded, 25, 1)
 
-    # Colours, or places in the palette, that stand for nothing.
+    # Colours or palette entries that are transparent.
     has_hole = tf.cond(
         contains(encoded, b"tRNS"),
         lambda: find_chunk(encoded, b"tRNS", 8, is_png=True)[1] > 0,
@@ -94,7 +94,7 @@ def _decode_png(encoded):
 def _decode_webp(encoded):
     import tensorflow as tf
 
-    # Lossy, without loss, and with more than pixels in it.
+    # Lossy (VP8), lossless (VP8L) and extended (VP8X).
     kind = tf.strings.substr(encoded, 12, 4)
     head = tf.strings.join([part(encoded, 0, 32), b"\0" * 32])
     sides = [

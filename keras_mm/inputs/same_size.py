@@ -1,20 +1,20 @@
-"""Layers that change pictures, and not their size."""
+"""Augmentation layers must keep the size of pictures."""
 
 import keras
 
 
 def check_same_size(layer, shape):
-    """Raises a `ValueError` if a layer gives pictures of another size.
+    """Raises a `ValueError` if a layer returns pictures of another size.
 
     Args:
-        layer: Keras layer that takes pictures. One that does not say what it gives
-            passes.
+        layer: Keras layer that takes pictures. It passes if its output shape cannot
+            be told.
         shape: `(height, width, channels)` of the pictures.
     """
     try:
         given = tuple(layer.compute_output_shape((None, *shape)))
     except NotImplementedError:
-        # Keras finds out by calling it, as far as it can be called yet.
+        # Keras infers it by a symbolic call, where that is possible yet.
         try:
             given = layer.compute_output_spec(keras.KerasTensor((None, *shape))).shape
         except Exception:
@@ -24,7 +24,7 @@ def check_same_size(layer, shape):
 
 
 def other_size(layer, shape, given):
-    """The error: an augmentation that gives pictures of another size."""
+    """The error for an augmentation that returns pictures of another size."""
     return ValueError(
         "Augmentation acts in training only, so it must keep the size of pictures. "
         "Choose Image(size) as they are wanted, and layers such as RandomTranslation "

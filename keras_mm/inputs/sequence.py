@@ -11,16 +11,17 @@ from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standa
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Sequence(Input):
-    """A column of time series: what one or more sensors measured, step by step.
+    """A column of time series: measurements of one or more channels, step by step.
 
-    A cell is an array or list `(steps, channels)`, or `(steps,)` if there is
-    one channel; or text that spells one, as in a CSV file. The tensor is
-    standardised, each channel for itself, with mean and standard deviation of the
-    rows that `adapt` saw. It is cut after `length` steps, and shorter sequences are padded with NaN at the end.
+    A cell is an array or list `(steps, channels)`, or `(steps,)` for a single
+    channel; or text that spells one, as in a CSV file. The tensor is standardised,
+    each channel by its own mean and standard deviation over the rows that `adapt`
+    saw. It is cut after `length` steps; shorter sequences are padded with NaN at
+    the end.
 
-    A gap of one channel is NaN, which encoders read as the channel's mean. A
-    step that is NaN in all channels is masked. Signals with times of their own
-    are put on one clock by `keras_mm.data.align`.
+    A gap in one channel is NaN, which encoders read as the channel's mean. A step
+    that is NaN in all channels is masked. `keras_mm.data.align` resamples signals
+    that have their own timestamps to common steps.
 
     Examples:
 
@@ -31,11 +32,11 @@ class Sequence(Input):
     [0.0, 0.0, nan]
 
     Args:
-        length: int, how many steps are read; what comes later is cut off.
-        channels: int, numbers in a step.
-        sampling_rate: float, steps a second, or None; for people, and for
+        length: int, how many steps are read; the rest is cut off.
+        channels: int, numbers per step.
+        sampling_rate: float, steps per second, or None; for documentation, and for
             `keras_mm.data.align`. The tensor does not depend on it.
-        mean: list of floats, one a channel, learned by `adapt`.
+        mean: list of floats, one per channel, learned by `adapt`.
         std: list of floats, learned by `adapt`; 1 for a constant channel.
     """
 
@@ -155,12 +156,12 @@ class Sequence(Input):
             return np.full(shape, np.inf, "float32")
         values = random.normal(self.mean or 0.0, self.std or 1.0, shape)
         values[random.integers(shape[0]), random.integers(shape[1])] = np.nan
-        # One step is not a gap only.
+        # At least one step has all its values.
         values[0] = self.mean or 0.0
         return values.astype("float32")
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
         rate = f", {self.sampling_rate:g} Hz" if self.sampling_rate else ""
         return f"Sequence, {self.length} steps of {channels}{rate}"

@@ -1,4 +1,4 @@
-"""Files of sounds -> WAV files of 16 bits, which TensorFlow decodes."""
+"""Sound files -> 16-bit WAV files, which TensorFlow decodes."""
 
 import io
 import math
@@ -11,33 +11,33 @@ import numpy as np
 from ..errors import missing_extra
 from .wav import is_unknown
 
-# What a header may claim. The graph checks the rate, too: a row would
-# otherwise cost as much memory and time as a stranger likes.
+# Limits of what a header may claim. The graph checks the rate, too: otherwise a
+# request could take any amount of memory and time.
 MIN_RATE, MAX_RATE = 1_000, 384_000
 MAX_CHANNELS = 32
 MAX_BYTES = 2**30
-# How other formats than WAV begin: FLAC, OGG, MP3 with a title, AIFF, CAF, AU.
+# First bytes of formats other than WAV: FLAC, OGG, MP3 with ID3, AIFF, CAF, AU.
 _OTHERS = (b"fLaC", b"OggS", b"ID3", b"FORM", b"caff", b".snd")
 
 
 def is_sound(start):
-    """Whether a file's first 12 bytes are those of a sound."""
+    """Whether the first 12 bytes of a file are those of a sound."""
     if start[:4] == b"RIFF":
         return start[8:12] == b"WAVE"
-    # An MP3 file without a title begins with a frame of MPEG layer 3.
+    # An MP3 file without an ID3 tag begins with a frame of MPEG layer 3.
     is_mp3 = start[:1] == b"\xff" and start[1:2] and start[1] & 0xE6 == 0xE2
     return bool(is_mp3) or start.startswith(_OTHERS)
 
 
 def to_wav(source, duration=None):
-    """A sound's bytes or path -> what TensorFlow decodes: WAV bytes or the path.
+    """A sound's bytes or path -> WAV bytes, or a path, that TensorFlow decodes.
 
-    WAV files of 16 bits a sample come back as they are, after a look at the
-    header; all others are converted.
+    16-bit WAV files are returned unchanged, after a check of the header; all others
+    are converted.
 
     Args:
         source: bytes of an encoded sound, or its path.
-        duration: float, seconds that are converted; all if not given.
+        duration: float, seconds that are converted; None: all.
     """
     header = read_header(source)
     if header is not None and header["is_plain"]:
@@ -67,15 +67,15 @@ def _open(source):
 
 
 def read_header(source):
-    """What a WAV file's header says, checked; None for compressed sounds.
+    """The checked header of a WAV file; None for compressed sounds.
 
     Args:
         source: bytes of an encoded sound, or its path.
 
     Returns:
-        dict: `rate`, `channels`, `bits`, `is_float`, `frames` (samples of a
-        channel), `start` (where they begin) and `is_plain`, whether TensorFlow
-        decodes it.
+        dict: `rate`, `channels`, `bits`, `is_float`, `frames` (samples per channel),
+        `start` (offset of the samples) and `is_plain` (whether TensorFlow decodes
+        it).
     """
     with _open(source) as file:
         size = file.seek(0, io.SEEK_END)
@@ -94,19 +94,19 @@ def read_header(source):
         while True:
             head = file.read(8)
             if len(head) < 8:
-                raise ValueError("a truncated WAV file: there are no samples in it")
+                raise ValueError("a truncated WAV file: it holds no samples")
             kind, length = struct.unpack("<4sI", head)
             if kind == b"data":
                 break
             if kind == b"fmt ":
                 form = file.read(min(length, 40))
                 length -= len(form)
-            # Chunks have even lengths, but TensorFlow does not know.
+            # Chunks are padded to even lengths, which TensorFlow ignores.
             padded |= length % 2 == 1
             file.seek(length + length % 2, io.SEEK_CUR)
         begin = file.tell()
     if form is None or len(form) < 16:
-        raise ValueError("a WAV file that does not say what its samples are")
+        raise ValueError("a WAV file without a format chunk")
     code, channels, rate, bytes_a_second, block, bits = struct.unpack(
         "<HHIIHH", form[:16]
     )
@@ -121,10 +121,10 @@ def read_header(source):
     if length > left:
         raise ValueError(
             f"a truncated WAV file: {length} bytes of sound are announced, "
-            f"{left} are there"
+            f"{left} are present"
         )
-    known = (code == 1 and bits in (8, 16, 24, 32)) or (code == 3 and bits in (32, 64))
-    if not known:
+    is_pcm = code == 1 and bits in (8, 16, 24, 32)
+    if not (is_pcm or (code == 3 and bits in (32, 64))):
         return None
     frames = length // (channels * bits // 8)
     if not frames:
@@ -145,7 +145,7 @@ def read_header(source):
 
 
 def _read_wav(source, header, duration):
-    """Samples of a WAV file of 8, 16, 24, 32 or 64 bits -> `int16`."""
+    """Samples of a WAV file of 8 to 64 bits per sample -> `int16`."""
     bits, channels = header["bits"], header["channels"]
     frames = _frames(header["frames"], header["rate"], duration)
     with _open(source) as file:
@@ -199,7 +199,7 @@ def _frames(frames, rate, duration):
 
 
 def has_samples(cell):
-    """Whether a cell is a sound as data sets of Hugging Face hold it decoded."""
+    """Whether a cell is a decoded sound as Hugging Face datasets hold it."""
     return isinstance(cell, dict) and {"array", "sampling_rate"} <= cell.keys()
 
 
@@ -215,7 +215,7 @@ def samples_to_wav(cell, rate=None):
 def array_samples(array):
     """Samples `(samples,)` or `(samples, channels)` -> `int16`, two axes.
 
-    Floats are -1..1, integers those of 16 bits.
+    Floats are from -1 to 1, integers in the range of 16 bits.
     """
     array = np.asarray(array)
     if array.ndim == 1:
@@ -225,7 +225,7 @@ def array_samples(array):
             f"an array of shape {array.shape} is no sound, (samples, channels)"
         )
     if array.dtype.kind == "f":
-        # NaN is not in this range either.
+        # False for NaN, too.
         if not (array.min() >= -1 and array.max() <= 1):
             raise ValueError("samples that are floats must lie between -1 and 1")
         return _from_floats(array)

@@ -1,34 +1,34 @@
-"""Numbers of any unit -> numbers around 0 that a network can read."""
+"""Numbers of any unit -> standardised numbers around 0."""
 
 import numpy as np
 
-# What is larger in size is missing: `float32` has no room to compute with it.
+# Larger absolute values count as missing: computing with them overflows `float32`.
 LARGEST = 1e30
-# Standard deviations up to which a number is read as it is.
+# Standard deviations beyond which numbers are compressed.
 FAR = 10.0
-# How many times the usual distance from the median makes an outlier.
+# An outlier is this many times farther from the median than usual.
 _OUTLIER = 100.0
 
 
 def mean_and_std(values, robust=True):
-    """Mean and standard deviation along the first axis, of what is not NaN.
+    """Mean and standard deviation along the first axis, ignoring NaN.
 
-    The deviation is 1 where all values are the same, so that it can be divided
-    by; rounding leaves a tiny spread there.
+    The deviation is 1 where all values are the same, up to rounding, so that it can
+    be divided by.
 
     Args:
-        values: `float64` array, with a known value in each column.
-        robust: bool, whether outliers are left out: what is a hundred times
-            farther from the median than half of the values that are not the
-            median itself.
+        values: `float64` array, with at least one number in each column.
+        robust: bool, whether to leave out outliers, which are a hundred times
+            farther from the median than the median distance (of the values that
+            differ from the median).
     """
     values = np.asarray(values, "float64")
     if robust:
         distance = np.abs(values - np.nanmedian(values, axis=0))
         usual = np.where(distance > 0, distance, np.nan)
         # A column of one value only has no usual distance.
-        known = ~np.isnan(usual).all(axis=0)
-        usual = np.nanmedian(np.where(known, usual, np.inf), axis=0)
+        varies = ~np.isnan(usual).all(axis=0)
+        usual = np.nanmedian(np.where(varies, usual, np.inf), axis=0)
         values = np.where(distance > _OUTLIER * usual, np.nan, values)
     mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     constant = std <= 1e-12 * np.maximum(np.abs(mean), 1e-30)
@@ -38,7 +38,7 @@ def mean_and_std(values, robust=True):
 def known_numbers(raw):
     """Raw numbers -> `float64`, NaN where they are missing. TensorFlow graph ops.
 
-    Infinities and what is larger than 1e30 in size are missing.
+    Infinities and absolute values above 1e30 are missing.
     """
     import tensorflow as tf
 
@@ -47,11 +47,11 @@ def known_numbers(raw):
 
 
 def standardize(values, mean, std):
-    """`(value - mean) / std`, in `float64` until then. TensorFlow graph ops.
+    """`(value - mean) / std`, computed in `float64`. TensorFlow graph ops.
 
     Args:
         values: `float64` tensor.
-        mean: float, or one for each entry of the last axis; None: as it is.
+        mean: float, or one for each entry of the last axis; None: unscaled.
         std: as `mean`.
     """
     import tensorflow as tf
@@ -62,10 +62,10 @@ def standardize(values, mean, std):
 
 
 def draw_near(values):
-    """Brings outliers near, in order: `z` beyond 10 is `10 + log(1 + |z| - 10)`.
+    """Compresses outliers, keeping their order: beyond 10, `10 + log(1 + |z| - 10)`.
 
-    An outlier of a thousand million standard deviations would drive the network
-    out of all bounds; this one is 31. TensorFlow graph ops.
+    A billion standard deviations would make the network diverge; they become 31.
+    TensorFlow graph ops.
     """
     import tensorflow as tf
 

@@ -20,27 +20,25 @@ _IN_ORDER = ("words", "characters", "word_pieces", "byte_pairs")
 class Text(Input):
     """A column of texts.
 
-    Two tensor forms are learned at once, and the encoder says which one it
-    reads:
+    `adapt` learns two tensor forms at once; the encoder chooses which one it reads:
 
-    - `"words"`: the text's words in order, for LSTM and its kin.
-    - `"ngrams"`: the set of its words, pairs of neighbouring words and
-      character n-grams, which copes with small tables, rare words and typing
-      errors; for the default encoder.
+    - `"words"`: the words in order, for LSTM and other sequence encoders.
+    - `"ngrams"`: the set of words, pairs of neighbouring words and character
+      n-grams, which copes with small tables, rare words and typing errors; for
+      the default encoder.
 
-    Two more are learned where they are asked for, and read by whatever reads
-    words in order:
+    Two more are learned on request, for encoders that read words in order:
 
     - `"characters"`: for languages without spaces, and for codes.
     - `"word_pieces"`: frequent words whole, rare ones in pieces.
 
-    And one only comes with a pretrained vocabulary:
+    One more comes only with a pretrained vocabulary:
 
     - `"byte_pairs"`: pieces of words and spaces, down to single bytes.
 
-    In all, 0 is padding (a missing text is all 0), 1 is out of vocabulary,
-    and a text that is there always has at least one id above 0. Of a text the
-    first 100,000 characters are read.
+    In each form, 0 is padding (a missing text is all 0), 1 is out of vocabulary,
+    and a text that is not missing has at least one id above 0. Only the first
+    100,000 characters of a text are read.
 
     Examples:
 
@@ -51,29 +49,29 @@ class Text(Input):
 
     Args:
         sequence_length: int, how many words of a text are read.
-        vocabulary_size: int, ids to keep at the most, the most frequent ones;
-            padding and out-of-vocabulary included.
+        vocabulary_size: int, the most ids to keep, those of the most frequent
+            words; padding and out-of-vocabulary included.
         tokens: `"words"`, `"ngrams"`, `"characters"`, `"word_pieces"`,
             `"byte_pairs"`, or None: what the encoder asks for.
         standardize: `"lower"` (case is folded), `"lower_and_strip_accents"`,
             or None.
         vocabulary: list of words, learned by `adapt` if not given.
         special_tokens: dict with the ids `"unknown"`, `"start"` and `"end"` of
-            a pretrained vocabulary of pieces, in which a piece's place is its
-            id and 0 is padding; or None. With `"padding"` another place is
-            padding, or none, and the tensor's ids are the places plus 1.
-        merges: list of strings, the joined pairs of a pretrained vocabulary of
-            byte pairs, or None.
+            a pretrained vocabulary of pieces, in which a piece's index is its
+            id and 0 is padding; or None. With `"padding"`, the index of another
+            padding piece, the tensor's ids are the indices plus 1.
+        merges: list of strings, the merges of a pretrained vocabulary of byte
+            pairs, or None.
         ngram_vocabulary: list of n-grams, learned by `adapt`.
         ngram_weights: list of floats, the inverse document frequency of each
             n-gram, learned by `adapt`.
         ngram_length: int, how many n-grams of a text are read, learned by
             `adapt`.
-        num_texts: int, how many texts a cell may hold. If it is more than 1,
-            cells are lists, in a CSV file JSON lists; a text alone is a list of
+        num_texts: int, the most texts that a cell may hold. If it is more than 1,
+            cells are lists, in a CSV file JSON lists; a single text is a list of
             one. The tensor is `(num_texts, length)`, one encoder reads each of
-            the texts, and pooled fusions see the mean of those that are there.
-            Cells of more are refused.
+            the texts, and pooled fusions see the mean over those that are present.
+            Cells with more are refused.
 
     Reference:
         - n-grams with inverse document frequency: Sparck Jones 1972, "A
@@ -143,7 +141,7 @@ class Text(Input):
 
     @property
     def num_items(self):
-        """How many texts a cell may hold, or None for a text alone."""
+        """The most texts that a cell may hold, or None if cells are no lists."""
         return self.num_texts if self.num_texts > 1 else None
 
     @property
@@ -157,12 +155,12 @@ class Text(Input):
 
     @property
     def default_encoder(self):
-        """`"ngrams"`, unless tokens are in order or come as arrays, not adapted."""
+        """`"ngrams"`; `"lstm"` for tokens in order, or without `adapt`, for arrays."""
         in_order = self.tokens in _IN_ORDER or not self.is_adapted
         return "lstm" if in_order else "ngrams"
 
     def with_tokens(self, tokens):
-        """A copy of this input, of the given tensor form."""
+        """A copy of this input with the given tensor form."""
         config = self.get_config()
         if tokens == "words" and self.tokens in _IN_ORDER:
             tokens = self.tokens
@@ -184,7 +182,7 @@ class Text(Input):
         """A copy that reads the pieces of a pretrained vocabulary.
 
         Args:
-            vocabulary: list of pieces; the place of each is its id.
+            vocabulary: list of pieces; the index of each is its id.
             standardize: as in the constructor.
             special_tokens: as in the constructor.
             merges: as in the constructor; None: word pieces.
@@ -274,7 +272,7 @@ class Text(Input):
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Column -> object array of UTF-8 bytes, `b""` where missing.
 
-        Several texts a row make an array `(rows, num_texts)`.
+        Several texts per row make an array `(rows, num_texts)`.
         """
 
         def read(cells, rows=None):
@@ -287,7 +285,7 @@ class Text(Input):
     def decode(self, raw):
         """Strings `(batch,)` -> ids `(batch, length)`, `int32`.
 
-        Several texts a row, `(batch, texts)`, give `(batch, num_texts, length)`.
+        Several texts per row, `(batch, texts)`, give `(batch, num_texts, length)`.
         """
         import tensorflow as tf
 
@@ -298,7 +296,7 @@ class Text(Input):
 
     @property
     def tables(self):
-        """The lookup tables that `decode` has made."""
+        """The lookup tables that `decode` has created."""
         return self._ids.tables
 
     def sample(self, random, bad=False):
@@ -322,7 +320,7 @@ class Text(Input):
         ).encode("utf-8")
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         several = f"up to {self.num_items} of " if self.num_items else ""
         if not self.is_adapted:
             return f"Text, {several}{self.sequence_length} words"

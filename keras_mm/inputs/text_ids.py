@@ -4,12 +4,12 @@ from .word_pieces import accent_table, split_words, word_pieces
 
 
 class TextIds:
-    """Strings to ids inside a TensorFlow graph, as a `Text` input is set.
+    """Strings to ids in a TensorFlow graph, by the settings of a `Text` input.
 
-    It keeps the lookup tables, which are made on first use.
+    It owns the lookup tables, which are created on first use.
 
     Args:
-        text: `keras_mm.Text`, whose settings count.
+        text: `keras_mm.Text`.
     """
 
     def __init__(self, text):
@@ -25,7 +25,7 @@ class TextIds:
 
         length = self.text.length
         raw = tf.convert_to_tensor(raw, tf.string)
-        # Regular expressions end where UTF-8 does, and take no memory.
+        # A regular expression matches valid UTF-8 only, and takes no memory.
         raw = tf.where(tf.strings.regex_full_match(raw, "(?s).*"), raw, "")
         raw = as_names(drop_invalid(beginnings(raw)))
         if self.text.tokens == "ngrams":
@@ -41,14 +41,14 @@ class TextIds:
 
     @property
     def first_id(self):
-        """The id of what stands first in the vocabulary."""
+        """The id of the first entry of the vocabulary."""
         if not self.text.special_tokens:
             return 2
         return 1 if "padding" in self.text.special_tokens else 0
 
     @property
     def tables(self):
-        """The lookup tables that were made."""
+        """The lookup tables that were created."""
         strips = self.text.standardize == "lower_and_strip_accents"
         return [
             *self._tables.values(),
@@ -108,7 +108,7 @@ class TextIds:
         ids = self._table("ngrams").lookup(grams.values)
         ids = grams.with_values(ids).to_tensor()
         ids = unique_in_row(tf.where(ids == 1, 0, ids))
-        # One place is kept for the id that says: there is a text.
+        # The first id, 1, marks that the text is not missing.
         length = self.text.length - 1
         ids = ids[:, :length]
         ids = tf.pad(ids, [[0, 0], [0, length - tf.shape(ids)[1]]])

@@ -11,13 +11,13 @@ from .standardize import LARGEST, known_numbers, mean_and_std, standardize
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Vector(Input):
-    """A column of vectors of one size: embeddings that another model computed.
+    """A column of vectors of one size, such as embeddings from another model.
 
     A cell is a list or an array, or text that spells one, as in a CSV file.
     The tensor is standardised with one mean and one standard deviation over
-    all entries, which keeps angles and distances as they are but brings
-    embeddings of any scale to that of the other inputs. A missing vector is
-    all NaN, and so is one with a NaN or an infinity in it: it has no place.
+    all entries, which keeps relative distances and brings embeddings to the
+    scale of the other inputs. A missing vector is all NaN, and so is one of
+    which any entry is NaN or infinite.
 
     Examples:
 
@@ -26,7 +26,7 @@ class Vector(Input):
     [[1.0, 0.0]]
 
     Args:
-        size: int, numbers in a vector.
+        size: int, number of entries.
         mean: float, learned by `adapt`.
         std: float, learned by `adapt`; 1 if all numbers are the same.
     """
@@ -121,7 +121,7 @@ class Vector(Input):
         return values.astype("float32")
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         return f"Vector, {self.size} numbers"
 
     def get_config(self):

@@ -21,11 +21,11 @@ class Video(Input):
 
     A cell is the path or the bytes of a video file (MP4, WebM, AVI, MOV, MKV
     and more, through the package `av`) or of an animated GIF; a list of
-    encoded pictures or of their paths, one a frame; or an array `(frames,
+    encoded pictures or of their paths, one per frame; or an array `(frames,
     height, width, 3)` of `uint8` or of floats from 0 to 1. Of each clip
     `num_frames` frames are kept. The tensor `(num_frames, height, width, 3)`
-    holds `float32` RGB values from 0 to 1, and NaN where a frame is not there:
-    a clip that is shorter ends with such frames, a missing clip is all NaN.
+    holds `float32` RGB values from 0 to 1, and NaN where a frame is missing:
+    shorter clips are padded with such frames, a missing clip is all NaN.
 
     A request to the exported model holds the frames themselves, as encoded
     pictures: fewer than `num_frames` are padded, more are sampled.
@@ -40,14 +40,14 @@ class Video(Input):
     Args:
         num_frames: int, how many frames of a clip the tensor holds.
         size: int or pair of ints, `(height, width)` of a frame in pixels.
-        sampling: which frames those are. `"uniform"`: the middle ones of
-            `num_frames` equal segments. `"random"`: one drawn from each
-            segment, anew each time that a table is read: `fit` reads its
-            table once, and so do `evaluate` and `predict`. What the exported
-            model samples, and a `tf.data.Dataset` of rows, is uniform.
+        sampling: which frames are kept. `"uniform"`: the middle ones of
+            `num_frames` equal segments. `"random"`: a random one of each
+            segment, drawn again whenever the cell is read: once per `fit`,
+            `evaluate` or `predict` of a table, in every epoch of a
+            `tf.data.Dataset` of rows. (An exported model takes the middle ones.)
             `"dense"`: consecutive frames from the clip's middle.
-        pad_to_aspect_ratio: bool, whether to keep the proportions and fill up
-            with white; otherwise frames are stretched.
+        pad_to_aspect_ratio: bool, whether to keep the aspect ratio and pad with
+            white; otherwise frames are stretched.
         seed: int, for `"random"`.
     """
 
@@ -98,15 +98,15 @@ class Video(Input):
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Clips -> object array `(rows, num_frames)` of encoded frames.
 
-        Frames that are not there are `b""`. Only the wanted frames of a video
-        file are decoded, and what must be decoded before them; they are
-        shrunk as far as `size` allows and kept as JPEG, so that a table of
-        clips stays small. Frames that come as encoded pictures stay as they
-        are. With `bad="missing"` a frame of a list that cannot be read is a
-        missing frame, and a file that cannot be read a missing clip.
+        Missing frames are `b""`. Only the wanted frames of a video file are
+        decoded, and those that they depend on; they are shrunk as far as `size`
+        allows and kept as JPEG, so that a table of clips stays small. Frames
+        that come as encoded pictures are not changed. With `bad="missing"` an
+        unreadable frame of a list is a missing frame, and an unreadable file a
+        missing clip.
         """
         values = np.full((len(column), self.num_frames), b"", dtype=object)
-        # Where in its segment each frame is taken.
+        # The position of each frame within its segment.
         offsets = np.full(values.shape, 0.5)
         if self.sampling == "random":
             offsets = self._random.random(values.shape)
@@ -121,7 +121,7 @@ class Video(Input):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for row, cell in enumerate(column):
-                # A CSV file spells a list of frames.
+                # In a CSV file, a list of frames is text.
                 cell = unwrapped(from_text(cell), base_dir)
                 if is_missing(cell):
                     continue
@@ -135,21 +135,21 @@ class Video(Input):
         wrong = sorted(reason)
         if wrong and bad == "error":
             first = column.iloc[wrong[0]]
-            shown = first if isinstance(first, (str, os.PathLike)) else type(first)
+            received = first if isinstance(first, (str, os.PathLike)) else type(first)
             refuse_rows(
                 name,
                 wrong,
                 f"no readable clip ({reason[wrong[0]]})",
                 "Correct the cells, or pass bad='missing' to treat them as missing.",
-                shown,
+                received,
             )
         return values
 
     def decode(self, raw):
         """Encoded frames `(batch, frames)` -> `((pixels, present), ok)`.
 
-        A frame that cannot be read is missing from its clip, and costs no
-        other; a clip is ok if one of its frames could be read.
+        A frame that cannot be decoded is missing from its clip, and does not affect
+        the others; a clip is ok if any of its frames could be decoded.
 
         Returns:
             Pair of `uint8` tensor `(batch, num_frames, height, width, 3)` and
@@ -164,7 +164,7 @@ class Video(Input):
                 f"Received: strings of shape {raw.shape}"
             )
         rows = tf.shape(raw)[0]
-        # Clips shorter than `num_frames` end with nothing.
+        # Clips shorter than `num_frames` are padded.
         raw = tf.concat([raw, tf.fill([rows, self.num_frames], "")], axis=1)
         numbers = 1 + tf.range(tf.shape(raw)[1])
         lengths = tf.reduce_max(tf.where(raw != "", numbers, 0), axis=1)
@@ -177,8 +177,8 @@ class Video(Input):
     def decode_one(self, raw):
         """Encoded frames `(frames,)`, or pixels -> `(pixels, present)`.
 
-        Raises `tf.errors.InvalidArgumentError` if no frame can be read; a clip
-        that holds none is not wrong.
+        Raises `tf.errors.InvalidArgumentError` if no frame can be decoded; a clip
+        without frames is missing, and no error.
         """
         import tensorflow as tf
 
@@ -200,7 +200,7 @@ class Video(Input):
         return pixels, tf.range(self.num_frames) < count
 
     def _places(self, length):
-        """What `Choice` gives, for a tensor of lengths; not at random."""
+        """The same as `Choice`, for a tensor of lengths; never at random."""
         import tensorflow as tf
 
         steps = tf.range(self.num_frames)
@@ -211,7 +211,7 @@ class Video(Input):
         return tf.where(length > self.num_frames, chosen, steps)
 
     def finish(self, compact):
-        """`((pixels, present), ok)` -> `float32` in 0..1, NaN where not there."""
+        """`((pixels, present), ok)` -> `float32` in 0..1, NaN for missing frames."""
         import tensorflow as tf
 
         (pixels, present), ok = compact
@@ -226,14 +226,14 @@ class Video(Input):
         return np.array(frames, dtype=object)
 
     def request_value(self):
-        """What a row of a request holds, in words."""
+        """The value of one row in a request, in words."""
         return (
             f"a list of frames, best {self.num_frames}, of which each is "
             + self.image.request_value()
         )
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         return (
             f"Video, {self.num_frames} frames ({self.sampling}) of {self.size[0]} x "
             f"{self.size[1]} pixels, RGB"

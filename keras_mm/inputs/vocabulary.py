@@ -1,16 +1,16 @@
-"""Strings to ids inside a TensorFlow graph."""
+"""Strings to ids in a TensorFlow graph."""
 
 from .cells import EXPONENT, SPELLINGS
 
-# What `str.strip` takes away.
+# White space, as `str.strip` removes it.
 _SPACE = r"[\pZ\x09-\x0d\x1c-\x1f\x{85}]+"
 
 
 def lookup_table(vocabulary, first=2, unknown=1):
     """A table from strings to ids: the first word is 2, unknown ones are 1.
 
-    The vocabulary becomes part of the graph, so that an exported model can be
-    moved without side files.
+    The vocabulary becomes part of the graph, so that an exported model needs no
+    other files.
     """
     import numpy as np
     import tensorflow as tf
@@ -30,7 +30,7 @@ def lookup_table(vocabulary, first=2, unknown=1):
 
 
 def as_names(raw):
-    """Strings as the names that they are, as `to_name` does it in Python.
+    """Strings normalised as names, as `to_name` does it in Python.
 
     Args:
         raw: string tensor.
@@ -45,7 +45,7 @@ def as_names(raw):
 
 
 def strip(raw):
-    """Strings without white space around, as `str.strip` does it in Python.
+    """Strings without leading and trailing white space, like `str.strip` in Python.
 
     Args:
         raw: string tensor.
@@ -56,7 +56,7 @@ def strip(raw):
 
 
 def drop_invalid(raw):
-    """Strings that are not UTF-8 become `""`, missing, as in a table.
+    """Strings that are not UTF-8 become `""`, which is missing, as in a table.
 
     Args:
         raw: string tensor.

@@ -2,20 +2,20 @@
 
 from .chunks import byte_string, find_chunk, number, of_file, part
 
-# Who writes into a pipe does not know how much will come: FFmpeg says 2**32 - 1
-# bytes, others a little less than 2**31, or none.
+# Programs that write into a pipe do not know the length: FFmpeg writes 2**32 - 1
+# bytes, others a little less than 2**31, or 0.
 _UNKNOWN = 2**31 - 2**16
 
 
 def is_unknown(length, riff, start):
-    """Whether a WAV file's header says that its samples go on to its end.
+    """Whether a WAV file's header leaves the length open: samples go on to its end.
 
     Args:
-        length: int, or tensor, bytes of samples that the header announces.
+        length: int, or tensor, bytes of samples in the header.
         riff: the same, of the whole file.
-        start: the same, where the samples begin.
+        start: the same, offset of the samples.
     """
-    # No samples, though others than the header counts follow.
+    # 0 means open if the length of the whole file ends before the samples, too.
     return (length >= _UNKNOWN) | ((length == 0) & (riff + 8 <= start))
 
 
@@ -23,8 +23,8 @@ def is_unknown(length, riff, start):
 def decode_wav(encoded):
     """A WAV file of 16 bits, scalar string -> samples and rate.
 
-    `tf.audio.decode_wav` takes what a header says of lengths, and does not know
-    that chunks of odd lengths are padded.
+    `tf.audio.decode_wav` trusts the lengths in a header, and does not know that
+    chunks of odd lengths are padded.
 
     Returns:
         `float32` tensor `(samples, channels)`, and an `int32` scalar.
@@ -43,7 +43,7 @@ def decode_wav(encoded):
         & (form_length >= 16)
         & (block > 0)
         & (length <= left),
-        ["no WAV file, or a truncated one"],
+        ["not a WAV file, or a truncated one"],
     )
     with tf.control_dependencies([check]):
         length -= length % tf.maximum(block, 1)

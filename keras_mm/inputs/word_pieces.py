@@ -13,7 +13,7 @@ import functools
 import heapq
 import unicodedata
 
-# Longer words are out of vocabulary as a whole, as BERT has it.
+# Longer words are out of vocabulary as a whole, as in BERT.
 _LONGEST_WORD = 100
 _SPACES = r"[\t\n\r\p{Zs}\x{2028}\x{2029}]+"
 _CONTROLS = r"[\x{fffd}\p{C}]"
@@ -59,14 +59,14 @@ def without_accents(texts):
 def word_pieces(words, table, longest, unknown):
     """Ragged words `(batch, None)` -> ragged ids of their pieces `(batch, None)`.
 
-    From a word's start the longest piece of the vocabulary is taken, again and
-    again; pieces within a word start with `##`. A word with a part that no
-    piece covers is `unknown` as a whole.
+    From left to right, the longest matching piece of the vocabulary is taken;
+    pieces within a word start with `##`. A word with a part that no piece covers
+    is `unknown` as a whole.
 
     Args:
         words: ragged string tensor.
-        table: lookup table from pieces to ids, -1 for what is no piece.
-        longest: int, characters of the longest piece, without `##`.
+        table: lookup table from pieces to ids, -1 for anything else.
+        longest: int, length of the longest piece in characters, without `##`.
         unknown: int, the id of unknown words.
     """
     import tensorflow as tf
@@ -88,12 +88,12 @@ def word_pieces(words, table, longest, unknown):
             unit="UTF8_CHAR",
         )
         marks = tf.where(at > 0, "##", "")[:, tf.newaxis]
-        found = table.lookup(marks + parts)
-        # What is longer than the rest of the word was cut to it.
-        fits = (found >= 0) & (sizes <= (end - at)[:, tf.newaxis])
+        candidates = table.lookup(marks + parts)
+        # `substr` has cut longer candidates to the rest of the word.
+        fits = (candidates >= 0) & (sizes <= (end - at)[:, tf.newaxis])
         best = tf.argmax(fits, axis=1)
         fits = tf.reduce_any(fits, axis=1)
-        chosen = tf.gather(found, best, batch_dims=1)
+        chosen = tf.gather(candidates, best, batch_dims=1)
         rows = rows[:, tf.newaxis]
         step = tf.fill([tf.size(unique)], -1)
         step = tf.tensor_scatter_nd_update(step, rows, chosen)
@@ -122,15 +122,15 @@ def word_pieces(words, table, longest, unknown):
 
 
 def learn_word_pieces(words, size):
-    """The pieces that write some words shortly.
+    """Learns a vocabulary of word pieces.
 
-    Starts from characters and joins the pair of neighbours that comes most
-    often, again and again, as long as it comes twice. The same words always
-    give the same pieces.
+    Starts from characters and repeatedly joins the most frequent pair of
+    neighbours, as long as it occurs twice. The same words always give the same
+    pieces.
 
     Args:
-        words: dict from word to how often it comes.
-        size: int, how many pieces there may be.
+        words: dict from word to its count.
+        size: int, the most pieces to keep.
 
     Returns:
         list of strings.
@@ -149,12 +149,12 @@ def learn_word_pieces(words, size):
         for pair in zip(pieces, pieces[1:]):
             pairs[pair] += counts[row]
             places[pair].add(row)
-    found = sorted(characters, key=lambda piece: (-characters[piece], piece))[:size]
-    known = set(found)
+    learned = sorted(characters, key=lambda piece: (-characters[piece], piece))[:size]
+    known = set(learned)
     # The most frequent pair first; entries whose count has changed are stale.
     queue = [(-count, pair) for pair, count in pairs.items()]
     heapq.heapify(queue)
-    while queue and len(found) < size:
+    while queue and len(learned) < size:
         count, pair = heapq.heappop(queue)
         if -count != pairs[pair]:
             continue
@@ -163,7 +163,7 @@ def learn_word_pieces(words, size):
         joined = pair[0] + pair[1].removeprefix("##")
         if joined not in known:
             known.add(joined)
-            found.append(joined)
+            learned.append(joined)
         changed = set()
         for row in sorted(places[pair]):
             old = splits[row]
@@ -176,11 +176,11 @@ def learn_word_pieces(words, size):
                         places[each].add(row)
         for each in changed:
             heapq.heappush(queue, (-pairs[each], each))
-    return found
+    return learned
 
 
 def _joined(pieces, pair, joined):
-    """A word's pieces, after each `pair` among them has become one."""
+    """A word's pieces with each occurrence of `pair` joined."""
     result = []
     for piece in pieces:
         if result and (result[-1], piece) == pair:
@@ -190,27 +190,27 @@ def _joined(pieces, pair, joined):
     return result
 
 
-# What the table of accents says of all other characters.
+# The table's value for characters without accents.
 _KEEP = "keep"
 
 
 @functools.cache
 def _accents():
-    """Characters that lose something with their accents -> what is left."""
-    found = {}
-    # Nothing above these planes has parts; surrogates are no characters.
+    """dict from characters with accents to the characters without."""
+    table = {}
+    # Nothing above these planes decomposes; surrogates are no characters.
     for code in (*range(0xD800), *range(0xE000, 0x30000)):
         character = chr(code)
         parts = unicodedata.normalize("NFD", character)
         left = "".join(c for c in parts if unicodedata.category(c) != "Mn")
         if left != character:
-            found[character] = left
-    return found
+            table[character] = left
+    return table
 
 
 @functools.cache
 def accent_table():
-    """A table from characters to what is left without accents."""
+    """A lookup table from characters with accents to those without."""
     import tensorflow as tf
 
     accents = _accents()

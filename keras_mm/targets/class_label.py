@@ -263,7 +263,7 @@ class ClassLabel(Target):
         draw_confusion(axes, labels, predictions.argmax(axis=1), self.names)
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         if self.class_names is None:
             return f"ClassLabel, {self.num_classes or '?'} classes"
         shown = ", ".join(self.class_names[:3])

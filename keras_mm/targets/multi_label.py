@@ -267,7 +267,7 @@ class MultiLabel(Target):
         draw_bars(axes, self.names, f1, "F1")
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         return f"MultiLabel, {self.num_classes or '?'} labels"
 
     def get_config(self):

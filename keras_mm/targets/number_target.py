@@ -139,7 +139,7 @@ class NumberTarget(Target):
         axes.set_ylabel("predicted")
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         if self.mean is None:
             return "Number"
         return f"Number, mean {self.mean:.4g}, standard deviation {self.std:.4g}"

@@ -174,7 +174,7 @@ class Target:
         raise NotImplementedError
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         return type(self).__name__
 
     def __repr__(self):

@@ -280,7 +280,7 @@ def patched(encoded, at, form, *values):
 BROKEN = {
     "no sound": (b"some text, long enough", "not a sound"),
     "picture": (b"\xff\xd8\xff\xe0" + bytes(40), "not a sound"),
-    "header only": (b"RIFF\x24\0\0\0WAVE", "there are no samples in it"),
+    "header only": (b"RIFF\x24\0\0\0WAVE", "it holds no samples"),
     "truncated": (wav(samples_of())[:-7], "1600 bytes of sound are announced, 1593"),
     "no samples": (wav(samples_of(0)), "without samples"),
     "huge": (patched(wav(samples_of()), 40, "<I", 10**9), "1000000000 bytes"),
