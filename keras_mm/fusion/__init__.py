@@ -64,7 +64,7 @@ FUSIONS = {
 
 
 def get(fusion, name=_NAME):
-    """A name of the table above, or a layer of the user's, as a layer."""
+    """A name in `FUSIONS`, a layer, or a function of the user's -> a layer or function."""
     if isinstance(fusion, str):
         if fusion not in FUSIONS:
             raise ValueError(
@@ -84,10 +84,10 @@ def get(fusion, name=_NAME):
 
 
 def fuse(fusion, tokens, masks, return_weights=True, return_tokens=True):
-    """Calls a fusion once; what it gives, whatever it is, as `Fused`.
+    """Calls a fusion once and returns all of its results as `Fused`.
 
-    A layer or function of your own that is no `Fusion` gives a vector, a list
-    that starts with it, or a `Fused`.
+    A layer or function of your own that is no `Fusion` may return a vector, a
+    list that starts with it, or a `Fused`.
 
     Examples:
 

@@ -16,8 +16,8 @@ class Bilinear(Fusion):
     once: it grows with the product of all dims, this one with those of pairs.
     `MLB` and `MFB` are this with a `W_k` of few factors.
 
-    An absent modality is a vector of 1s, so that the present one of a pair is
-    still heard; a pair of absent ones adds nothing.
+    An absent modality is a vector of 1s, so that the present one of a pair still
+    counts; a pair of absent ones adds nothing.
 
     Examples:
 
@@ -82,15 +82,15 @@ class Bilinear(Fusion):
             means = [dense(mean) for dense, mean in zip(self.dense, means)]
         present = ops.split(presence(masks), len(masks), axis=1)
         factors = [
-            ops.where(here, mean, ops.ones_like(mean))
-            for here, mean in zip(present, means)
+            ops.where(is_present, mean, ops.ones_like(mean))
+            for is_present, mean in zip(present, means)
         ]
         products = []
         for one, two in itertools.combinations(range(len(factors)), 2):
             x = ops.expand_dims(factors[one], 2) * ops.expand_dims(factors[two], 1)
             x = ops.reshape(x, (-1, x.shape[1] * x.shape[2]))
-            here = ops.logical_or(present[one], present[two])
-            products.append(ops.where(here, x, ops.zeros_like(x)))
+            any_present = ops.logical_or(present[one], present[two])
+            products.append(ops.where(any_present, x, ops.zeros_like(x)))
         return self.output_projection(ops.concatenate(products, axis=-1))
 
     def get_config(self):

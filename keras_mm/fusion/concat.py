@@ -6,10 +6,10 @@ from .fusion import Fusion, masked_mean
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Concat(Fusion):
-    """Puts the modalities' mean tokens side by side: `W [z1; ...; zM]`.
+    """Concatenates the modalities' mean tokens: `W [z1; ...; zM]`.
 
-    The simplest fusion, and hard to beat: what follows decides what counts. An
-    absent modality's part is 0.
+    The simplest fusion, and a strong baseline: the layers behind it learn what
+    counts. An absent modality's part is 0.
 
     Examples:
 

@@ -6,7 +6,7 @@ from .fusion import Fusion, masked_mean
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class FiLM(Fusion):
-    """One modality scales and shifts what the others say: `gamma * y + beta`.
+    """One modality scales and shifts the features of the others: `gamma * y + beta`.
 
     `y` is the sum of the other modalities' projections; `gamma` is 1 plus a
     projection of the conditioning modality, `beta` another. If that is absent

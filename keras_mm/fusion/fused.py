@@ -1,7 +1,7 @@
 from typing import Any, NamedTuple
 
-# Call options of a fusion: the attribute that tells whether it has the option, and
-# how many results the option adds.
+# Call options of a fusion: the attribute that is set if the fusion has the option,
+# and the number of results that it adds.
 _OPTIONS = {
     "return_weights": ("weights_kind", 1),
     "return_tokens": ("tokens_kind", 2),
@@ -10,10 +10,10 @@ _OPTIONS = {
 
 
 class Fused(NamedTuple):
-    """What a fusion gives to the heads: one vector a row, and more where it has more.
+    """The results of a fusion, as heads read them.
 
     A head that classifies reads `vector`; one that decodes or tags reads `tokens`
-    and `mask`. What a fusion does not have is None.
+    and `mask`. Results that a fusion does not have are None.
 
     Examples:
 

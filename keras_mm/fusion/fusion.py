@@ -13,7 +13,7 @@ class Fusion(keras.layers.Layer):
     A fusion never reads masked tokens: padding, or the content of a modality
     that is absent from a row. A row without any modality gives 0.
 
-    Calling the layer gives the vector. `fuse` gives all that the fusion has: its
+    Calling the layer returns the vector. `fuse` returns everything: also its
     weights over modalities or attention maps, and the fused tokens.
 
     Examples:
@@ -59,7 +59,7 @@ class Fusion(keras.layers.Layer):
                 some.
 
         Returns:
-            `Fused`; its vector is what calling the layer gives.
+            `Fused`, with the vector that calling the layer returns.
         """
         return call_fusion(self, tokens, masks, return_weights, return_tokens)
 
@@ -68,7 +68,7 @@ class Fusion(keras.layers.Layer):
         return (tokens_shape[0][0], self.units)
 
     def compute_tokens_shape(self, tokens_shape):
-        """Shape of the fused tokens, where the fusion gives some."""
+        """Shape of the fused tokens, of fusions that return them."""
         lengths = [shape[1] for shape in tokens_shape]
         length = None if None in lengths else sum(lengths)
         return (tokens_shape[0][0], length, self.units)
@@ -76,7 +76,7 @@ class Fusion(keras.layers.Layer):
     def compute_output_spec(
         self, tokens, masks, return_weights=False, return_tokens=False, **kwargs
     ):
-        """Symbolic outputs; Keras cannot know of the options by itself."""
+        """Symbolic outputs; Keras cannot infer those of the options by itself."""
         shapes = [token.shape for token in tokens], [mask.shape for mask in masks]
         results = [
             keras.KerasTensor(self.compute_output_shape(*shapes), self.compute_dtype)
@@ -139,8 +139,8 @@ class Fusion(keras.layers.Layer):
         """Each modality's mean token through its own layer of `self.dense`.
 
         Returns:
-            Tensor `(batch, modalities, units)`. Without a bias, what is absent is
-            0.
+            Tensor `(batch, modalities, units)`. Without a bias, an absent
+            modality is 0.
         """
         return ops.stack(
             [
@@ -176,7 +176,7 @@ def presence(masks):
 
 
 def product(factors, present):
-    """Product of the factors that are present; 0 where none is.
+    """Product of the factors that are present; 0 if none is.
 
     Args:
         factors: list of float tensors `(batch, dim)`, one a modality.
@@ -193,7 +193,7 @@ def product(factors, present):
 
 
 def masked_softmax(logits, present, axis=1):
-    """Softmax over the entries that are present; 0 where none is.
+    """Softmax over the entries that are present; 0 if none is.
 
     Args:
         logits: float tensor.

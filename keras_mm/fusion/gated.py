@@ -6,7 +6,7 @@ from .fusion import Fusion, masked_mean, masked_softmax, presence
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Gated(Fusion):
-    """Gated multimodal unit: each row decides, unit by unit, whom to believe.
+    """Gated multimodal unit: each row weighs the modalities, unit by unit.
 
     `h_m = tanh(W_m z_m)`. With two modalities `g = sigmoid(W_g [z1; z2])` and
     the vector is `g * h1 + (1 - g) * h2`; with more, the gates are a softmax

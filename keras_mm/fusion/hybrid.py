@@ -10,8 +10,8 @@ from .late_weighted import LateWeighted
 class Hybrid(LateWeighted):
     """Early and late fusion: each modality predicts, and so do all together.
 
-    One expert more than `LateWeighted` has: it reads what an early fusion makes
-    of all modalities, and finds what only their combination tells. The heads of
+    It has one expert more than `LateWeighted`: this one reads the vector of an
+    early fusion of all modalities, and learns their interactions. The heads of
     single modalities keep every encoder learning, also where another modality
     is easier to learn from. `model.fit` weighs the experts on the validation
     rows; without any, they count equally.
@@ -146,7 +146,7 @@ class Hybrid(LateWeighted):
     def get_config(self):
         """The constructor's arguments."""
         early = keras.saving.serialize_keras_object(self.early)
-        # `build` builds it, for the modalities that there are then.
+        # `build` builds it, for the modalities of the new model.
         early.pop("build_config", None)
         return {
             **super().get_config(),

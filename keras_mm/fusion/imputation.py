@@ -6,19 +6,20 @@ from .fusion import masked_mean, presence
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Imputation(keras.layers.Layer):
-    """Puts what the others suggest where a modality is absent from a row.
+    """Predicts the token of an absent modality from those that are present.
 
     The mean tokens of the modalities that are present go through a Dense layer
     each; from the mean of these, a head for each modality predicts the mean
     token of that modality. In training the heads learn from the modalities that
-    are there, beside the model's own loss; nothing of that reaches the encoders.
+    are present, by a loss beside the model's own; its gradients do not reach the
+    encoders.
 
     Examples:
 
     >>> tokens, masks = keras_mm.fusion.Imputation()(tokens, masks)
 
     Args:
-        units: int, length of what the modalities have in common.
+        units: int, length of the shared representation.
         loss_weight: float, weight of the heads' loss: the mean over modalities of
             `sum |predicted - token|^2 / sum |token|^2`.
 
@@ -34,7 +35,8 @@ class Imputation(keras.layers.Layer):
 
     Reference:
         Tran et al. 2017, "Missing Modalities Imputation via Cascaded Residual
-        Autoencoder", for learning to reconstruct from what is there.
+        Autoencoder", for learning to reconstruct from the modalities that are
+        present.
     """
 
     def __init__(self, units=64, loss_weight=0.1, **kwargs):
@@ -66,41 +68,41 @@ class Imputation(keras.layers.Layer):
             self.outer.append(outer)
 
     def call(self, tokens, masks, training=False):
-        """Predicts, and fills in."""
+        """Predicts the tokens of absent modalities."""
         means = [
             ops.stop_gradient(masked_mean(token, mask))
             for token, mask in zip(tokens, masks)
         ]
         present = presence(masks)
         hidden = [inner(mean) for inner, mean in zip(self.inner, means)]
-        shown = ops.cast(present, hidden[0].dtype)
-        filled, masks_after, errors = [], [], []
+        weights = ops.cast(present, hidden[0].dtype)
+        tokens_after, masks_after, errors = [], [], []
         for index, (token, mask) in enumerate(zip(tokens, masks)):
             # Never from the modality itself: it would learn to copy.
             others = [k for k in range(len(tokens)) if k != index]
-            count = sum((shown[:, k : k + 1] for k in others), shown[:, :1] * 0)
-            known = sum(
-                (shown[:, k : k + 1] * hidden[k] for k in others), hidden[0] * 0
+            count = sum((weights[:, k : k + 1] for k in others), weights[:, :1] * 0)
+            total = sum(
+                (weights[:, k : k + 1] * hidden[k] for k in others), hidden[0] * 0
             )
-            predicted = self.outer[index](ops.divide_no_nan(known, count))
-            both = shown[:, index : index + 1] * ops.cast(count > 0, shown.dtype)
+            predicted = self.outer[index](ops.divide_no_nan(total, count))
+            both = weights[:, index : index + 1] * ops.cast(count > 0, weights.dtype)
             errors.append(_relative_error(predicted, means[index], both))
             absent = ops.logical_and(
                 ops.logical_not(present[:, index : index + 1]), count > 0
             )
             first = ops.arange(ops.shape(mask)[1]) == 0
-            here = ops.logical_and(absent, first[None])
-            filled.append(
+            filled_in = ops.logical_and(absent, first[None])
+            tokens_after.append(
                 ops.where(
-                    ops.expand_dims(here, -1),
+                    ops.expand_dims(filled_in, -1),
                     ops.cast(predicted, token.dtype)[:, None],
                     token,
                 )
             )
-            masks_after.append(ops.logical_or(mask, here))
+            masks_after.append(ops.logical_or(mask, filled_in))
         if training and self.loss_weight:
             self.add_loss(self.loss_weight * sum(errors) / len(errors))
-        return filled, masks_after
+        return tokens_after, masks_after
 
     def compute_output_shape(self, tokens_shape, masks_shape):
         """The same shapes."""

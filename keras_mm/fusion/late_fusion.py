@@ -9,10 +9,10 @@ from .fusion import Fusion, masked_mean, presence
 class LateFusion(Fusion):
     """Base class: each modality predicts by itself; the predictions are combined.
 
-    What predicts by itself is an expert. `model.fit` trains every expert by its
-    own loss, on the rows that have its modality, all in one pass; what follows
-    from their predictions together is not trained. Builders set `units` and
-    `activation` to what the target needs.
+    Each modality has an expert: a head of its own. `model.fit` trains every
+    expert by its own loss, on the rows that have its modality, all in one pass;
+    the combination of their predictions is not trained by gradients. Builders set
+    `units` and `activation` to what the target needs.
 
     Args:
         units: int, number of outputs: classes, labels, or 1 for a number.

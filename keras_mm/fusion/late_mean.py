@@ -6,11 +6,11 @@ from .late_fusion import LateFusion
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class LateMean(LateFusion):
-    """Each modality predicts by itself; the answer is the mean of what they say.
+    """Each modality predicts by itself; the mean of the predictions is returned.
 
-    The mean of probabilities is robust against one that errs with certainty;
-    the mean of logits lets the certain ones decide. Modalities do not speak to
-    each other: what only their combination tells is not found.
+    The mean of probabilities is robust against an expert that is confidently
+    wrong; the mean of logits lets the confident ones decide. Interactions between
+    modalities are not modelled.
 
     Examples:
 
@@ -28,7 +28,7 @@ class LateMean(LateFusion):
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return each modality's share, too.
-        return_experts: bool, whether to return what each modality says, too.
+        return_experts: bool, whether to return each modality's logits, too.
 
     Returns:
         Tensor `(batch, units)` of logits; with `return_weights` also a tensor
@@ -51,7 +51,7 @@ class LateMean(LateFusion):
         self.of = of
 
     def combine(self, scores, present):
-        """The mean over those that are there."""
+        """The mean over the experts that are present."""
         shares = ops.expand_dims(self.shares(present), -1)
         if self.of == "logits" or self.activation is None:
             return ops.sum(shares * scores, axis=1)

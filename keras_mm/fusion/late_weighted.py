@@ -7,13 +7,13 @@ from .late_fusion import LateFusion
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class LateWeighted(LateFusion):
-    """Each modality predicts by itself; those that are right more often count more.
+    """Each modality predicts by itself; the more accurate ones have more weight.
 
     `scale * sum_m w_m log p_m`, where the `w_m` are a softmax over the modalities
     that are present: one weight a modality, the same for every row. `model.fit`
     finds weights and scale at its end, on the validation rows, where an expert
-    that has learned its training rows by heart gains nothing by it. The scale
-    makes the probabilities neither too certain nor too doubtful.
+    gains nothing from having overfitted its training rows. The scale calibrates
+    the probabilities.
 
     Examples:
 
@@ -30,7 +30,7 @@ class LateWeighted(LateFusion):
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the weights, too.
-        return_experts: bool, whether to return what each modality says, too.
+        return_experts: bool, whether to return each modality's logits, too.
 
     Returns:
         Tensor `(batch, units)` of logits; with `return_weights` also a tensor
@@ -60,7 +60,7 @@ class LateWeighted(LateFusion):
         )
 
     def shares(self, present):
-        """A softmax over those that are there."""
+        """A softmax over the experts that are present."""
         logits = ops.cast(self.weight_logits, "float32")[None]
         return masked_softmax(logits, present)
 

@@ -8,8 +8,8 @@ from .fusion import Fusion, presence
 class LowRank(Fusion):
     """Low-rank tensor fusion: `sum_r w_r prod_m W_mr [1; z_m] + b`.
 
-    What `Tensor` does, with a `W` of few factors that is never written out: its
-    size grows with the sum of the dims and not with their product.
+    It approximates `Tensor` by a `W` of few factors, which is never materialised:
+    its size grows with the sum of the dims and not with their product.
 
     Examples:
 
@@ -58,8 +58,8 @@ class LowRank(Fusion):
         x = ops.reshape(x, (-1, self.rank, self.units))
         weights = ops.cast(self.rank_weights, x.dtype)[None, :, None]
         x = ops.sum(weights * x, axis=1) + ops.cast(self.bias, x.dtype)
-        shown = ops.any(presence(masks), axis=1, keepdims=True)
-        return ops.where(shown, x, ops.zeros_like(x))
+        has_any = ops.any(presence(masks), axis=1, keepdims=True)
+        return ops.where(has_any, x, ops.zeros_like(x))
 
     def get_config(self):
         """The constructor's arguments."""

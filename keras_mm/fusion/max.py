@@ -34,7 +34,7 @@ class Max(Fusion):
         """Takes the largest."""
         parts = self.projected(tokens, masks)
         present = ops.expand_dims(presence(masks), -1)
-        # Below all that is there, and finite in half precision, too.
+        # No greater than any present value, and finite in half precision, too.
         lowest = ops.min(parts, axis=1, keepdims=True)
         largest = ops.max(ops.where(present, parts, lowest), axis=1)
         return ops.where(ops.any(present, axis=1), largest, ops.zeros_like(largest))

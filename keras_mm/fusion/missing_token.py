@@ -29,19 +29,21 @@ class MissingToken(keras.layers.Layer):
         ]
 
     def call(self, tokens, masks):
-        """Fills in."""
-        filled, shown = [], []
+        """Fills in the tokens of absent modalities."""
+        tokens_after, masks_after = [], []
         for learned, token, mask in zip(self.tokens, tokens, masks):
             absent = ops.logical_not(ops.any(mask, axis=1, keepdims=True))
             first = ops.arange(ops.shape(mask)[1]) == 0
-            here = ops.logical_and(absent, first[None])
-            filled.append(
+            filled_in = ops.logical_and(absent, first[None])
+            tokens_after.append(
                 ops.where(
-                    ops.expand_dims(here, -1), ops.cast(learned, token.dtype), token
+                    ops.expand_dims(filled_in, -1),
+                    ops.cast(learned, token.dtype),
+                    token,
                 )
             )
-            shown.append(ops.logical_or(mask, here))
-        return filled, shown
+            masks_after.append(ops.logical_or(mask, filled_in))
+        return tokens_after, masks_after
 
     def compute_output_shape(self, tokens_shape, masks_shape):
         """The same shapes."""

@@ -46,9 +46,9 @@ class MixtureOfExperts(Fusion):
         self.gate.build((None, sum(shape[-1] for shape in tokens_shape)))
 
     def call(self, tokens, masks, return_weights=False):
-        """Asks the experts, and mixes their answers."""
+        """Mixes the experts' outputs."""
         means = [masked_mean(token, mask) for token, mask in zip(tokens, masks)]
-        answers = ops.stack(
+        outputs = ops.stack(
             [
                 expert(ops.relu(hidden(mean)))
                 for expert, hidden, mean in zip(self.experts, self.hidden, means)
@@ -57,5 +57,5 @@ class MixtureOfExperts(Fusion):
         )
         logits = self.gate(ops.concatenate(means, axis=-1))
         gates = masked_softmax(logits, presence(masks))
-        fused = ops.sum(ops.expand_dims(gates, -1) * answers, axis=1)
+        fused = ops.sum(ops.expand_dims(gates, -1) * outputs, axis=1)
         return (fused, gates) if return_weights else fused

@@ -8,8 +8,8 @@ from .fusion import Fusion, masked_mean, presence, product
 class MLB(Fusion):
     """Multimodal low-rank bilinear pooling: `P (tanh(W_1 z1) * ... * tanh(W_M zM))`.
 
-    The modalities are multiplied, unit by unit, so that what one says can turn
-    the meaning of another. An absent modality is a factor of 1.
+    The modalities are multiplied, unit by unit, so that one can reverse the effect
+    of another. An absent modality is a factor of 1.
 
     Examples:
 

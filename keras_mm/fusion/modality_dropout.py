@@ -4,11 +4,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class ModalityDropout(keras.layers.Layer):
-    """Hides modalities of some rows in training, never all of a row's.
+    """Masks modalities of some rows in training, never all of a row's.
 
-    What is left of the chosen rows is a subset of the modalities that they
-    have: its size is uniform between 1 and all, then the subset is. A model
-    trained so loses less where a modality is missing.
+    A chosen row keeps a random subset of its modalities: first its size is drawn
+    uniformly from 1 to all, then the subset. A model trained so loses less where a
+    modality is missing.
 
     Examples:
 
@@ -36,7 +36,7 @@ class ModalityDropout(keras.layers.Layer):
         self.built = True
 
     def call(self, masks, training=False):
-        """Hides."""
+        """Masks."""
         if not training or not self.rate or len(masks) < 2:
             return masks
         present = ops.stack([ops.any(mask, axis=1) for mask in masks], axis=1)

@@ -11,7 +11,8 @@ class Perceiver(TokenFusion):
 
     In each layer the queries attend to the modalities' tokens and to each other.
     The cost grows with the number of tokens, and not with its square. The
-    vector is the mean of what the queries have become: the latents.
+    vector is the mean of the latents, which is what the last layer returns for
+    the queries.
 
     Examples:
 

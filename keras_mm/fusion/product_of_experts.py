@@ -9,7 +9,7 @@ _CLAMP = 6.0
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class ProductOfExperts(Fusion):
-    """Each modality gives a mean and how sure it is; the sure ones count more.
+    """Each modality predicts a mean and a precision; precise ones count more.
 
     For each unit a modality is an expert with a Gaussian of mean `mu_m` and
     precision `t_m`; the vector is the mean of the product of them all and of a

@@ -11,8 +11,8 @@ class Stacking(LateFusion):
     `sum_m log p_m W_m + b` for classes, and the same of labels' logits and of
     numbers. `model.fit` first predicts every training row by models that were
     trained without it (`folds` times), finds `W` and `b` from those, and then
-    trains on all rows: so `W` knows how much each modality is worth on rows that
-    it has not seen, class by class. It takes `folds + 1` times as long.
+    trains on all rows: so `W` reflects how reliable each modality is on unseen
+    rows, class by class. It takes `folds + 1` times as long.
 
     Examples:
 
@@ -29,7 +29,7 @@ class Stacking(LateFusion):
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
-        return_experts: bool, whether to return what each modality says, too.
+        return_experts: bool, whether to return each modality's logits, too.
 
     Returns:
         Tensor `(batch, units)` of logits; with `return_experts` also logits
@@ -68,7 +68,7 @@ class Stacking(LateFusion):
         )
 
     def features(self, scores, present):
-        """What the linear model reads: 0 stands for the absent."""
+        """The linear model's features; those of absent experts are 0."""
         if self.activation == "softmax":
             # log p of many classes is far from 0 for all but one of them.
             scores = scores - ops.mean(scores, axis=-1, keepdims=True)

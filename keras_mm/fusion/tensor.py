@@ -10,8 +10,8 @@ from .fusion import Fusion, masked_mean, presence
 class Tensor(Fusion):
     """Tensor fusion: all products of the modalities' entries, with a 1 each.
 
-    `W ([1; z1] x ... x [1; zM])`: the 1 keeps what a modality says by itself and
-    all products of fewer modalities. An absent modality is `[1; 0]`. The size is
+    `W ([1; z1] x ... x [1; zM])`: the 1 keeps the linear terms and all
+    products of fewer modalities. An absent modality is `[1; 0]`. The size is
     the product of all dims.
 
     Examples:

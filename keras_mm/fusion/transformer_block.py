@@ -4,7 +4,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class TransformerBlock(keras.layers.Layer):
-    """Attention, then two Dense layers; each is added to what goes in.
+    """Attention, then two Dense layers; each with a residual connection.
 
     Fusions of tokens are made of these. Both parts read normalised tokens, as in
     the encoders' blocks. With a context, tokens attend to it instead of to each

@@ -237,8 +237,8 @@ def test_sum_and_max():
     means = pooled(tokens, masks)
     got = call(layer, tokens, masks)
     for row in range(6):
-        shown = [means[m][row] @ weights[m] for m in range(3) if masks[m][row].any()]
-        expected = np.max(shown, axis=0) if shown else np.zeros(6)
+        values = [means[m][row] @ weights[m] for m in range(3) if masks[m][row].any()]
+        expected = np.max(values, axis=0) if values else np.zeros(6)
         np.testing.assert_allclose(got[row], expected, atol=1e-5)
 
 
@@ -249,10 +249,10 @@ def test_attention_weights_are_of_each_row():
     logits = np.concatenate(means, -1) @ weight(layer, "attention/")
     fused, weights = call(layer, tokens, masks, return_weights=True)
     for row in range(6):
-        shown = [m for m in range(3) if masks[m][row].any()]
+        present = [m for m in range(3) if masks[m][row].any()]
         expected = np.zeros(3)
-        if shown:
-            expected[shown] = softmax(logits[row][shown], 0)
+        if present:
+            expected[present] = softmax(logits[row][present], 0)
         np.testing.assert_allclose(weights[row], expected, atol=1e-5)
         parts = [
             expected[m] * (means[m][row] @ weight(layer, f"projection_{m}/"))
@@ -291,12 +291,12 @@ def test_mfb_has_a_gradient_at_zero():
     """The square root's slope is infinite there."""
     layer = room.MFB(units=2, num_factors=1)
     zeros = [np.zeros((1, 1, 3), "float32")] * 2
-    shown = [np.ones((1, 1), bool)] * 2
+    all_present = [np.ones((1, 1), bool)] * 2
     inputs = [keras.Input((1, 3)), keras.Input((1, 3))]
-    seen = [keras.Input((1,), dtype="bool"), keras.Input((1,), dtype="bool")]
-    model = keras.Model([*inputs, *seen], keras.layers.Dense(1)(layer(inputs, seen)))
+    masks = [keras.Input((1,), dtype="bool"), keras.Input((1,), dtype="bool")]
+    model = keras.Model([*inputs, *masks], keras.layers.Dense(1)(layer(inputs, masks)))
     model.compile("sgd", "mse")
-    model.fit([*zeros, *shown], np.ones((1, 1)), verbose=0)
+    model.fit([*zeros, *all_present], np.ones((1, 1)), verbose=0)
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
@@ -342,16 +342,16 @@ def test_bilinear_has_a_matrix_for_each_pair_and_unit(name):
     for row in range(6):
         expected, start = np.zeros(6), 0
         for pair in itertools.combinations(range(3), 2):
-            here = [masks[m][row].any() for m in pair]
+            present = [masks[m][row].any() for m in pair]
             one, two = (
-                means[m][row] if shown else np.ones(means[m].shape[1])
-                for m, shown in zip(pair, here)
+                means[m][row] if is_present else np.ones(means[m].shape[1])
+                for m, is_present in zip(pair, present)
             )
             part = kernel[start : start + len(one) * len(two)]
             start += len(part)
             for unit in range(6):
                 matrix = part[:, unit].reshape(len(one), len(two))
-                expected[unit] += any(here) * (one @ matrix @ two)
+                expected[unit] += any(present) * (one @ matrix @ two)
         np.testing.assert_allclose(got[row], expected, atol=1e-4)
 
 
@@ -442,15 +442,15 @@ def test_attention_in_numpy():
             y = y * weight(layer, f"normalization_{a}", "gamma") + weight(
                 layer, f"normalization_{a}", "beta"
             )
-            seen = masks[a][row]
-            rows.append(y[seen].mean(0) if seen.any() else np.zeros(6))
+            mask = masks[a][row]
+            rows.append(y[mask].mean(0) if mask.any() else np.zeros(6))
         out.append(np.stack(rows))
     np.testing.assert_allclose(fused, np.concatenate(out, -1), atol=2e-4)
 
 
 @pytest.mark.backends
 def test_transformer_is_the_encoders_block_over_all_tokens():
-    """Stock layers, wired by the function that encoders use, say the same."""
+    """Stock layers, wired by the function that encoders use, give the same."""
     layer, tokens, masks = made("transformer", count=2)
     got = call(layer, tokens, masks)
     wide = [t @ weight(layer, f"projection_{m}/") for m, t in enumerate(tokens)]
@@ -458,11 +458,11 @@ def test_transformer_is_the_encoders_block_over_all_tokens():
     x = np.concatenate(wide, 1).astype("float32")
     mask = np.concatenate(masks, 1)
     given = keras.Input(x.shape[1:])
-    shown = keras.Input((1, x.shape[1]), dtype="bool")
+    attended = keras.Input((1, x.shape[1]), dtype="bool")
     y = given
     for _ in range(2):
-        y = transformer_block(y, 2, 7, mask=shown)
-    model = keras.Model([given, shown], keras.layers.LayerNormalization()(y))
+        y = transformer_block(y, 2, 7, mask=attended)
+    model = keras.Model([given, attended], keras.layers.LayerNormalization()(y))
     model.set_weights(
         [
             weight(layer, f"/block_{block}/{name}/", *part)
@@ -498,9 +498,11 @@ def normalised(layer, name, x):
 
 
 def block_in_numpy(layer, name, x, context=None):
-    """One row's tokens, of which all and those of the context are there."""
+    """One row's tokens, none of them masked."""
     y = normalised(layer, f"/{name}/first_norm/", x)
-    seen = y if context is None else normalised(layer, f"/{name}/first_norm/", context)
+    attended = (
+        y if context is None else normalised(layer, f"/{name}/first_norm/", context)
+    )
 
     def project(x, part):
         path = f"/{name}/attention/", f"/{part}/"
@@ -508,7 +510,8 @@ def block_in_numpy(layer, name, x, context=None):
         return np.einsum("ld,dhk->hlk", x, kernel) + bias[:, None]
 
     query, key, value = (
-        project(of, part) for of, part in ((y, "query"), (seen, "key"), (seen, "value"))
+        project(of, part)
+        for of, part in ((y, "query"), (attended, "key"), (attended, "value"))
     )
     scores = softmax(query @ key.transpose(0, 2, 1) / np.sqrt(query.shape[-1]), -1)
     path = f"/{name}/attention/", "/attention_output/"
@@ -524,7 +527,7 @@ def block_in_numpy(layer, name, x, context=None):
 
 
 def seen_tokens(layer, tokens, masks, row):
-    """dict from modality to its projected tokens that are there."""
+    """dict from modality to its projected tokens that are present."""
     return {
         m: tokens[m][row][masks[m][row]] @ weight(layer, f"projection_{m}/")
         + weight(layer, "modalities")[m]
@@ -543,13 +546,13 @@ def test_bottleneck_shares_a_few_tokens():
             assert (got[row] == 0).all()
             continue
         for number in range(2):
-            said = []
+            shared_after = []
             for m in parts:
                 x = np.concatenate([parts[m], shared])
                 x = block_in_numpy(layer, f"modality_{m}_{number}", x)
                 parts[m] = x[:-2]
-                said.append(x[-2:])
-            shared = np.mean(said, axis=0)
+                shared_after.append(x[-2:])
+            shared = np.mean(shared_after, axis=0)
         means = [
             normalised(layer, "last_norm", x).mean(0) for x in (shared, *parts.values())
         ]
@@ -634,13 +637,13 @@ def test_mixture_asks_an_expert_for_each_modality():
     logits = np.concatenate(means, -1) @ weight(layer, "gate/")
     fused, gates = call(layer, tokens, masks, return_weights=True)
     for row in range(6):
-        shown = [m for m in range(3) if masks[m][row].any()]
+        present = [m for m in range(3) if masks[m][row].any()]
         expected = np.zeros(3)
-        if shown:
-            expected[shown] = softmax(logits[row][shown], 0)
+        if present:
+            expected[present] = softmax(logits[row][present], 0)
         np.testing.assert_allclose(gates[row], expected, atol=1e-5)
         total = np.zeros(6)
-        for m in shown:
+        for m in present:
             x = means[m][row]
             for name in ("hidden", "expert"):
                 x = x @ weight(layer, f"{name}_{m}/", "kernel")
@@ -665,7 +668,7 @@ def test_film_scales_and_shifts():
 
 
 def experts_in_numpy(layer, tokens, masks):
-    """Log-probabilities `(rows, modalities, units)` and who is there."""
+    """Log-probabilities `(rows, modalities, units)` and presence."""
     logits = [
         mean @ weight(layer, f"expert_{m}", "kernel")
         + weight(layer, f"expert_{m}", "bias")
@@ -686,9 +689,9 @@ def test_late_mean_is_of_probabilities_or_logits():
         got = softmax(call(layer, tokens, masks), -1)
         scores, present = experts_in_numpy(layer, tokens, masks)
         for row in range(len(got)):
-            said = scores[row][present[row]]
-            said = said if of == "logits" else np.exp(said)
-            expected = said.mean(axis=0)
+            values = scores[row][present[row]]
+            values = values if of == "logits" else np.exp(values)
+            expected = values.mean(axis=0)
             expected = np.exp(expected) if of == "logits" else expected
             np.testing.assert_allclose(
                 got[row], expected / expected.sum(), atol=1e-5, err_msg=of
@@ -722,7 +725,7 @@ def test_late_weighted_gives_the_weight_of_the_absent_to_the_others():
 
 
 @pytest.mark.backends
-def test_stacking_is_a_linear_model_of_what_experts_say():
+def test_stacking_is_a_linear_model_of_experts_logits():
     tokens, masks = example(3)
     layer = room.Stacking(units=4, activation="softmax")
     fresh = call(layer, tokens, masks)
@@ -747,8 +750,8 @@ def test_hybrid_has_one_expert_more():
     )
     _, gates = call(layer.early, tokens, masks, return_weights=True)
     # Equal weights: a third, and the early fusion's third by its gates.
-    here = present / present.sum(axis=1, keepdims=True)
-    expected = here[:, :2] + here[:, 2:] * gates
+    equal = present / present.sum(axis=1, keepdims=True)
+    expected = equal[:, :2] + equal[:, 2:] * gates
     np.testing.assert_allclose(shares, expected, atol=1e-6)
     np.testing.assert_allclose(shares.sum(axis=1), present.any(axis=1), atol=1e-6)
     assert logits.shape == (5, 3, 4) and present.shape == (5, 3)
@@ -885,9 +888,9 @@ def test_every_weight_is_trained(name, count):
     tokens, masks = example(count, rows=64)
     layer = ALL[name]()
     inputs = [keras.Input(t.shape[1:]) for t in tokens]
-    shown = [keras.Input(m.shape[1:], dtype="bool") for m in masks]
-    output = keras.layers.Dense(1)(layer(inputs, shown))
-    model = keras.Model([*inputs, *shown], output)
+    mask_inputs = [keras.Input(m.shape[1:], dtype="bool") for m in masks]
+    output = keras.layers.Dense(1)(layer(inputs, mask_inputs))
+    model = keras.Model([*inputs, *mask_inputs], output)
     randomise(layer)
     before = [np.copy(w) for w in layer.get_weights()]
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
@@ -918,23 +921,23 @@ def random_layer(name):
 @given(seed=st.integers(0, 10_000))
 @fusions
 @pytest.mark.backends
-def test_padding_order_and_what_is_absent_say_nothing(name, seed):
-    """Whatever is hidden, wherever it stands, and whichever row comes first."""
+def test_padding_order_and_absent_modalities_change_nothing(name, seed):
+    """Any content behind a mask, at any place, in any order of the rows."""
     layer, tokens = random_layer(name)
     random = np.random.default_rng(seed)
     masks = [random.random(token.shape[:2]) < 0.6 for token in tokens]
     for mask in masks:
         mask[random.random(len(mask)) < 0.3] = False
     rows = random.permutation(len(masks[0]))
-    changed, shown = [], []
+    changed, changed_masks = [], []
     for token, mask in zip(tokens, masks):
         token = np.where(mask[..., None], token, 1e4 * random.normal(size=token.shape))
         token = np.pad(token, ((0, 0), (0, 2), (0, 0)), constant_values=-1e4)
         steps = random.permutation(token.shape[1])
         changed.append(token[rows][:, steps].astype("float32"))
-        shown.append(np.pad(mask, ((0, 0), (0, 2)))[rows][:, steps])
+        changed_masks.append(np.pad(mask, ((0, 0), (0, 2)))[rows][:, steps])
     np.testing.assert_allclose(
-        call(layer, changed, shown),
+        call(layer, changed, changed_masks),
         call(layer, tokens, masks)[rows],
         rtol=1e-4,
         atol=1e-5,
@@ -1082,13 +1085,13 @@ def test_keras_layer_harness(layer):
 def test_all_of_them_in_one_keras_file(tmp_path):
     tokens, masks = example()
     inputs = [keras.Input(t.shape[1:]) for t in tokens]
-    shown = [keras.Input(m.shape[1:], dtype="bool") for m in masks]
+    mask_inputs = [keras.Input(m.shape[1:], dtype="bool") for m in masks]
     fused = {}
     for name in ALL:
         layer = ALL[name]()
-        fused[name] = layer(inputs, shown)
+        fused[name] = layer(inputs, mask_inputs)
         randomise(layer)
-    model = keras.Model([*inputs, *shown], fused)
+    model = keras.Model([*inputs, *mask_inputs], fused)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     expected = model.predict([*tokens, *masks], verbose=0)

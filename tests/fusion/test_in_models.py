@@ -42,8 +42,8 @@ def subsets():
             "text": ["a red bird", "the sky"][len(rows) % 2],
             "series": random.normal(size=(2 + len(rows) % 3, 2)),
         }
-        shown = {name: row[name] for name, here in zip(NAMES, kept) if here}
-        rows.append({**dict.fromkeys(NAMES), **shown, "y": "ny"[len(rows) % 2]})
+        present = {name: row[name] for name, keep in zip(NAMES, kept) if keep}
+        rows.append({**dict.fromkeys(NAMES), **present, "y": "ny"[len(rows) % 2]})
     return pd.DataFrame(rows[:-1], columns=[*NAMES, "y"])
 
 
@@ -58,7 +58,7 @@ def data():
         "series": keras_mm.Sequence(4, channels=2),
     }
     schema = keras_mm.Schema(inputs, {"y": keras_mm.ClassLabel()}).adapt(table)
-    # Encoders have a say in what their tensors look like.
+    # Encoders choose the form of their tensors.
     prepared = build("concat", schema).schema
     dataset = keras_mm.data.to_dataset(table, prepared, batch_size=15)
     x, y = next(iter(dataset))
@@ -89,17 +89,17 @@ def test_every_subset_and_hidden_content(name, data):
     assert expected.shape == (15, 2) and np.isfinite(expected).all()
     np.testing.assert_allclose(expected.sum(1), 1, atol=1e-5)
 
-    # What stands where a mask is False says nothing.
+    # Content behind a False mask changes nothing.
     between = keras.tree.flatten(model.get_layer("modality-fusion").input)
     before = keras.Model(model.inputs, between)
     behind = keras.Model(between, model.output)
     values = numpy_of(before(tensors, training=False))
     tokens, masks = values[:4], values[4:]
-    there = np.stack([mask.any(1) for mask in masks], axis=1)
-    assert len(np.unique(there, axis=0)) == 15
-    rubbish = [np.where(mask[..., None], t, 99.0) for t, mask in zip(tokens, masks)]
-    assert not np.array_equal(rubbish[3], tokens[3])
-    got = numpy_of(behind([*rubbish, *masks], training=False))
+    present = np.stack([mask.any(1) for mask in masks], axis=1)
+    assert len(np.unique(present, axis=0)) == 15
+    noise = [np.where(mask[..., None], t, 99.0) for t, mask in zip(tokens, masks)]
+    assert not np.array_equal(noise[3], tokens[3])
+    got = numpy_of(behind([*noise, *masks], training=False))
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 

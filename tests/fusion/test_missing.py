@@ -56,8 +56,8 @@ def test_dropout_hides_only_what_is_there_and_never_all(seed):
         assert not (after & ~mask).any()
         # A modality is hidden as a whole, or not at all.
         assert ((after == mask).all(1) | ~after.any(1)).all()
-    there = np.any([m.any(1) for m in masks], axis=0)
-    assert (np.any([m.any(1) for m in hidden], axis=0) == there).all()
+    present = np.any([m.any(1) for m in masks], axis=0)
+    assert (np.any([m.any(1) for m in hidden], axis=0) == present).all()
 
 
 def test_dropout_rests_outside_training_and_with_one_modality():
@@ -87,14 +87,14 @@ def test_missing_token_fills_only_what_is_absent():
     layer = MissingToken()
     layer.build(([t.shape for t in tokens]), [m.shape for m in masks])
     layer.set_weights([np.full(4, 5.0), np.full(2, 6.0)])
-    filled, shown = layer(
+    filled, masks_after = layer(
         [ops.convert_to_tensor(t) for t in tokens],
         [ops.convert_to_tensor(m) for m in masks],
     )
     filled = [ops.convert_to_numpy(t) for t in filled]
-    shown = [ops.convert_to_numpy(m) for m in shown]
-    assert shown[0].tolist() == [[True, False, False], [True, False, False]]
-    assert shown[1].tolist() == [[True], [True]]
+    masks_after = [ops.convert_to_numpy(m) for m in masks_after]
+    assert masks_after[0].tolist() == [[True, False, False], [True, False, False]]
+    assert masks_after[1].tolist() == [[True], [True]]
     assert (filled[0][0] == 1).all() and (filled[0][1, 0] == 5).all()
     assert (filled[1][0] == 6).all() and (filled[1][1] == 1).all()
     assert layer.count_params() == 6
@@ -104,7 +104,7 @@ def test_missing_token_is_trained():
     inputs = [keras.Input((2, 3)), keras.Input((1, 2))]
     masks = [keras.Input((2,), dtype="bool"), keras.Input((1,), dtype="bool")]
     layer = MissingToken()
-    filled, shown = layer(inputs, masks)
+    filled, masks_after = layer(inputs, masks)
     fused = keras.layers.Concatenate()([keras.layers.Flatten()(t) for t in filled])
     model = keras.Model([*inputs, *masks], keras.layers.Dense(1)(fused))
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
@@ -118,14 +118,14 @@ def test_missing_token_is_trained():
 
 
 def imputed(layer, tokens, masks, **kwargs):
-    filled, shown = layer(
+    filled, masks_after = layer(
         [ops.convert_to_tensor(t) for t in tokens],
         [ops.convert_to_tensor(m) for m in masks],
         **kwargs,
     )
     return (
         [ops.convert_to_numpy(t) for t in filled],
-        [ops.convert_to_numpy(m) for m in shown],
+        [ops.convert_to_numpy(m) for m in masks_after],
     )
 
 
@@ -149,7 +149,7 @@ def test_imputation_in_numpy():
     imputed(layer, tokens, masks)
     random = np.random.default_rng(1)
     layer.set_weights([random.normal(size=w.shape) for w in layer.get_weights()])
-    filled, shown = imputed(layer, tokens, masks, training=True)
+    filled, masks_after = imputed(layer, tokens, masks, training=True)
     # In: 3 * (dim + 1); out: dim * (3 + 1); the dims are 4, 5 and 2.
     assert layer.count_params() == 11 * 3 + 3 * 3 + 11 * 4
     inner = [w for dense in layer.inner for w in dense.get_weights()]
@@ -160,21 +160,21 @@ def test_imputation_in_numpy():
     for m in range(3):
         others = [k for k in range(3) if k != m]
         top = bottom = 0.0
-        for row, here in enumerate(present):
-            known = [hidden[k][row] for k in others if here[k]]
-            if not known:
-                expected = here[m]
-                assert (shown[m][row] == expected).all()
+        for row, row_present in enumerate(present):
+            inputs = [hidden[k][row] for k in others if row_present[k]]
+            if not inputs:
+                expected = row_present[m]
+                assert (masks_after[m][row] == expected).all()
                 continue
-            guess = np.mean(known, axis=0) @ outer[2 * m] + outer[2 * m + 1]
-            if here[m]:
+            guess = np.mean(inputs, axis=0) @ outer[2 * m] + outer[2 * m + 1]
+            if row_present[m]:
                 top += np.square(guess - means[m][row]).sum()
                 bottom += np.square(means[m][row]).sum()
                 np.testing.assert_array_equal(filled[m][row], tokens[m][row])
-                assert shown[m][row].all()
+                assert masks_after[m][row].all()
             else:
                 np.testing.assert_allclose(filled[m][row, 0], guess, atol=1e-5)
-                assert shown[m][row].tolist() == [True] + [False] * (
+                assert masks_after[m][row].tolist() == [True] + [False] * (
                     tokens[m].shape[1] - 1
                 )
         errors.append(top / bottom)
@@ -186,30 +186,30 @@ def test_imputation_in_numpy():
 def test_imputation_never_reads_what_is_absent():
     tokens, masks, _ = three_modalities()
     layer = Imputation(units=3)
-    filled, shown = imputed(layer, tokens, masks)
+    filled, masks_after = imputed(layer, tokens, masks)
     other = [
         np.where(m[..., None], t, 1e4).astype("float32") for t, m in zip(tokens, masks)
     ]
     again, _ = imputed(layer, other, masks)
-    for one, two, mask in zip(filled, again, shown):
+    for one, two, mask in zip(filled, again, masks_after):
         np.testing.assert_allclose(one[mask], two[mask], atol=1e-5)
 
 
-def test_imputation_learns_what_the_others_tell():
-    """Two modalities that say the same: one is found from the other."""
+def test_imputation_learns_from_the_others():
+    """Two modalities of the same content: one is predicted from the other."""
     random = np.random.default_rng(0)
     x = random.normal(size=(256, 1, 3)).astype("float32")
     tokens = [x, np.concatenate([x, -x], axis=-1)]
     inputs = [keras.Input((1, 3)), keras.Input((1, 6))]
-    shown = [keras.Input((1,), dtype="bool"), keras.Input((1,), dtype="bool")]
+    mask_inputs = [keras.Input((1,), dtype="bool"), keras.Input((1,), dtype="bool")]
     layer = Imputation(units=16, loss_weight=1.0)
-    filled, _ = layer(inputs, shown)
-    model = keras.Model([*inputs, *shown], filled[1])
+    filled, _ = layer(inputs, mask_inputs)
+    model = keras.Model([*inputs, *mask_inputs], filled[1])
     # The loss of the layer alone: the output has none of its own.
     model.compile(keras.optimizers.Adam(0.02), loss=lambda y, p: 0.0 * p)
-    there = [np.ones((256, 1), bool)] * 2
-    model.fit([*tokens, *there], tokens[1], epochs=20, verbose=0)
-    absent = [there[0], np.zeros((256, 1), bool)]
+    present = [np.ones((256, 1), bool)] * 2
+    model.fit([*tokens, *present], tokens[1], epochs=20, verbose=0)
+    absent = [present[0], np.zeros((256, 1), bool)]
     guess = model.predict([x, np.zeros_like(tokens[1]), *absent], verbose=0)
     assert np.square(guess - tokens[1]).mean() < 0.1 * np.square(tokens[1]).mean()
 
