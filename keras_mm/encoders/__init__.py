@@ -1,4 +1,4 @@
-"""One modality's tensors -> tokens and mask, as a small Keras model."""
+"""Encoders: small Keras models from one modality's tensors to tokens and mask."""
 
 from .application import Application
 from .augmentation import Augmentation
@@ -52,7 +52,7 @@ ENCODERS = {
 
 
 def get(encoder, inputs):
-    """A name of the table above, an `Encoder`, or a part of the user's.
+    """Returns the `Encoder` for a name, an object, or the user's own layer.
 
     Args:
         encoder: string, `Encoder`, layer, model or function; None: the

@@ -8,10 +8,10 @@ from .encoder import Encoder, known, pooled, repeat_mask, without_nan
 
 
 class Application(Encoder):
-    """A picture network of `keras.applications`, pretrained on ImageNet.
+    """An image network of `keras.applications`, pretrained on ImageNet.
 
-    It brings the preprocessing that the network was trained with. The saved
-    model holds the weights; they are downloaded when it is built only.
+    It includes the preprocessing that the network was trained with. The saved
+    model holds the weights; they are downloaded only when the model is built.
 
     Examples:
 
@@ -24,10 +24,10 @@ class Application(Encoder):
             `"applications:MobileNetV2"`.
         weights: `"imagenet"`, a file of weights of the network without its top
             (`.weights.h5` or `.h5`), or None for random ones.
-        trainable: bool, whether the network is trained, too. It is frozen
-            otherwise, and runs as in prediction.
-        learning_rate: float, the network's own, which should be small, such as
-            1e-4; None: the model's.
+        trainable: bool, whether the network is trained as well. Otherwise it is
+            frozen, and runs in inference mode.
+        learning_rate: float, learning rate of the network, which should be small,
+            such as 1e-4; None: the model's.
     """
 
     reads = ("image",)
@@ -48,7 +48,7 @@ class Application(Encoder):
         self.learning_rate = learning_rate
 
     def encode(self, tensors, inputs, sequences):
-        """One token for each place of the feature map, or their mean."""
+        """One token for each position of the feature map, or their mean."""
         (tensor,) = tensors
         make = getattr(keras.applications, self.name)
         network = make(
@@ -70,10 +70,10 @@ class Application(Encoder):
 
 
 def _preprocessing(make):
-    """What `preprocess_input` of the network's module does, measured.
+    """What `preprocess_input` of the network's module does, found by calling it.
 
-    It may swap red and blue, scales, and adds: one picture of four pixels shows
-    it all. Networks that begin with such layers have one that does nothing.
+    It may swap red and blue, scale, and shift, which a picture of four pixels
+    reveals. For networks that begin with such layers it does nothing.
 
     Returns:
         Whether to flip the channels, and the scale and offset of each channel
@@ -89,7 +89,7 @@ def _preprocessing(make):
 
 
 def _freeze(network):
-    """Fixes the weights, the running statistics, and drops nothing out."""
+    """Freezes weights and running statistics, and disables dropout."""
     network.trainable = False
     for layer in network.layers:
         if isinstance(layer, layers.Dropout):
@@ -99,10 +99,10 @@ def _freeze(network):
 
 
 def _correct_variance(network):
-    """Makes a file of EfficientNet's ImageNet weights mean what was meant.
+    """Corrects the normalisation in a file of EfficientNet's ImageNet weights.
 
-    It holds the standard deviations in place of the variances. For
-    `weights="imagenet"` Keras makes up for it with a layer, for a file it does
+    The file holds standard deviations in place of variances. For
+    `weights="imagenet"` Keras compensates with another layer, for a file it does
     not.
     """
     deviation = np.array([0.229, 0.224, 0.225], "float32")

@@ -6,10 +6,10 @@ from ..inputs.same_size import check_same_size, other_size
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Augmentation(layers.Layer):
-    """Changes pictures at random: in training, and never otherwise.
+    """Augments pictures at random, in training only.
 
-    Keras's own layers do so too where nobody says what is being done, as in a model
-    that is called or exported. Here that is no training.
+    Keras's own random layers default to `training=True` when they are called alone.
+    This layer defaults to inference.
 
     Examples:
 
@@ -19,13 +19,13 @@ class Augmentation(layers.Layer):
     True
 
     Args:
-        layer: `"light"` (mirroring, small shifts, rotations and zooms; white comes in
-            from beyond the border), or a Keras layer that takes pictures, and gives
-            such of the same size.
+        layer: `"light"` (mirroring, small shifts, rotations and zooms; padded with
+            white), or a Keras layer that takes pictures and returns pictures of the
+            same size.
 
     Call arguments:
         images: float tensor `(batch, height, width, channels)` of 0 to 1; a missing
-            picture is NaN all over, and stays so.
+            picture is all NaN, and remains so.
     """
 
     def __init__(self, layer="light", **kwargs):
@@ -35,13 +35,13 @@ class Augmentation(layers.Layer):
         self.layer = _light() if layer == "light" else layer
 
     def build(self, images_shape):
-        """Builds the layer inside, unless it would change the pictures' size."""
+        """Builds the inner layer; refuses one that changes the pictures' size."""
         check_same_size(self.layer, images_shape[1:])
         if not self.layer.built:
             self.layer.build(images_shape)
 
     def call(self, images, training=False):
-        """The pictures, changed in training."""
+        """The pictures, augmented in training."""
         if not training:
             return images
         is_nan = ops.isnan(images)
@@ -65,7 +65,7 @@ class Augmentation(layers.Layer):
 def augmented(image, value):
     """A picture's symbolic tensor, augmented as its `Input` says."""
     choice = getattr(value, "augmentation", None)
-    # In half precision pixels would lose something in prediction, too.
+    # In half precision, pixels would be rounded in inference, too.
     return image if choice is None else Augmentation(choice, dtype="float32")(image)
 
 

@@ -4,10 +4,10 @@ from .encoder import Encoder, pooled, read_steps
 
 
 class Average(Encoder):
-    """The mean of the words' vectors, or of projected steps; no order.
+    """The mean of word vectors, or of projected steps; ignores their order.
 
-    Words go through an Embedding, steps of a sequence through a Dense layer
-    with ReLU. The baseline that tells whether order matters.
+    Words go through an Embedding, steps of a sequence through a Dense layer with
+    ReLU. A baseline that shows whether order matters.
 
     Examples:
 
@@ -16,7 +16,7 @@ class Average(Encoder):
 
     Args:
         units: int, length of the token.
-        dropout: float, share of the vectors' entries dropped in training.
+        dropout: float, dropout rate of the vectors.
 
     Reference:
         Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods
@@ -31,7 +31,7 @@ class Average(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """Ids `(batch, length)`, or steps -> one token, or one a step."""
+        """Ids `(batch, length)`, or steps -> one token, or one per step."""
         x, mask = read_steps(tensors[0], inputs[0], self.units)
         if inputs[0].kind == "sequence":
             x = layers.Dense(self.units, activation="relu")(x)

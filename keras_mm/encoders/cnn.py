@@ -28,7 +28,7 @@ class CNN(Encoder):
         self.activation = activation
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, height, width, channels)` -> one token, or one a place."""
+        """`(batch, height, width, channels)` -> one token, or one per position."""
         (image,) = tensors
         x = without_nan(image)
         for filters in self.filters:

@@ -6,8 +6,8 @@ from .encoder import Encoder, pooled, steps, without_nan
 class Conv3D(Encoder):
     """A small convolutional network over space and time.
 
-    Its filters see a few frames at once, so that motion is a feature like an
-    edge. Pooling is over space alone; the tokens are the frames.
+    Its filters span several frames, so that they detect motion as well as edges.
+    Pooling is spatial only; each frame is a token.
 
     Examples:
 
@@ -36,7 +36,7 @@ class Conv3D(Encoder):
         self.activation = activation
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, frames, height, width, 3)` -> one token, or one a frame."""
+        """`(batch, frames, height, width, 3)` -> one token, or one per frame."""
         (clip,) = tensors
         mask = steps(clip)
         x = without_nan(clip)
@@ -44,10 +44,10 @@ class Conv3D(Encoder):
             x = layers.Conv3D(
                 filters, self.kernel_size, padding="same", activation=self.activation
             )(x)
-            # A frame that is not there is 0 to its neighbours, as what lies
-            # beyond the clip's end is.
-            there = ops.cast(mask, x.dtype)[:, :, None, None, None]
-            x = x * there
+            # Missing frames are 0 to their neighbours, like the padding at the
+            # ends of the clip.
+            present = ops.cast(mask, x.dtype)[:, :, None, None, None]
+            x = x * present
             if min(x.shape[2:4]) > 1:
                 # Frame by frame: on a CPU, TensorFlow has no 3-D pooling in half
                 # precision.

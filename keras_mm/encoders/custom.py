@@ -6,9 +6,9 @@ from .encoder import Encoder, known, one_token, repeat_mask, steps, without_nan
 
 
 class Custom(Encoder):
-    """A layer, model or function of the user's, as an encoder.
+    """The user's own layer, model or function as an encoder.
 
-    It takes the modality's tensor with missing values set to 0, and gives
+    It takes the modality's tensor with missing values set to 0, and returns
     `(batch, dim)`, tokens `(batch, length, dim)`, a feature map `(batch,
     height, width, dim)`, or a pair of tokens and mask.
 
@@ -28,7 +28,7 @@ class Custom(Encoder):
         self.function = function
 
     def encode(self, tensors, inputs, sequences):
-        """Calls the function and finds the mask."""
+        """Calls the function, and derives the mask."""
         (tensor,) = tensors
         if isinstance(inputs[0], Text) or "int" in tensor.dtype:
             mask = ops.not_equal(tensor, 0)

@@ -4,7 +4,7 @@ from .encoder import Encoder, known, one_token, without_nan
 
 
 class Dense(Encoder):
-    """Numbers, dates or a vector -> one token; each with a flag that it is known.
+    """Numbers, dates or a vector -> one token, from the values and presence flags.
 
     Examples:
 
@@ -14,7 +14,7 @@ class Dense(Encoder):
     Args:
         units: int, length of the token.
         activation: string.
-        dropout: float, share of the token's entries dropped in training.
+        dropout: float, dropout rate of the token.
     """
 
     reads = ("number", "vector")
@@ -25,13 +25,13 @@ class Dense(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, width)` each, 1 wide for a number -> one token."""
-        # What is missing is NaN all over: one flag a column says it.
+        """`(batch, width)` each, of width 1 for numbers -> one token."""
+        # A missing column is all NaN: one flag for each.
         flags = [known(tensor) for tensor in tensors]
-        is_known = flags[0] if len(flags) == 1 else ops.concatenate(flags, axis=-1)
+        present = flags[0] if len(flags) == 1 else ops.concatenate(flags, axis=-1)
         numbers = [without_nan(tensor) for tensor in tensors]
-        x = ops.concatenate([*numbers, ops.cast(is_known, numbers[0].dtype)], axis=-1)
+        x = ops.concatenate([*numbers, ops.cast(present, numbers[0].dtype)], axis=-1)
         x = layers.Dense(self.units, activation=self.activation)(x)
         if self.dropout:
             x = layers.Dropout(self.dropout)(x)
-        return one_token(x), ops.any(is_known, axis=1, keepdims=True)
+        return one_token(x), ops.any(present, axis=1, keepdims=True)

@@ -7,38 +7,38 @@ from .pretrained import enable_lora
 
 
 class Encoder:
-    """Base class: builds the small Keras model that encodes one modality.
+    """Base class of encoders: builds the small Keras model that encodes one modality.
 
-    The model takes the modality's tensors and gives `tokens (batch, length,
-    dim)` and `mask (batch, length)`. An absent modality has a mask that is all
-    False, and no NaN gets past the encoder.
+    The model takes the modality's tensors and returns `tokens (batch, length,
+    dim)` and `mask (batch, length)`. The mask of an absent modality is all False,
+    and the tokens never contain NaN.
     """
 
     # Kinds of input that the encoder reads (`Input.kind`); empty: any.
     reads = ()
-    # Form of token ids that a text encoder reads: "words" or "ngrams".
+    # The form of token ids that a text encoder reads: "words" or "ngrams".
     tokens = None
-    # The learning rate of what is pretrained in it; None: the model's.
+    # The learning rate of its pretrained part; None: the model's.
     learning_rate = None
-    # The rank of the matrices that train in its place; None: there are none.
+    # The rank of LoRA matrices for the pretrained part; None: no LoRA.
     lora_rank = None
-    # Whether `encode` augments pictures itself; otherwise that comes before it.
+    # Whether `encode` augments pictures itself; otherwise `build` does so before it.
     augments = False
 
     def prepare(self, value):
-        """The input in the form that the encoder reads, a copy if need be."""
+        """The input in the form that the encoder reads; a copy if it differs."""
         if self.tokens and hasattr(value, "with_tokens"):
             return value.with_tokens(self.tokens)
         return value
 
     def encode(self, tensors, inputs, sequences):
-        """Wires the layers.
+        """Applies the layers to symbolic tensors.
 
         Args:
             tensors: list of symbolic tensors, one for each column.
             inputs: list of the `Input` objects that they belong to.
-            sequences: bool, whether the fusion wants single tokens; otherwise
-                one pooled token a row will do.
+            sequences: bool, whether the fusion reads single tokens; otherwise
+                one pooled token per row is enough.
 
         Returns:
             Symbolic tokens and mask.
@@ -73,8 +73,8 @@ class Encoder:
         return model
 
     def _encode_items(self, tensors, inputs, sequences):
-        """Several items a row, each encoded by itself, with shared weights."""
-        # Only numbers, dates and categories share an encoder, and are no lists.
+        """Several items per row, each encoded by itself, with shared weights."""
+        # Inputs of several items never share an encoder with other columns.
         ((column, value),) = inputs.items()
         (tensor,) = tensors
         encoder = self.build(
@@ -83,7 +83,7 @@ class Encoder:
         # Rows of one item each.
         tokens, mask = encoder(ops.reshape(tensor, (-1, *tensor.shape[2:])))
         if not sequences:
-            # An item of many tokens weighs no more than one of few.
+            # Each item counts equally, however many tokens it has.
             tokens, mask = pooled(tokens, mask)
         length = value.num_items * tokens.shape[1]
         tokens = ops.reshape(tokens, (-1, length, tokens.shape[2]))
@@ -92,9 +92,9 @@ class Encoder:
 
 
 def known(tensor):
-    """Which rows of a float tensor are there: bool `(batch, 1)`.
+    """Mask of the rows of a float tensor that are present: bool `(batch, 1)`.
 
-    A missing picture or number is NaN all over.
+    A missing picture or number is all NaN.
     """
     axes = tuple(range(1, len(tensor.shape)))
     is_nan = ops.all(ops.isnan(tensor), axis=axes)
@@ -102,16 +102,16 @@ def known(tensor):
 
 
 def steps(tensor):
-    """Which steps, nodes or frames are there: bool `(batch, length)`.
+    """Mask of the steps, nodes or frames that are present: bool `(batch, length)`.
 
-    A missing or padded one is NaN all over.
+    A missing or padded one is all NaN.
     """
     axes = tuple(range(2, len(tensor.shape)))
     return ops.logical_not(ops.all(ops.isnan(tensor), axis=axes))
 
 
 def without_nan(tensor):
-    """NaN -> 0. `ops.nan_to_num` replaces infinities too, at thrice the cost."""
+    """NaN -> 0. `ops.nan_to_num` also replaces infinities, at three times the cost."""
     return ops.where(ops.isnan(tensor), ops.zeros_like(tensor), tensor)
 
 
@@ -121,12 +121,12 @@ def one_token(vector):
 
 
 def repeat_mask(mask, tokens):
-    """A row's mask `(batch, 1)`, for each of its tokens."""
+    """The mask of rows `(batch, 1)`, repeated for each of their tokens."""
     return ops.repeat(mask, tokens.shape[1], axis=1)
 
 
 def masked_mean(tokens, mask):
-    """Mean of the tokens that are there, 0 where none is.
+    """Mean of the tokens under the mask; 0 where the mask is all False.
 
     Args:
         tokens: float tensor `(batch, length, dim)`.
@@ -141,7 +141,7 @@ def masked_mean(tokens, mask):
 
 
 def pooled(tokens, mask):
-    """Tokens of a sequence -> their mean, and whether there was any.
+    """Tokens of a sequence -> their masked mean as one token, and its mask.
 
     Returns:
         Tensor `(batch, 1, dim)` and bool tensor `(batch, 1)`.
@@ -151,22 +151,21 @@ def pooled(tokens, mask):
 
 
 def read_steps(tensor, value, embedding_dim, dropout=0.0):
-    """Words or measured steps -> vectors without NaN, and their mask.
+    """Token ids or steps of a sequence -> vectors without NaN, and their mask.
 
     Args:
         tensor: symbolic tensor, ids `(batch, length)` of a text or floats
             `(batch, length, channels)` of a sequence.
         value: the `Input` that it belongs to.
         embedding_dim: int, length of a word's vector.
-        dropout: float, share of the word vectors' entries dropped in training.
+        dropout: float, dropout rate of the word vectors.
 
     Returns:
         Symbolic tensor `(batch, length, embedding_dim or channels)`, bool
         tensor `(batch, length)`.
     """
     if value.kind == "sequence":
-        # Masked by what is there, so this comes first; a gap in one channel
-        # becomes 0, which is its mean.
+        # A gap in one channel becomes 0, which is the channel's mean.
         return without_nan(tensor), steps(tensor)
     x = layers.Embedding(value.num_ids, embedding_dim)(tensor)
     if dropout:

@@ -6,11 +6,11 @@ from .transformer_block import check_heads
 
 
 class FeatureTransformer(Encoder):
-    """Numbers or categories -> a Transformer over columns (FT-Transformer).
+    """A Transformer over columns of numbers or categories (FT-Transformer).
 
-    Each column is a token: a number its value times a learned vector, plus
-    another; a category its embedding. Columns that are missing are masked, and
-    a class token gathers the others.
+    Each column is a token: a number is its value times a learned vector plus a
+    bias vector, a category its embedding. Missing columns are masked, and a class
+    token attends to the others.
 
     Examples:
 
@@ -21,8 +21,8 @@ class FeatureTransformer(Encoder):
         units: int, length of a token.
         num_layers: int, number of Transformer blocks.
         num_heads: int, a divisor of `units`.
-        dropout: float, share of the attention weights and of the entries in
-            the feed-forward parts dropped in training.
+        dropout: float, dropout rate of the attention weights and in the
+            feed-forward parts.
 
     Reference:
         Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular
@@ -40,7 +40,7 @@ class FeatureTransformer(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """Columns `(batch, 1)` each -> one token, or one a column.
+        """Columns `(batch, 1)` each -> one token, or one per column.
 
         Numbers come first, then dates, then categories.
         """
@@ -82,7 +82,7 @@ class FeatureTransformer(Encoder):
         visible = ops.concatenate([one, mask], axis=1)
         visible = ops.repeat(ops.expand_dims(visible, 1), length, axis=1)
         for block in range(self.num_layers):
-            # The paper leaves the very first normalisation out.
+            # As in the paper, the first block starts without normalisation.
             y = layers.LayerNormalization()(x) if block else x
             y = layers.MultiHeadAttention(
                 self.num_heads, self.units // self.num_heads, dropout=self.dropout

@@ -11,12 +11,11 @@ _TEMPORAL = ("mean", "lstm", "gru", "transformer")
 
 
 class Frames(Encoder):
-    """A clip as a sequence of pictures: one image encoder for all frames.
+    """A clip as a sequence of pictures, with one image encoder for all frames.
 
-    Each frame goes through the same image encoder and a Dense layer; what
-    comes out is pooled over time. The mean sees what is in the clip, and not
-    in which order: it cannot tell left from right, or opening from closing.
-    The other three can.
+    Each frame goes through the same image encoder and a Dense layer; the results
+    are pooled over time. The mean ignores the order of frames: it cannot tell a
+    movement to the left from one to the right. The other three can.
 
     Examples:
 
@@ -30,7 +29,7 @@ class Frames(Encoder):
         encoder: name of an image encoder, an `Encoder`, a layer, a model or a
             function; None: a CNN of up to three convolutions.
         temporal: `"mean"`, `"lstm"`, `"gru"` or `"transformer"` (one block
-            with learned places, and the mean of what it gives).
+            with learned positions, then the mean).
         units: int, length of a frame's token, and of the clip's.
         num_heads: int, for `"transformer"`.
 
@@ -53,13 +52,13 @@ class Frames(Encoder):
         self.temporal = temporal
         self.units = units
         self.num_heads = num_heads
-        # Frames are tuned as their encoder says.
+        # Fine-tuned as their encoder is.
         self.learning_rate = getattr(encoder, "learning_rate", None)
         self.lora_rank = getattr(encoder, "lora_rank", None)
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, frames, height, width, 3)` -> one token, or one a frame."""
-        # The table of names stands above its entries.
+        """`(batch, frames, height, width, 3)` -> one token, or one per frame."""
+        # Imported here: the table of names imports this module.
         from . import get
 
         (clip,) = tensors
@@ -83,14 +82,14 @@ class Frames(Encoder):
             return one_token(x), ops.any(mask, axis=1, keepdims=True)
         if self.temporal == "transformer":
             x = transformer_block(
-                add_positions(x), self.num_heads, 2 * self.units, mask=_looks(mask)
+                add_positions(x), self.num_heads, 2 * self.units, mask=_visible(mask)
             )
             x = layers.LayerNormalization()(x)
         return (x, mask) if sequences else pooled(x, mask)
 
 
 def _small_cnn(side):
-    """As many convolutions, up to three, as the frame has room for."""
+    """As many convolutions as the frame has room for, up to three."""
     filters = []
     while len(filters) < 3 and (side - 2) // 2 >= 1:
         filters.append(16 * 2 ** len(filters))
@@ -98,10 +97,10 @@ def _small_cnn(side):
     return CNN(filters)
 
 
-def _looks(mask):
-    """A sequence's mask `(batch, length)` -> what each token may look at.
+def _visible(mask):
+    """A sequence's mask `(batch, length)` -> attention mask `(batch, length, length)`.
 
-    What is there, and itself: torch gives NaN to a token that sees nothing.
+    Each token may attend to itself, too: on torch a fully masked row gives NaN.
     """
     length = mask.shape[1]
     places = ops.arange(length)

@@ -6,12 +6,12 @@ from .transformer_block import check_heads
 
 
 class GAT(Encoder):
-    """Graph attention network: nodes choose to which neighbours they listen.
+    """Graph attention network: nodes weigh their neighbours by attention.
 
     In each block, a node takes the weighted mean of its neighbours and itself;
-    each head has weights of its own. Features of edges, where there are some,
-    take part in the weights. Nodes are told how many neighbours they have. Takes
-    more time than `GCN`, and `num_heads` times the memory.
+    each head has its own weights, which also depend on the edge features, if there
+    are any. The number of neighbours is a feature of each node. Takes more time than
+    `GCN`, and `num_heads` times the memory.
 
     Examples:
 
@@ -22,10 +22,10 @@ class GAT(Encoder):
 
     Args:
         units: int, length of a node's token, all heads together. The pooled
-            one is twice as long: mean and sum.
+            token is twice as long: mean and sum.
         num_layers: int, number of blocks.
         num_heads: int, a divisor of `units`.
-        dropout: float, share of the gathered entries dropped in training.
+        dropout: float, dropout rate of each block's result.
 
     Reference:
         Velickovic et al. 2018, "Graph Attention Networks".
@@ -41,7 +41,7 @@ class GAT(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, nodes, features and edges)` -> one token, or one a node."""
+        """`(batch, nodes, features and edges)` -> one token, or one per node."""
         nodes, adjacency, edges, mask = graph_parts(tensors[0], inputs[0])
         x = node_tokens(nodes, self.units)
         for _ in range(self.num_layers):
@@ -58,7 +58,7 @@ class GAT(Encoder):
         size, heads = x.shape[1], self.num_heads
         x = layers.Dense(self.units, use_bias=False)(x)
         x = layers.Reshape((size, heads, self.units // heads))(x)
-        # `a` of the paper in two halves: what the target and the source add.
+        # The two halves of the paper's `a`, for the target and for the source.
         target, source = (
             layers.EinsumDense("bnhd,hd->bnh", output_shape=(size, heads))(x)
             for _ in range(2)
@@ -66,13 +66,15 @@ class GAT(Encoder):
         logits = ops.expand_dims(target, 2) + ops.expand_dims(source, 1)
         if edges is not None:
             logits = logits + layers.Dense(heads, use_bias=False)(edges)
-        # The node itself stands behind its neighbours.
+        # The node itself comes after its neighbours.
         logits = ops.concatenate([logits, ops.expand_dims(target + source, 2)], axis=2)
         logits = ops.leaky_relu(logits, negative_slope=0.2)
-        there = ops.concatenate([adjacency, ops.ones_like(adjacency[:, :, :1])], axis=2)
+        visible = ops.concatenate(
+            [adjacency, ops.ones_like(adjacency[:, :, :1])], axis=2
+        )
         # Finite in half precision, too.
         hidden = ops.full_like(logits, -1e4)
-        logits = ops.where(ops.expand_dims(there > 0, 3), logits, hidden)
+        logits = ops.where(ops.expand_dims(visible > 0, 3), logits, hidden)
         weights = ops.softmax(logits, axis=2)
         own = ops.expand_dims(weights[:, :, -1], 3) * x
         gathered = ops.einsum("bijh,bjhd->bihd", weights[:, :, :-1], x)

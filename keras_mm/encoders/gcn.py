@@ -5,12 +5,12 @@ from .graphs import graph_parts, node_tokens, pool_nodes, propagate
 
 
 class GCN(Encoder):
-    """Graph convolutional network: nodes gather what their neighbours hold.
+    """Graph convolutional network: nodes aggregate the features of their neighbours.
 
-    Each block adds `relu(D^-1/2 (A + I) D^-1/2 X W)` to the nodes, so that
-    after `num_layers` blocks a node knows of others that many edges away. Nodes
-    are told how many neighbours they have. An edge counts 1; features of edges
-    are not read: see `GAT`.
+    Each block adds `relu(D^-1/2 (A + I) D^-1/2 X W)` to the nodes, so that after
+    `num_layers` blocks a node depends on others that many edges away. The number
+    of neighbours is a feature of each node. Edges have weight 1; edge features are
+    ignored: see `GAT`.
 
     Examples:
 
@@ -20,10 +20,10 @@ class GCN(Encoder):
     (None, 1, 64)
 
     Args:
-        units: int, length of a node's token. The pooled one is twice as long:
+        units: int, length of a node's token. The pooled token is twice as long:
             mean and sum.
         num_layers: int, number of blocks.
-        dropout: float, share of the gathered entries dropped in training.
+        dropout: float, dropout rate of each block's result.
 
     Reference:
         Kipf and Welling 2017, "Semi-Supervised Classification with Graph
@@ -38,11 +38,11 @@ class GCN(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, nodes, features and edges)` -> one token, or one a node."""
+        """`(batch, nodes, features and edges)` -> one token, or one per node."""
         nodes, adjacency, _, mask = graph_parts(tensors[0], inputs[0])
         x = node_tokens(nodes, self.units)
         for _ in range(self.num_layers):
-            # Normalised over a node's own entries: padding has no part in it.
+            # Normalised over each node's own entries, so that padding has no effect.
             y = layers.Dense(self.units)(layers.LayerNormalization()(x))
             y = layers.Activation("relu")(propagate(adjacency, y))
             if self.dropout:

@@ -1,4 +1,4 @@
-"""What encoders of graphs share."""
+"""Parts that encoders of graphs share."""
 
 import keras
 from keras import layers, ops
@@ -7,7 +7,7 @@ from .encoder import one_token, steps, without_nan
 
 
 def graph_parts(tensor, graph):
-    """The tensor of a `Graph`, taken apart.
+    """Splits the tensor of a `Graph` into its parts.
 
     Args:
         tensor: symbolic, `(batch, nodes, node_features + nodes * (1 +
@@ -18,13 +18,13 @@ def graph_parts(tensor, graph):
         Node features with the degree `(batch, nodes, node_features + 1)`;
         adjacency `(batch, nodes, nodes)`, row: target, column: source; edge
         features `(batch, nodes, nodes, edge_features)` or None; mask of the
-        nodes `(batch, nodes)`, bool. What is not there is 0.
+        nodes `(batch, nodes)`, bool. Padding is 0.
     """
     size, width = graph.num_nodes, graph.node_features
     mask, tensor = steps(tensor), without_nan(tensor)
     adjacency = tensor[:, :, width : width + size]
-    # Means over neighbours cannot tell how many there are, and nodes that are
-    # all alike would have nothing to tell each other.
+    # The mean over neighbours does not show their number, and in a graph whose
+    # nodes are all alike it would show nothing.
     degree = ops.log1p(ops.sum(adjacency, axis=2, keepdims=True))
     nodes = ops.concatenate([tensor[:, :, :width], degree], axis=2)
     edges = None
@@ -36,14 +36,14 @@ def graph_parts(tensor, graph):
 
 def node_tokens(nodes, units):
     """Node features `(batch, nodes, features)` -> `(batch, nodes, units)`."""
-    # Without a bias from the start, nodes that differ in the size of a feature
-    # only, such as their degree, are one and the same once they are normalised.
+    # A bias from the start: after normalisation, nodes whose features differ only
+    # by a factor would be the same.
     bias = keras.initializers.RandomUniform(-0.5, 0.5)
     return layers.Dense(units, bias_initializer=bias)(nodes)
 
 
 def propagate(adjacency, x):
-    """`D^-1/2 (A + I) D^-1/2 x`: each node gathers from its neighbours.
+    """`D^-1/2 (A + I) D^-1/2 x`: each node aggregates its neighbours and itself.
 
     Args:
         adjacency: float tensor `(batch, nodes, nodes)`, row: target.
@@ -57,8 +57,7 @@ def propagate(adjacency, x):
         Kipf and Welling 2017, "Semi-Supervised Classification with Graph
         Convolutional Networks", equation 2.
     """
-    # The identity is added by hand: as a constant of the model it would be
-    # saved with it, nodes x nodes numbers.
+    # Without an identity matrix, which would be saved with the model as a constant.
     degree = 1.0 + ops.sum(adjacency, axis=2, keepdims=True)
     scale = ops.cast(ops.rsqrt(degree), x.dtype)
     x = x * scale
@@ -66,10 +65,10 @@ def propagate(adjacency, x):
 
 
 def pool_nodes(x, mask):
-    """One token a graph: the mean over its nodes, and the sum on a log scale.
+    """One token per graph: the mean over its nodes, and the sum on a log scale.
 
-    The mean alone cannot tell how many nodes there are, the sum alone is as
-    large as the graph.
+    The mean alone does not show the number of nodes, the sum alone grows with the
+    graph.
 
     Args:
         x: float tensor `(batch, nodes, dim)`.

@@ -4,7 +4,7 @@ from .recurrent import Recurrent
 
 
 class GRU(Recurrent):
-    """Sequences, or words through an Embedding -> GRU.
+    """A GRU over a sequence, or over embedded words.
 
     Examples:
 
@@ -16,7 +16,7 @@ class GRU(Recurrent):
         embedding_dim: int, length of a word's vector.
         bidirectional: bool, whether a second GRU reads backwards; the token is
             then `2 * units` long.
-        dropout: float, share of the word vectors' entries dropped in training.
+        dropout: float, dropout rate of the word vectors.
 
     Reference:
         Cho et al. 2014, "Learning Phrase Representations using RNN

@@ -7,15 +7,14 @@ from .encoder import Encoder, known, one_token, pooled, repeat_mask, without_nan
 
 
 class Hub(Encoder):
-    """A pretrained backbone of KerasHub, for pictures, texts or sounds.
+    """A pretrained KerasHub backbone for pictures, texts or sounds.
 
-    It brings its own preprocessing: pictures are scaled and resized as the
-    backbone was trained with, texts are cut into the pieces of its vocabulary,
-    in the served model too. Texts: BERT and its kin that read word pieces,
-    RoBERTa, GPT-2 and CLIP. Pictures: backbones that give a feature map, tokens,
-    or a vector, CLIP and SigLIP among them. Sounds: the encoders of Whisper, which
-    takes the time of 30 seconds for a sound of any length, and of Moonshine. Needs
-    the extra `hub`.
+    It includes the backbone's preprocessing, also in the exported model: pictures
+    are scaled and resized as in its training, texts are split into the pieces of
+    its vocabulary. Texts: BERT and others that read word pieces, RoBERTa, GPT-2
+    and CLIP. Pictures: backbones that return a feature map, tokens or a vector,
+    such as CLIP and SigLIP. Sounds: the encoders of Whisper, which always takes
+    the time of 30 seconds of sound, and of Moonshine. Needs the extra `hub`.
 
     Examples:
 
@@ -23,15 +22,15 @@ class Hub(Encoder):
     ...     schema, encoders={"text": "hub:bert_tiny_en_uncased"})
 
     Args:
-        preset: string, the name of a KerasHub preset, or a local folder with
-            one, or with a model in Hugging Face's format.
-        trainable: bool, whether the backbone is trained, too. It is frozen
-            otherwise, and runs as in prediction. `"lora"`: its weights are
-            frozen, and small matrices beside those of its attention are
-            trained. Trained either way, it drops out as it was trained with.
-        learning_rate: float, the backbone's own, which should be small, such
-            as 2e-5; None: the model's.
-        lora_rank: int, length of the small matrices' short side.
+        preset: string, the name of a KerasHub preset, or a local folder with a
+            preset or a model in Hugging Face's format.
+        trainable: bool, whether the backbone is trained as well. Otherwise it is
+            frozen, and runs in inference mode. `"lora"`: its weights are frozen,
+            and low-rank updates of its attention matrices are trained. In both
+            kinds of training it uses its own dropout rates.
+        learning_rate: float, learning rate of the backbone, which should be
+            small, such as 2e-5; None: the model's.
+        lora_rank: int, rank of the updates.
         units: int, length of a learned projection of its tokens, or None.
 
     Reference:
@@ -55,7 +54,7 @@ class Hub(Encoder):
         self.units = units
 
     def prepare(self, value):
-        """The input with the backbone's own vocabulary or samples, a copy."""
+        """A copy of the input with the backbone's vocabulary or sampling rate."""
         if value.kind == "sequence":
             return hub_audio.prepare(_keras_hub(), self.preset, value)
         if value.kind != "text":
@@ -83,8 +82,8 @@ class Hub(Encoder):
             special["padding"] = tokenizer.pad_token_id
         return value.with_vocabulary(
             tokenizer.get_vocabulary(),
-            # Models of lower case were trained without accents; what was
-            # converted from other formats does not always say so.
+            # Uncased models were trained without accents; presets converted from
+            # other formats do not always say so.
             "lower_and_strip_accents" if tokenizer.lowercase else None,
             special,
         )
@@ -108,7 +107,7 @@ class Hub(Encoder):
         )
 
     def encode(self, tensors, inputs, sequences):
-        """One token a word piece or place, or their mean."""
+        """One token per word piece or position, or their mean."""
         (tensor,) = tensors
         if inputs[0].kind == "text":
             special = inputs[0].special_tokens
@@ -127,9 +126,9 @@ class Hub(Encoder):
         return tokens, mask
 
     def _backbone(self, kind, sequences):
-        """The part of the backbone for this kind of input, frozen if need be.
+        """The part of the backbone for this kind of input, frozen unless trainable.
 
-        CLIP and SigLIP have one for pictures and one for texts.
+        CLIP and SigLIP have one part for pictures and one for texts.
         """
         models, backbone = _keras_hub().models, self._load()
         whole, name = backbone, None
@@ -138,7 +137,7 @@ class Hub(Encoder):
             backbone = whole.text_encoder if is_text else whole.vision_encoder
         inputs, output = {i.name: i for i in backbone.inputs}, backbone.output
         if isinstance(output, dict) and "sequence_output" in output:
-            # Without what BERT has beside, which would train without a purpose.
+            # Without BERT's pooled output, whose weights would have no gradient.
             output = output["sequence_output"]
             name = backbone.name
         if not isinstance(output, keras.KerasTensor):
@@ -148,7 +147,7 @@ class Hub(Encoder):
                 f"Received: preset={self.preset!r} with outputs {list(output)}"
             )
         if isinstance(whole, models.CLIPBackbone) and not sequences:
-            # The vector that it compares pictures and texts by.
+            # The embedding by which CLIP compares pictures and texts.
             if is_text:
                 output = whole.text_pooler(output, inputs["token_ids"])
                 output = whole.text_projection(output)
@@ -164,7 +163,7 @@ class Hub(Encoder):
         load = _keras_hub().models.Backbone.from_preset
         if self.trainable:
             return load(self.preset, **kwargs)
-        # A frozen backbone drops nothing out, in training neither.
+        # No dropout in a frozen backbone, not even in training.
         config = load(self.preset, load_weights=False).get_config()
         rates = {
             name: 0.0
@@ -177,14 +176,14 @@ class Hub(Encoder):
         backbone = self._backbone("text", sequences)
         mask = ops.not_equal(ids, 0)
         if "padding" in special:
-            # The input counts from 1, for 0 to be what is missing.
+            # The input's ids are shifted by 1: 0 is padding.
             ids = ops.where(mask, ids - 1, special["padding"])
         given = {
             "token_ids": ids,
             "padding_mask": ops.cast(mask, "int32"),
             "segment_ids": ops.zeros_like(ids),
         }
-        # DistilBERT has no segments, CLIP looks back only and needs no mask.
+        # DistilBERT has no segments; CLIP is causal and takes no mask.
         output = backbone({i.name: given[i.name] for i in backbone.inputs})
         if len(output.shape) == 2:
             return one_token(output), ops.any(mask, axis=1, keepdims=True)
@@ -212,7 +211,7 @@ class Hub(Encoder):
 
 
 def _plain(value):
-    """Numbers that a configuration file can hold."""
+    """Numbers as plain Python, for the layer's configuration."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 

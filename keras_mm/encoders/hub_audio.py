@@ -1,7 +1,7 @@
 """Sounds for the audio backbones of KerasHub: Whisper's and Moonshine's encoders.
 
-Their preprocessing is written as stock layers and `keras.ops`, so that it is part
-of the model and of what is served; the decoders are left out.
+Their preprocessing is written with stock layers and `keras.ops`, so that it is part
+of the model, and of its export; the decoders are left out.
 
 Reference:
     - Whisper: Radford et al. 2022, "Robust Speech Recognition via Large-Scale
@@ -22,7 +22,7 @@ _MOONSHINE = ((127, 64), (7, 3), (3, 2))
 
 
 def prepare(hub, preset, value):
-    """A copy of an `Audio` input that gives the samples that a backbone takes.
+    """A copy of an `Audio` input with the waveform that a backbone takes.
 
     Args:
         hub: the module `keras_hub`.
@@ -55,9 +55,9 @@ def precision(hub, preset):
 
 
 def encode(hub, preset, backbone, samples):
-    """Samples `(batch, samples, 1)`, NaN behind the end -> tokens and mask.
+    """Samples `(batch, samples, 1)`, NaN after the end -> tokens and mask.
 
-    Tokens of padding are masked, and change no other.
+    Tokens of padding are masked, and do not affect the others.
     """
     converter = _converter(hub, preset)
     if isinstance(converter, hub.layers.WhisperAudioConverter):
@@ -67,8 +67,8 @@ def encode(hub, preset, backbone, samples):
 
 def _converter(hub, preset):
     converter = hub.layers.AudioConverter.from_preset(preset)
-    known = (hub.layers.WhisperAudioConverter, hub.layers.MoonshineAudioConverter)
-    if not isinstance(converter, known):
+    supported = (hub.layers.WhisperAudioConverter, hub.layers.MoonshineAudioConverter)
+    if not isinstance(converter, supported):
         raise ValueError(
             "Sounds go to the encoders of Whisper and Moonshine. Choose another "
             f"preset. Received: preset={preset!r} with {type(converter).__name__}"
@@ -96,7 +96,7 @@ def _log_mel(converter, samples):
     left = converter.num_samples - samples.shape[1]
     samples = ops.pad(samples, [[0, 0], [0, left]])
     size = converter.num_fft_bins
-    # Frames are centred, and what lies beyond the ends is mirrored.
+    # Frames are centred, with reflected samples beyond the ends.
     real, imaginary = ops.stft(samples, size, converter.stride, size)
     power = ops.square(real[:, :-1]) + ops.square(imaginary[:, :-1])
     filters = layers.Dense(
@@ -114,15 +114,15 @@ def _log_mel(converter, samples):
 
 
 def _moonshine(converter, backbone, samples):
-    there = steps(samples)
-    counts = ops.sum(ops.cast(there, "int32"), axis=1)
+    present = steps(samples)
+    counts = ops.sum(ops.cast(present, "int32"), axis=1)
     x = without_nan(samples)
     if converter.do_normalize:
-        x = _standardised(x, there, 1e-7)
+        x = _standardised(x, present, 1e-7)
     x = backbone.tanh_after_conv1(backbone.conv1(x))
     mask = _reached(counts, x.shape[1], _MOONSHINE[:1])
-    # The backbone's normalisation is over the whole sound, padding included:
-    # here over its own steps alone, with the backbone's scale and offset.
+    # The backbone normalises over the whole sound, padding included. Here it is
+    # over the sound's own steps, with the backbone's scale and offset.
     norm = backbone.group_norm
     affine = layers.EinsumDense(
         "bsc,c->bsc",
@@ -142,16 +142,16 @@ def _moonshine(converter, backbone, samples):
     places = backbone.get_layer("encoder_positions")(x)
     rotary = backbone.encoder_rotary_embedding(places)
     x = backbone.encoder_dropout(x)
-    # A row without sound looks at its first step, not at none.
-    looks = ops.logical_or(mask, np.arange(x.shape[1])[np.newaxis] == 0)
+    # In a row without sound, the first step is visible: no softmax over nothing.
+    visible = ops.logical_or(mask, np.arange(x.shape[1])[np.newaxis] == 0)
     for block in backbone.encoder_blocks:
-        x = block(x, rotary, attention_mask=looks)
+        x = block(x, rotary, attention_mask=visible)
     x = backbone.encoder_final_layer_norm(x)
     return ops.cast(x, keras.config.dtype_policy().compute_dtype), mask
 
 
 def _standardised(x, mask, epsilon):
-    """Minus the mean, divided by the deviation, over all steps that are there."""
+    """Standardised by mean and deviation over all steps under the mask."""
     weights = ops.cast(ops.expand_dims(mask, 2), x.dtype)
     count = x.shape[2] * ops.sum(weights, axis=(1, 2), keepdims=True)
     count = ops.maximum(count, 1.0)
@@ -162,9 +162,9 @@ def _standardised(x, mask, epsilon):
 
 
 def _reached(counts, length, convolutions):
-    """Which steps of valid convolutions see samples of the sound alone.
+    """Mask of the steps of valid convolutions that see no padding.
 
-    A sound too short for any has its first step all the same.
+    The first step of a sound that is too short for any counts, too.
     """
     reached = counts
     for kernel_size, strides in convolutions:

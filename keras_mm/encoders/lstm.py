@@ -4,7 +4,7 @@ from .recurrent import Recurrent
 
 
 class LSTM(Recurrent):
-    """The textbook's text encoder, Embedding -> LSTM; for sequences, LSTM alone.
+    """An LSTM over a sequence, or over embedded words: the textbook's text encoder.
 
     Examples:
 
@@ -16,7 +16,7 @@ class LSTM(Recurrent):
         embedding_dim: int, length of a word's vector.
         bidirectional: bool, whether a second LSTM reads backwards; the token is
             then `2 * units` long.
-        dropout: float, share of the word vectors' entries dropped in training.
+        dropout: float, dropout rate of the word vectors.
 
     Reference:
         Hochreiter and Schmidhuber 1997, "Long Short-Term Memory".
@@ -24,6 +24,6 @@ class LSTM(Recurrent):
 
     def layer(self, **kwargs):
         """`keras.layers.LSTM`."""
-        # The cuDNN kernel fails on a text without words, and what is exported
-        # with it does not load on a machine without a GPU.
+        # The cuDNN kernel fails on an empty text, and an export that uses it does
+        # not load on a machine without a GPU.
         return layers.LSTM(self.units, use_cudnn=False, **kwargs)

@@ -6,10 +6,10 @@ from .encoder import Encoder, one_token
 
 
 class NGrams(Encoder):
-    """A bag of word and character n-grams: weighted sum of their embeddings.
+    """A bag of word and character n-grams: the weighted sum of their embeddings.
 
-    The encoder to beat on short texts and small tables: no order, but nothing
-    that a few hundred rows cannot teach.
+    A strong default for short texts and small tables: it ignores order, and learns
+    from a few hundred rows.
 
     Examples:
 
@@ -17,14 +17,13 @@ class NGrams(Encoder):
     >>> model = keras_mm.build_classifier(schema, encoders={"text": encoder})
 
     Every n-gram is weighted by its inverse document frequency; words and
-    character n-grams are normalised apart, so that the many of the latter do
-    not drown the few of the former.
+    character n-grams are normalised separately, so that the many character n-grams
+    do not outweigh the few words.
 
     Args:
         units: int, length of the token.
-        dropout: float, share of the token's entries dropped in training.
-        l2: float, penalty on the embeddings. It keeps n-grams that few texts
-            have from being learned by heart.
+        dropout: float, dropout rate of the token.
+        l2: float, penalty on the embeddings, against overfitting to rare n-grams.
 
     Reference:
         Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification".
@@ -42,8 +41,8 @@ class NGrams(Encoder):
         """Ids `(batch, length)` -> one token."""
         (ids,) = tensors
         text = inputs[0]
-        # One column for words, one for character n-grams; padding and the mark
-        # that there is a text weigh nothing.
+        # One column for words, one for character n-grams; padding and id 1 (the
+        # text is not missing) have weight 0.
         weights = np.zeros((text.num_ids, 2), dtype="float32")
         for row, gram in enumerate(text.ngram_vocabulary):
             weights[row + 2, int(gram.startswith("#"))] = text.ngram_weights[row]
@@ -57,7 +56,7 @@ class NGrams(Encoder):
         x = layers.Embedding(
             text.num_ids,
             self.units,
-            # Small, because a new n-gram's vector is noise until it is learned.
+            # Small, because an n-gram's vector is noise until it is trained.
             embeddings_initializer=keras.initializers.RandomNormal(stddev=0.01),
             embeddings_regularizer=keras.regularizers.L2(self.l2),
         )(ids)

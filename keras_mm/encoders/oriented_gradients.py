@@ -7,7 +7,7 @@ from keras import ops
 class OrientedGradients(keras.initializers.Initializer):
     """A 3 x 3 convolution kernel of edge filters, one for each direction.
 
-    Filter k answers to brightness that rises in the direction `2 pi k / n`:
+    Filter k responds to brightness that rises in the direction `2 pi k / n`:
     `cos * Sobel_x + sin * Sobel_y`, averaged over the channels.
 
     Examples:
@@ -31,7 +31,7 @@ class OrientedGradients(keras.initializers.Initializer):
         kernel = (
             np.cos(angles) * rising[..., None] + np.sin(angles) * rising.T[..., None]
         )
-        # Made by NumPy: a repeated tensor of torch shares its memory, and no
-        # saved weights could be loaded into it.
+        # In NumPy: an expanded torch tensor shares its memory, and saved weights
+        # could not be loaded into it.
         kernel = np.repeat(kernel[:, :, None], channels, axis=2) / channels
         return ops.convert_to_tensor(kernel, dtype or keras.config.floatx())

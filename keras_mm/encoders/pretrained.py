@@ -1,4 +1,4 @@
-"""What is pretrained in an encoder, and how it is tuned with few weights."""
+"""The pretrained parts of an encoder, and their fine-tuning by LoRA."""
 
 import keras
 from keras import ops
@@ -10,7 +10,7 @@ _QUERIES_AND_VALUES = ("query", "value", "query_dense", "value_dense")
 
 
 def pretrained_parts(encoder):
-    """The models inside an encoder; the encoder itself if there is none.
+    """The pretrained models inside an encoder; the encoder itself if there is none.
 
     Args:
         encoder: `keras.Model` that an `Encoder` has built.
@@ -18,19 +18,19 @@ def pretrained_parts(encoder):
     Returns:
         list of `keras.Model`.
     """
-    found = []
+    parts = []
     for layer in encoder.layers:
         if isinstance(layer, keras.Model):
-            ours = is_encoder_name(layer.name)
-            found += pretrained_parts(layer) if ours else [layer]
-    return found or [encoder]
+            is_ours = is_encoder_name(layer.name)
+            parts += pretrained_parts(layer) if is_ours else [layer]
+    return parts or [encoder]
 
 
 def enable_lora(encoder, rank):
-    """Freezes what is pretrained, and adds trained matrices of low rank.
+    """Freezes the pretrained weights, and adds trainable low-rank updates.
 
-    The kernel `W` of each query and value of attention becomes `W + A B`, with
-    `rank` columns in `A` and rows in `B`. `B` starts at 0.
+    The kernel `W` of each query and value projection becomes `W + A B`, with `rank`
+    columns in `A` and rows in `B`. `B` starts at 0.
 
     Args:
         encoder: `keras.Model` that an `Encoder` has built.
@@ -63,22 +63,22 @@ def enable_lora(encoder, rank):
 
 
 def freeze_again(model):
-    """Makes layers of a model made from a configuration as frozen as it says.
+    """Freezes the inner layers of a model that was created from a configuration.
 
-    Keras tells their own weights, and not the layers inside of them.
+    Keras restores `trainable` of a layer, but not of the layers inside it.
     """
     for layer in model._flatten_layers(include_self=False):
         if not layer.trainable:
-            # One by one: on TensorFlow, setting what is set already does nothing.
+            # One by one: on TensorFlow, setting the same value again does nothing.
             for inner in layer._flatten_layers(include_self=False):
                 inner.trainable = False
 
 
 def renew_lora(model):
-    """Makes matrices learn again that a file of weights has set to 0.
+    """Initialises LoRA matrices again that loading a file has set to 0.
 
-    Keras writes `W + A B` into its files and reads it back with both matrices
-    0, where neither has a gradient. `A` gets random numbers, as at the start.
+    Keras saves `W + A B`, and loads it with `A` and `B` both 0, where neither has a
+    gradient. `A` gets random numbers, as at the start.
     """
     for layer in model._flatten_layers():
         if getattr(layer, "lora_enabled", False):

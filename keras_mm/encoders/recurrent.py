@@ -4,16 +4,16 @@ from .encoder import Encoder, one_token, read_steps
 
 
 class Recurrent(Encoder):
-    """Base class of `RNN`, `LSTM` and `GRU`: steps, or embedded words, in order.
+    """Base class of `RNN`, `LSTM` and `GRU`, over steps or embedded words.
 
-    Subclasses say which layer runs over them.
+    Subclasses provide the recurrent layer.
 
     Args:
         units: int, length of the state.
         embedding_dim: int, length of a word's vector.
         bidirectional: bool, whether a second layer reads backwards; the token
             is then `2 * units` long.
-        dropout: float, share of the word vectors' entries dropped in training.
+        dropout: float, dropout rate of the word vectors.
     """
 
     reads = ("text", "sequence")
@@ -30,7 +30,7 @@ class Recurrent(Encoder):
         raise NotImplementedError
 
     def encode(self, tensors, inputs, sequences):
-        """Ids `(batch, length)`, or steps -> one token, or one a step."""
+        """Ids `(batch, length)`, or steps -> one token, or one per step."""
         x, mask = read_steps(tensors[0], inputs[0], self.embedding_dim, self.dropout)
         recurrent = self.layer(return_sequences=sequences)
         if self.bidirectional:

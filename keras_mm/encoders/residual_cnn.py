@@ -7,12 +7,12 @@ from .oriented_gradients import OrientedGradients
 
 
 class ResidualCNN(Encoder):
-    """A small residual convolutional network, for pictures and no pretraining.
+    """A small residual convolutional network for pictures, without pretraining.
 
-    The stem is what a few hundred pictures cannot teach: fixed edge filters in
-    16 directions, and beside them learned colours, both pooled to cells. One
-    residual block for each entry of `filters` follows, and where things are in
-    the picture is kept to the end.
+    The stem needs little training data: fixed edge filters in 16 directions, and
+    learned colour filters beside them, both pooled to cells. One residual block
+    for each entry of `filters` follows, and the spatial layout is kept to the end
+    (Flatten, not global pooling).
 
     Examples:
 
@@ -21,9 +21,9 @@ class ResidualCNN(Encoder):
 
     Args:
         filters: sequence of ints, the channels of each residual block; every
-            block halves the number of cells a side.
+            block halves the number of cells per side.
         units: int, length of a token.
-        dropout: float, share of the features dropped in training.
+        dropout: float, dropout rate of the features.
 
     Reference:
         He et al. 2016, "Deep Residual Learning for Image Recognition"; Dalal
@@ -31,7 +31,7 @@ class ResidualCNN(Encoder):
     """
 
     reads = ("image",)
-    # Small pictures are quicker to change.
+    # After downscaling, where it takes less time.
     augments = True
 
     def __init__(self, filters=(64,), units=128, dropout=0.3):
@@ -40,7 +40,7 @@ class ResidualCNN(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, height, width, channels)` -> one token, or one a place."""
+        """`(batch, height, width, channels)` -> one token, or one per position."""
         (image,) = tensors
         x = image
         shrink = max(1, min(image.shape[1:3]) // 48)
@@ -48,7 +48,7 @@ class ResidualCNN(Encoder):
             x = layers.AveragePooling2D(shrink)(x)
         x = augmented(x, inputs[0])
         present = known(x)
-        # White paper becomes 0, as what lies beyond the border is.
+        # White becomes 0, like the zero padding of convolutions.
         x = without_nan(layers.Rescaling(-1.0, offset=1.0)(x))
         x = _stem(x)
         for filters in self.filters:
@@ -66,12 +66,12 @@ class ResidualCNN(Encoder):
 
 
 def _normalization():
-    # Small tables have few steps: statistics must follow quickly.
+    # Small tables have few training steps: statistics must adapt quickly.
     return layers.BatchNormalization(momentum=0.9)
 
 
 def _stem(x):
-    """Edges and colours, pooled to about 12 cells a side."""
+    """Edges and colours, pooled to about 12 cells per side."""
     cell = max(1, min(x.shape[1:3]) // 12)
     edges = layers.Conv2D(
         16,

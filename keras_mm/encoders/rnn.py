@@ -4,9 +4,9 @@ from .recurrent import Recurrent
 
 
 class RNN(Recurrent):
-    """Sequences, or words through an Embedding -> SimpleRNN, the textbook's first.
+    """A simple RNN over a sequence, or over embedded words.
 
-    It forgets within some ten steps; `GRU` and `LSTM` are for longer ones.
+    It forgets within about ten steps; `GRU` and `LSTM` suit longer sequences.
 
     Examples:
 
@@ -18,7 +18,7 @@ class RNN(Recurrent):
         embedding_dim: int, length of a word's vector.
         bidirectional: bool, whether a second RNN reads backwards; the token is
             then `2 * units` long.
-        dropout: float, share of the word vectors' entries dropped in training.
+        dropout: float, dropout rate of the word vectors.
 
     Reference:
         Elman 1990, "Finding Structure in Time".

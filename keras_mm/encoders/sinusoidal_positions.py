@@ -6,10 +6,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class SinusoidalPositions(keras.layers.Layer):
-    """Adds to each step what tells its place: sines and cosines of its number.
+    """Adds sinusoidal positional encodings to the steps of a sequence.
 
-    The first half of the channels has the sines, the second the cosines; the
-    wavelengths go from `2 * pi` steps to `2 * pi * 10000`.
+    The first half of the channels gets sines, the second cosines; the wavelengths
+    go from `2 * pi` steps to `2 * pi * 10000`.
 
     Examples:
 

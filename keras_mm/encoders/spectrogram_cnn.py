@@ -7,9 +7,9 @@ from .pooling import pooled_tokens
 class SpectrogramCNN(Encoder):
     """A small convolutional network over time and frequency, for sounds.
 
-    It takes log-mel features or MFCCs for a grey picture. Each convolution
-    halves time and frequency; at the end time is pooled, and frequency kept:
-    how high a sound is counts.
+    It treats log-mel features or MFCCs as a grey picture. Each convolution halves
+    time and frequency; at the end time is pooled and frequency is kept, so that
+    pitch matters.
 
     Examples:
 
@@ -18,7 +18,7 @@ class SpectrogramCNN(Encoder):
     Args:
         filters: sequence of ints, the channels of each convolution.
         units: int, length of a token.
-        dropout: float, share of the features dropped in training.
+        dropout: float, dropout rate of the features.
 
     Reference:
         Hershey et al. 2017, "CNN Architectures for Large-Scale Audio
@@ -33,7 +33,7 @@ class SpectrogramCNN(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, steps, bands)` -> one token, or one a step that is left."""
+        """`(batch, steps, bands)` -> one token, or one per remaining step."""
         (sound,) = tensors
         mask = steps(sound)
         x = ops.expand_dims(without_nan(sound), 3)

@@ -4,12 +4,12 @@ from .encoder import Encoder, pooled, read_steps
 
 
 class TemporalCNN(Encoder):
-    """Residual blocks of 1-D convolutions, each looking twice as far as the last.
+    """Residual blocks of dilated 1-D convolutions (TCN), for sequences and words.
 
-    Block `i` has two convolutions with dilation `2 ** i`, each followed by
-    layer normalisation and ReLU, and a shortcut. They look both ways: a
-    sequence is read when it is over. Padded and missing steps are set to 0
-    before each convolution, so that they change nothing.
+    Block `i` has two convolutions with dilation `2 ** i`, each followed by layer
+    normalisation and ReLU, and a shortcut. The convolutions are not causal: they
+    see steps before and after. Padded and missing steps are set to 0 before each
+    convolution, so that they have no effect.
 
     Examples:
 
@@ -18,10 +18,10 @@ class TemporalCNN(Encoder):
 
     Args:
         filters: int or list of ints, one block for each.
-        kernel_size: int, steps that a convolution sees; odd, so that it sees
-            as many before as after.
+        kernel_size: int, steps that a convolution spans; odd, so that it is
+            centred.
         embedding_dim: int, length of a word's vector.
-        dropout: float, share of each block's channels dropped in training.
+        dropout: float, dropout rate of each block's channels.
 
     Reference:
         Bai et al. 2018, "An Empirical Evaluation of Generic Convolutional and
@@ -46,7 +46,7 @@ class TemporalCNN(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """Ids `(batch, length)`, or steps -> one token, or one a step."""
+        """Ids `(batch, length)`, or steps -> one token, or one per step."""
         x, mask = read_steps(tensors[0], inputs[0], self.embedding_dim)
         for index, filters in enumerate(self.filters):
             shortcut = x
@@ -68,5 +68,5 @@ class TemporalCNN(Encoder):
 
 
 def _zeroed(x, mask):
-    """Steps that are not there -> 0."""
+    """Masked steps -> 0."""
     return x * ops.cast(ops.expand_dims(mask, -1), x.dtype)

@@ -5,7 +5,8 @@ from .augmentation import Augmentation
 from .encoder import Encoder
 from .pretrained import freeze_again
 
-# What an encoder was trained on is kept, what acts in training only is free.
+# Settings of an input that are taken from the encoder's own training, and settings
+# that act in training only and may differ.
 _LEARNED = ("mean", "std")
 _IN_TRAINING = ("augmentation",)
 _AUGMENTATION = keras.saving.get_registered_name(Augmentation)
@@ -14,9 +15,9 @@ _AUGMENTATION = keras.saving.get_registered_name(Augmentation)
 class Trained(Encoder):
     """A copy of an encoder that was trained in another model, with its weights.
 
-    `encoders={"image": autoencoder.encoder}` makes one of it. Training the new
-    model leaves the other one as it is. An encoder with `trainable = False` stays
-    frozen in the copy. Pictures are augmented as the new model's input says.
+    `encoders={"image": autoencoder.encoder}` does the same. Training the new model
+    does not change the other one. An encoder with `trainable = False` stays frozen
+    in the copy. Pictures are augmented as the new model's input says.
 
     Examples:
 
@@ -24,10 +25,10 @@ class Trained(Encoder):
     >>> other = keras_mm.build_classifier(schema, encoders={"image": encoder})
 
     Args:
-        model: `keras.Model` that gives `[tokens, mask]`, as the encoders of a
-            model that a builder made. If it has a `schema`, its input must be
-            like the new one, whose mean and standard deviation give way to
-            those that the weights were trained with.
+        model: `keras.Model` that returns `[tokens, mask]`, such as an encoder of a
+            model that a builder made. If it has a `schema`, the new input must have
+            the same settings as its own; mean and standard deviation are replaced
+            by those that the encoder was trained with.
     """
 
     def __init__(self, model):
@@ -35,12 +36,12 @@ class Trained(Encoder):
 
     @property
     def augments(self):
-        """Whether the copied model changes pictures in training itself."""
+        """Whether the copied model contains its own augmentation layer."""
         parts = self.model._flatten_layers(include_self=False)
         return any(isinstance(layer, Augmentation) for layer in parts)
 
     def prepare(self, value):
-        """The input, standardised as the encoder's own was."""
+        """The input with the mean and deviation of the encoder's training."""
         schema = getattr(self.model, "schema", None)
         if schema is None:
             return value
@@ -62,7 +63,7 @@ class Trained(Encoder):
         return type(value).from_config({**config, **learned})
 
     def encode(self, tensors, inputs, sequences):
-        """Wires the copy."""
+        """Applies the copy."""
         expected = [tuple(tensor.shape) for tensor in self.model.inputs]
         received = [tuple(tensor.shape) for tensor in tensors]
         if expected != received:
@@ -76,13 +77,13 @@ class Trained(Encoder):
         copy = type(self.model).from_config(config)
         freeze_again(copy)
         for weight, source in zip(_learned(copy), _learned(self.model)):
-            # A copy: jax would share the memory, and training overwrites it.
+            # A copy: on jax they would share memory, which training overwrites.
             weight.assign(ops.convert_to_numpy(source))
         return copy(tensors)
 
 
 def _augmenting(config, choice):
-    """A model's configuration, in which pictures are augmented as is said.
+    """A model's configuration with its augmentation layers replaced.
 
     Args:
         config: the configuration, or a part of it.
@@ -102,7 +103,7 @@ def _augmenting(config, choice):
 
 
 def _learned(model):
-    """The weights of a model, but for those of layers that augment."""
+    """The weights of a model without those of its augmentation layers."""
     inner = model._flatten_layers(include_self=False)
     augmenting = [layer for layer in inner if isinstance(layer, Augmentation)]
     left_out = {id(weight) for layer in augmenting for weight in layer.weights}
@@ -110,7 +111,7 @@ def _learned(model):
 
 
 def is_encoder(part):
-    """Whether a model gives `[tokens, mask]`, reading NaN as missing by itself."""
+    """Whether a model returns `[tokens, mask]`, and handles missing values itself."""
     return (
         isinstance(part, keras.Model)
         and part.built

@@ -6,11 +6,11 @@ from .transformer_block import check_heads, transformer_block
 
 
 class Transformer(Encoder):
-    """Self-attention among words or steps, with sinusoidal positions.
+    """A Transformer encoder over words or steps, with sinusoidal positions.
 
-    Each of the layers is pre-norm: `x + attention(norm(x))`, then
-    `x + feed_forward(norm(x))`; the mean of the last layer's normalised steps
-    is the token. Padded and missing steps are attended by none.
+    Its layers are pre-norm: `x + attention(norm(x))`, then
+    `x + feed_forward(norm(x))`; the token is the mean of the last layer's
+    normalised steps. Padded and missing steps are masked in the attention.
 
     Examples:
 
@@ -21,7 +21,7 @@ class Transformer(Encoder):
         units: int, length of a token.
         num_layers: int.
         num_heads: int, must divide `units`.
-        dropout: float, share of each sublayer's result dropped in training.
+        dropout: float, dropout rate of each sublayer's result.
 
     Reference:
         - Vaswani et al. 2017, "Attention Is All You Need".
@@ -40,7 +40,7 @@ class Transformer(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """Ids `(batch, length)`, or steps -> one token, or one a step."""
+        """Ids `(batch, length)`, or steps -> one token, or one per step."""
         x, mask = read_steps(tensors[0], inputs[0], self.units)
         if inputs[0].kind == "sequence":
             x = layers.Dense(self.units)(x)

@@ -1,10 +1,10 @@
-"""What encoders with self-attention share."""
+"""Parts that encoders with self-attention share."""
 
 from keras import layers, ops
 
 
 def check_heads(units, num_heads):
-    """Refuses heads that do not divide the units."""
+    """Raises a `ValueError` unless `num_heads` divides `units`."""
     if units % num_heads:
         raise ValueError(
             "`num_heads` must divide `units`: every head gets an equal share. "
@@ -13,18 +13,17 @@ def check_heads(units, num_heads):
 
 
 def transformer_block(x, num_heads, hidden_units, dropout=0.0, mask=None):
-    """Attention, then two Dense layers; each is added to what goes in.
+    """A pre-norm Transformer block: self-attention, then two Dense layers.
 
-    Both read normalised tokens: `x + attention(norm(x))`, then
-    `x + feed_forward(norm(x))`.
+    `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
 
     Args:
         x: tokens `(batch, length, dim)`.
         num_heads: int, divides `dim`.
         hidden_units: int, width of the first Dense layer.
-        dropout: float, share of each result dropped in training.
+        dropout: float, dropout rate of each sublayer's result.
         mask: bool tensor `(batch, length or 1, length)`, which token (second
-            axis) may look at which (third).
+            axis) may attend to which (third).
 
     Reference:
         Xiong et al. 2020, "On Layer Normalization in the Transformer
@@ -41,6 +40,6 @@ def transformer_block(x, num_heads, hidden_units, dropout=0.0, mask=None):
     )
     x = layers.Add()([x, drop(y)])
     y = layers.LayerNormalization()(x)
-    # The approximate form also runs where exports go on to ONNX.
+    # The approximate form also works in exports to ONNX.
     y = ops.gelu(layers.Dense(hidden_units)(y), approximate=True)
     return layers.Add()([x, drop(layers.Dense(dim)(y))])

@@ -5,12 +5,12 @@ from .transformer_block import check_heads, transformer_block
 
 
 class ViT(Encoder):
-    """The patch Transformer: a picture as a sequence of small squares.
+    """A Vision Transformer: a picture as a sequence of square patches.
 
-    Each square of `patch_size` pixels becomes a vector by one linear map, a
-    learned vector for its place is added, and Transformer blocks let every
-    square look at every other. What it gains over a convolution it gains from
-    many pictures; with a few thousand take a CNN.
+    Each patch of `patch_size` x `patch_size` pixels becomes a vector by a linear
+    projection, a learned position embedding is added, and Transformer blocks
+    attend from every patch to every other. It needs many pictures to be better
+    than a CNN; for a few thousand, take a CNN.
 
     Examples:
 
@@ -18,12 +18,12 @@ class ViT(Encoder):
     >>> model = keras_mm.build_classifier(schema, encoders={"image": encoder})
 
     Args:
-        patch_size: int, the side of a square in pixels; where it does not
-            divide the picture's sides, the border is filled up.
+        patch_size: int, side of a patch in pixels; where it does not divide the
+            picture's sides, the border is padded.
         units: int, length of a token.
         num_blocks: int.
         num_heads: int, must divide `units`.
-        dropout: float, share of the blocks' values dropped in training.
+        dropout: float, dropout rate in the blocks.
 
     Reference:
         Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words"; Xiong et al.
@@ -41,7 +41,7 @@ class ViT(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, height, width, channels)` -> one token, or one a patch."""
+        """`(batch, height, width, channels)` -> one token, or one per patch."""
         (image,) = tensors
         x = layers.Conv2D(
             self.units,
@@ -59,9 +59,9 @@ class ViT(Encoder):
 
 
 def add_positions(tokens):
-    """Tokens `(batch, length, dim)` plus a learned vector for each place."""
+    """Tokens `(batch, length, dim)` plus a learned vector for each position."""
     length, dim = tokens.shape[1:]
-    # Counted from the tokens: a constant would be no part of the model.
+    # Computed from the tokens: a constant would not be part of the model.
     places = ops.cumsum(ops.ones_like(tokens[:, :, 0], dtype="int32"), axis=1) - 1
     places = layers.Embedding(length, dim, name="positions")(places)
     return layers.Add()([tokens, places])

@@ -7,8 +7,8 @@ from .pooling import pooled_tokens
 class WaveformCNN(Encoder):
     """A small strided convolutional network over the samples of a sound.
 
-    It learns its own filters, for which it needs more sounds than a
-    `SpectrogramCNN` does.
+    It learns its own filters, for which it needs more training data than a
+    `SpectrogramCNN`.
 
     Examples:
 
@@ -16,11 +16,10 @@ class WaveformCNN(Encoder):
 
     Args:
         filters: sequence of ints, the channels of each convolution.
-        kernel_size: int, samples (later, steps) that a filter spans.
-        strides: int, how far a filter moves; each convolution gives as many
-            times fewer steps.
+        kernel_size: int, samples (in later layers, steps) that a filter spans.
+        strides: int, stride of each convolution, by which it shortens the sequence.
         units: int, length of a token.
-        dropout: float, share of the features dropped in training.
+        dropout: float, dropout rate of the features.
 
     Reference:
         Dai et al. 2017, "Very Deep Convolutional Neural Networks for Raw
@@ -44,7 +43,7 @@ class WaveformCNN(Encoder):
         self.dropout = dropout
 
     def encode(self, tensors, inputs, sequences):
-        """`(batch, steps, channels)` -> one token, or one a step that is left."""
+        """`(batch, steps, channels)` -> one token, or one per remaining step."""
         (sound,) = tensors
         mask = steps(sound)
         x = without_nan(sound)

@@ -1,4 +1,4 @@
-"""What was fused -> the prediction of a target, with its loss and metrics."""
+"""Heads: from the fused vector to predictions of a target, with loss and metrics."""
 
 from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy
@@ -17,10 +17,10 @@ HEADS = {"dense": Dense}
 
 
 def get(head, target, name="target"):
-    """A head by name or object, that predicts this kind of target.
+    """Returns a head for a target, by name or object.
 
     Args:
-        head: name in `HEADS`, `Head`, or None for the target's usual one.
+        head: name in `HEADS`, `Head`, or None for the target's default.
         target: `keras_mm.targets.Target`.
         name: string, the target column's name, for messages.
     """

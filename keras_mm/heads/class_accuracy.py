@@ -4,10 +4,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):
-    """The share of rows whose most probable class is the right one.
+    """Accuracy: the fraction of rows whose most probable class is the right one.
 
-    Labels are class indices or one-hot, and may change from one `fit` to the next:
-    Keras's `"accuracy"` is made for one of them when training starts.
+    Labels may be class indices in one `fit` and one-hot in the next: Keras's
+    `"accuracy"` is fixed to one of the two when training starts.
 
     Examples:
 
@@ -24,7 +24,7 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
 
     def __init__(self, name="accuracy", dtype=None):
         super().__init__(_is_right, name=name, dtype=dtype)
-        # Larger is better, for callbacks that ask.
+        # Higher is better, for Keras callbacks.
         self._direction = "up"
 
     def get_config(self):

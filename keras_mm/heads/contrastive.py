@@ -1,14 +1,13 @@
-"""What the contrastive losses have in common."""
+"""Parts that the contrastive losses share."""
 
 from keras import ops
 
 
 def parts(y_true, y_pred):
-    """Similarities in float32, and which of them match and do not.
+    """Similarities in float32, and masks of matches and non-matches.
 
     Args:
-        y_true: 1 for what matches, 0 for what does not, -1 for what is not to
-            be compared.
+        y_true: 1 for a match, 0 for a non-match, -1 for pairs that are ignored.
         y_pred: similarities, of the same shape.
     """
     similarity = ops.cast(ops.convert_to_tensor(y_pred), "float32")

@@ -4,7 +4,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Crossentropy(keras.losses.Loss):
-    """Categorical cross-entropy for class indices and for one-hot labels alike.
+    """Categorical cross-entropy, for class indices and for one-hot labels.
 
     `-sum_c t_c log p_c`, where `t` is the one-hot label, smoothed to
     `(1 - s) * label + s / classes`.
@@ -16,7 +16,7 @@ class Crossentropy(keras.losses.Loss):
     0.6931471824645996
 
     Args:
-        label_smoothing: float, share of the label that goes to all classes.
+        label_smoothing: float, part of the label that is spread over all classes.
 
     Call arguments:
         y_true: integers `(batch,)` or `(batch, 1)`, or `(batch, classes)`.
@@ -38,7 +38,7 @@ class Crossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        """One loss a row."""
+        """One loss per row."""
         y_pred = ops.convert_to_tensor(y_pred)
         y_true = ops.convert_to_tensor(y_true)
         classes = y_pred.shape[-1]

@@ -11,8 +11,8 @@ class Dense(Head):
     """A Dense layer that predicts classes, labels or a number.
 
     Classes: softmax and cross-entropy. Several labels: sigmoid and the mean of their
-    binary cross-entropies. Numbers: the layer gives standard deviations, which are
-    turned into the target's own unit; the loss is their mean squared error.
+    binary cross-entropies. Numbers: a linear output in standardised units, rescaled to
+    the target's own unit; the loss is the mean squared error in standardised units.
 
     Examples:
 
@@ -20,16 +20,15 @@ class Dense(Head):
     >>> model = keras_mm.build_classifier(schema, heads=heads)
 
     Args:
-        hidden_units: int, units of a Dense layer before, or None.
-        dropout: float, share of the features before the last layer that is dropped in
-            training.
-        label_smoothing: float, share of each label that goes to all classes.
-        loss: `keras.losses.Loss`, or the name of its class, in place of the usual
-            one. Of numbers it is in their own unit. The weights of a late fusion's
-            experts are found by the usual one.
+        hidden_units: int, units of a hidden Dense layer, or None.
+        dropout: float, dropout rate before the last layer.
+        label_smoothing: float, part of each label that is spread over all classes.
+        loss: `keras.losses.Loss`, or the name of its class, in place of the default
+            one. For numbers it is computed in their own unit. The weights of a late
+            fusion's experts are always fitted with the default loss.
 
     Raises:
-        ValueError: if `loss` is a function: it would not tell the rows apart.
+        ValueError: if `loss` is a function: a loss per row is needed.
     """
 
     reads = tuple(OUTPUTS)
@@ -63,25 +62,25 @@ class Dense(Head):
         )(x)
 
     def predictions(self, logits, target, name):
-        """Logits -> probabilities, or the number in its own unit."""
+        """Logits -> probabilities, or numbers in their own unit."""
         return OUTPUTS[target.kind].layer(target, self.layer_name(name))(logits)
 
     def activation(self, target):
-        """`"softmax"` of classes, `"sigmoid"` of labels, None of numbers."""
+        """`"softmax"` for classes, `"sigmoid"` for labels, None for numbers."""
         return OUTPUTS[target.kind].activation
 
     def loss(self, target):
-        """The loss of rows whose label is there."""
+        """The loss of rows that have a label."""
         if self.own_loss is not None:
             return self.own_loss
         return OUTPUTS[target.kind].loss(target, self.label_smoothing)
 
     def metrics(self, target):
-        """list of metrics of rows whose label is there."""
+        """list of metrics of rows that have a label."""
         return OUTPUTS[target.kind].metrics(target)
 
     def row_losses(self, logits, labels, target):
-        """What training minimises, in NumPy; see `Head`."""
+        """The loss per row in NumPy; see `Head`."""
         return OUTPUTS[target.kind].row_losses(logits, labels, target)
 
     def linear_model(self, features, labels, weights, target):

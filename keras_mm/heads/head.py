@@ -1,4 +1,4 @@
-"""The contract of the end of a model: what was fused -> the prediction of a target."""
+"""The interface of heads: from the fused vector to predictions of a target."""
 
 from ..names import answer_name
 from .masked_loss import MaskedLoss
@@ -6,20 +6,21 @@ from .masked_metric import MaskedMetric
 
 
 class Head:
-    """Base class: what a model computes to predict a target, and what it minimises.
+    """Base class of heads: the last layers that predict a target, and their loss.
 
-    The way has two steps, `logits` and `predictions`: late fusions and calibration come
-    in between. A head is a description, as an `Encoder` is: `build` makes new layers.
+    It has two steps, `logits` and `predictions`, so that late fusions and calibration
+    can act in between. A head is a description, as an `Encoder` is: each call of `build`
+    creates new layers.
     """
 
-    # The kinds of target that it predicts.
+    # The kinds of target (`Target.kind`) that it predicts.
     reads = ()
-    # The layers before the last one; a late fusion makes them for each expert.
+    # Layers before the last one; a late fusion creates them for each expert.
     hidden_units = None
     dropout = 0.0
 
     def build(self, vector, target, name):
-        """Makes the layers.
+        """Creates the layers and applies them.
 
         Args:
             vector: Keras tensor `(batch, dim)`.
@@ -27,8 +28,8 @@ class Head:
             name: string, the target column's name.
 
         Returns:
-            The predictions, a `float32` Keras tensor of a layer called like the target
-            is served.
+            The predictions, a `float32` Keras tensor; its layer has the target's name
+            in an exported model.
         """
         return self.predictions(self.logits(vector, target, name), target, name)
 
@@ -46,15 +47,15 @@ class Head:
         return answer_name(name)
 
     def activation(self, target):
-        """How late fusions add logits: as those of a `"softmax"`, or None."""
+        """The activation of logits that late fusions mix: `"softmax"`, ..., or None."""
         return None
 
     def loss(self, target):
-        """The loss of rows whose label is there."""
+        """The loss of rows that have a label."""
         raise NotImplementedError
 
     def metrics(self, target):
-        """list of metrics of rows whose label is there."""
+        """list of metrics of rows that have a label."""
         raise NotImplementedError
 
     def compiled(self, target, masked=False):
@@ -71,22 +72,22 @@ class Head:
         return MaskedLoss(loss, least), [MaskedMetric(m, least) for m in metrics]
 
     def row_losses(self, logits, labels, target):
-        """What training minimises, in NumPy and `float64`: one loss a row.
+        """The loss of each row, in NumPy and `float64`.
 
         Args:
             logits: array `(rows, units)`.
-            labels: array, as `target.encode` gives it.
+            labels: array, the result of `target.encode`.
             target: `Target`.
         """
         raise NotImplementedError
 
     def linear_model(self, features, labels, weights, target):
-        """The linear model from features to logits.
+        """Fits a linear model from features to logits.
 
         Args:
             features: array `(rows, features)`.
-            labels: array, as `target.encode` gives it.
-            weights: array `(rows,)`, how much each row counts.
+            labels: array, the result of `target.encode`.
+            weights: array `(rows,)`, weight of each row.
             target: `Target`.
 
         Returns:

@@ -6,11 +6,11 @@ from .contrastive import parts
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class InfoNCE(keras.losses.Loss):
-    """Softmax cross-entropy that tells an item's matches from all others.
+    """InfoNCE: softmax cross-entropy of a query's matches among all items.
 
-    `-1 / |P| sum_{j in P} log (exp s_j / sum_k exp s_k)`, where `s` are one
-    query's similarities, divided by the temperature, and `P` its matches. With
-    one match it is the loss of CLIP; with several all count equally.
+    `-1 / |P| sum_{j in P} log (exp s_j / sum_k exp s_k)`, where `s` are the
+    similarities of one query, divided by the temperature, and `P` its matches. With
+    one match it is the loss of CLIP; several matches count equally.
 
     Examples:
 
@@ -19,7 +19,7 @@ class InfoNCE(keras.losses.Loss):
     0.6931
 
     Call arguments:
-        y_true: `(queries, items)`: 1 matches, 0 does not, -1 is left out.
+        y_true: `(queries, items)`: 1 for a match, 0 for a non-match, -1 ignored.
         y_pred: similarities, of the same shape.
 
     Reference:
@@ -33,7 +33,7 @@ class InfoNCE(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def call(self, y_true, y_pred):
-        """One loss a query, 0 for a query without a match."""
+        """One loss per query, 0 for a query without a match."""
         similarity, matches, others = parts(y_true, y_pred)
         compared = ops.logical_or(matches, others)
         logits = ops.where(compared, similarity, -1e9)

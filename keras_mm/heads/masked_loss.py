@@ -4,10 +4,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class MaskedLoss(keras.losses.Loss):
-    """A loss over the rows whose label is there.
+    """A loss over the rows that have a label.
 
-    `sum_i k_i l_i / sum_i k_i`, where `l_i` is the loss of row `i` and `k_i` is
-    1 if its label is known, else 0. A batch without any label has a loss of 0.
+    `sum_i m_i l_i / sum_i m_i`, where `l_i` is the loss of row `i` and `m_i` is 0 if
+    its label is missing, else 1. A batch without any label has a loss of 0.
 
     Examples:
 
@@ -16,13 +16,13 @@ class MaskedLoss(keras.losses.Loss):
     4.0
 
     Args:
-        loss: `keras.losses.Loss` with one value a row.
-        minimum: float, the least value of a label that is there: 0 for classes,
-            of which a missing one is -1; None: every number is one, NaN is not.
+        loss: `keras.losses.Loss` with one value per row.
+        minimum: float, labels below it are missing: 0 for class indices, of which a
+            missing one is -1; None: only NaN is missing.
 
     Call arguments:
-        y_true: tensor `(batch, ...)`; a row counts if it is known throughout.
-        y_pred: what `loss` takes.
+        y_true: tensor `(batch, ...)`; a row counts if none of its values is missing.
+        y_pred: predictions, as `loss` takes them.
 
     Reference:
         Little and Rubin 2002, "Statistical Analysis with Missing Data"
@@ -42,11 +42,11 @@ class MaskedLoss(keras.losses.Loss):
         self.minimum = minimum
 
     def call(self, y_true, y_pred):
-        """Each row's share, `(batch,)`: their mean is the batch's loss."""
+        """Scaled losses of the rows, `(batch,)`: their mean is the batch's loss."""
         y_pred = ops.convert_to_tensor(y_pred)
-        y_true, known = split_known(y_true, self.minimum)
-        losses = ops.where(known > 0, self.loss.call(y_true, y_pred), 0.0)
-        return ops.divide_no_nan(losses, ops.mean(known))
+        y_true, mask = split_mask(y_true, self.minimum)
+        losses = ops.where(mask > 0, self.loss.call(y_true, y_pred), 0.0)
+        return ops.divide_no_nan(losses, ops.mean(mask))
 
     def get_config(self):
         """The constructor's arguments."""
@@ -63,17 +63,17 @@ class MaskedLoss(keras.losses.Loss):
         return cls(**{**config, "loss": loss})
 
 
-def split_known(y_true, minimum=None):
-    """Labels without gaps, and which rows are known: floats `(batch,)`, 0 or 1."""
+def split_mask(y_true, minimum=None):
+    """Labels with 0 where missing, and the mask of rows: floats `(batch,)`."""
     y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
     if minimum is None:
-        known = ops.logical_not(ops.isnan(y_true))
+        mask = ops.logical_not(ops.isnan(y_true))
     else:
-        # NaN is not.
-        known = y_true >= minimum
+        # False for NaN, too.
+        mask = y_true >= minimum
     # Replaced before anything is computed: 0 times NaN would be NaN in the
-    # gradient, and there is no class -1.
-    y_true = ops.where(known, y_true, ops.zeros_like(y_true))
+    # gradient, and -1 is no class.
+    y_true = ops.where(mask, y_true, ops.zeros_like(y_true))
     if len(y_true.shape) > 1:
-        known = ops.all(known, axis=tuple(range(1, len(y_true.shape))))
-    return y_true, ops.cast(known, "float32")
+        mask = ops.all(mask, axis=tuple(range(1, len(y_true.shape))))
+    return y_true, ops.cast(mask, "float32")

@@ -1,12 +1,12 @@
 import keras
 from keras import ops
 
-from .masked_loss import split_known
+from .masked_loss import split_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class MaskedMetric(keras.metrics.Metric):
-    """A metric over the rows whose label is there.
+    """A metric over the rows that have a label.
 
     Examples:
 
@@ -15,12 +15,12 @@ class MaskedMetric(keras.metrics.Metric):
     2.0
 
     Args:
-        metric: `keras.metrics.Metric` that takes weights of rows.
+        metric: `keras.metrics.Metric` that takes sample weights.
         minimum: as in `MaskedLoss`.
 
     Call arguments:
         y_true: as in `MaskedLoss`.
-        y_pred: what `metric` takes.
+        y_pred: predictions, as `metric` takes them.
         sample_weight: weights `(batch,)` or None.
     """
 
@@ -30,8 +30,8 @@ class MaskedMetric(keras.metrics.Metric):
         self.minimum = minimum
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts the rows whose label is there."""
-        y_true, weight = split_known(y_true, self.minimum)
+        """Adds the rows that have a label."""
+        y_true, weight = split_mask(y_true, self.minimum)
         if sample_weight is not None:
             sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
             weight = weight * ops.reshape(sample_weight, ops.shape(weight))
@@ -42,7 +42,7 @@ class MaskedMetric(keras.metrics.Metric):
         return self.metric.result()
 
     def reset_state(self):
-        """Forgets all rows."""
+        """Resets the metric."""
         self.metric.reset_state()
 
     def get_config(self):

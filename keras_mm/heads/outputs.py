@@ -1,4 +1,4 @@
-"""What the logits of a Dense head mean, for each kind of target."""
+"""How a Dense head interprets its logits, for each kind of target."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from .standardized_mean_squared_error import StandardizedMeanSquaredError
 
 
 class Probabilities:
-    """Base class: an activation makes probabilities of the logits."""
+    """Base class: an activation turns logits into probabilities."""
 
     activation = None
     kernel_initializer = "glorot_uniform"
@@ -20,7 +20,7 @@ class Probabilities:
 
 
 class Softmax(Probabilities):
-    """Classes, of which one is right."""
+    """Classes, exactly one per row."""
 
     activation = "softmax"
     kernel_initializer = "orthogonal"
@@ -38,7 +38,7 @@ class Softmax(Probabilities):
         return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
 
     def linear_model(self, features, labels, weights, target):
-        """Logistic regression; classes that no row has are most improbable."""
+        """Logistic regression; classes without any row get a bias of -10."""
         from sklearn.linear_model import LogisticRegression
 
         units = target.units
@@ -56,7 +56,7 @@ class Softmax(Probabilities):
 
 
 class Sigmoid(Probabilities):
-    """Labels, of which any number may be right."""
+    """Labels, any number per row."""
 
     activation = "sigmoid"
 
@@ -72,7 +72,7 @@ class Sigmoid(Probabilities):
         ]
 
     def row_losses(self, logits, labels, target):
-        """`log(1 + exp z) - y z`, the labels' mean."""
+        """`log(1 + exp z) - y z`, averaged over the labels."""
         labels = np.reshape(labels, logits.shape)
         return (np.logaddexp(0, logits) - labels * logits).mean(axis=1)
 
@@ -92,7 +92,7 @@ class Sigmoid(Probabilities):
 
 
 class Standardized:
-    """Numbers, in standard deviations from the mean of the training rows."""
+    """Numbers, standardised by mean and deviation of the training rows."""
 
     activation = None
     kernel_initializer = "glorot_uniform"

@@ -10,12 +10,13 @@ _ROUNDING = 1e-6
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class SemiHardTriplet(keras.losses.Loss):
-    """A match must be nearer than a semi-hard negative, by a margin.
+    """Triplet loss with semi-hard negatives.
 
-    `max(0, margin - s_p + s_n)`, where `s_p` is the similarity to the least
-    similar match, and `s_n` the highest similarity among those that do not match
-    and are less similar than that. If all others are more similar, it is the lowest
-    of theirs: the nearest ones, from which training may collapse, are never taken.
+    `max(0, margin - s_p + s_n)`, where `s_p` is the similarity to the least similar
+    match, and `s_n` is the highest similarity among the non-matches that are less
+    similar than it. If all non-matches are more similar, `s_n` is the lowest of their
+    similarities: the hardest negatives, with which training may collapse, are never
+    used.
 
     Examples:
 
@@ -27,7 +28,7 @@ class SemiHardTriplet(keras.losses.Loss):
         margin: float, in units of the similarity.
 
     Call arguments:
-        y_true: `(queries, items)`: 1 matches, 0 does not, -1 is left out.
+        y_true: `(queries, items)`: 1 for a match, 0 for a non-match, -1 ignored.
         y_pred: similarities, of the same shape.
 
     Reference:
@@ -47,7 +48,7 @@ class SemiHardTriplet(keras.losses.Loss):
         self.margin = margin
 
     def call(self, y_true, y_pred):
-        """One loss a query, 0 for one without a match or without any other."""
+        """One loss per query, 0 without any match or without any non-match."""
         similarity, matches, others = parts(y_true, y_pred)
         match = ops.min(ops.where(matches, similarity, _FAR), axis=1, keepdims=True)
         lower = ops.logical_and(others, similarity < match - _ROUNDING)

@@ -6,11 +6,11 @@ from .contrastive import parts
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class SigmoidContrastive(keras.losses.Loss):
-    """A yes or no for each pair: does it match?
+    """Sigmoid loss of each pair: match or non-match.
 
-    `sum_j log(1 + exp(-z_j s_j))`, where `s` are one query's similarities,
-    scaled and shifted, and `z` is 1 for a match and -1 otherwise. Pairs do not
-    compete, so that a query may have several matches, or none.
+    `sum_j log(1 + exp(-z_j s_j))`, where `s` are the similarities of one query,
+    scaled and shifted, and `z` is 1 for a match and -1 otherwise. Pairs are
+    independent, so that a query may have several matches, or none.
 
     Examples:
 
@@ -19,7 +19,7 @@ class SigmoidContrastive(keras.losses.Loss):
     1.3863
 
     Call arguments:
-        y_true: `(queries, items)`: 1 matches, 0 does not, -1 is left out.
+        y_true: `(queries, items)`: 1 for a match, 0 for a non-match, -1 ignored.
         y_pred: similarities, of the same shape.
 
     Reference:
@@ -32,7 +32,7 @@ class SigmoidContrastive(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def call(self, y_true, y_pred):
-        """One loss a query."""
+        """One loss per query."""
         similarity, matches, others = parts(y_true, y_pred)
         signed = ops.where(matches, -similarity, similarity)
         compared = ops.logical_or(matches, others)

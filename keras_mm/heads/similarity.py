@@ -3,17 +3,17 @@ import math
 import keras
 from keras import ops
 
-# CLIP's: a temperature of .01 at the least.
+# As in CLIP: the temperature is at least 0.01.
 _LARGEST = math.log(100.0)
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Similarity(keras.layers.Layer):
-    """Compares unit vectors: cosines, divided by a temperature.
+    """Cosine similarities of embeddings, divided by a learned temperature.
 
-    In the model it gives its vectors as they are, and holds what the loss
-    compares them by: the temperature, the shift of the sigmoid loss, and, if asked
-    for, the vectors of past batches to compare with, besides those of the batch.
+    In the model it passes its vectors on, and holds the parameters of the contrastive
+    loss: the temperature, the bias of the sigmoid loss, and optionally a memory of
+    vectors of past batches, which serve as further negatives.
 
     Examples:
 
@@ -23,22 +23,22 @@ class Similarity(keras.layers.Layer):
     (3, 2)
 
     Args:
-        temperature: float, at the start. It is learned, but for 1, which leaves
-            cosines as they are.
-        bias: float, at the start, or None for no shift.
-        memory: int, how many past rows are kept. Their vectors are of former
-            weights, which change slowly.
+        temperature: float, initial value. It is learned, except that 1 is fixed and
+            leaves cosines unscaled.
+        bias: float, initial value, or None for no bias.
+        memory: int, how many past rows are kept. Their vectors were computed with
+            earlier weights, which change slowly.
 
     Call arguments:
-        vectors: list of tensors `(batch, units)`, of length 1, or 0 where there is
-            nothing.
+        vectors: list of tensors `(batch, units)`, of Euclidean norm 1, or 0 where the
+            tower's columns are missing.
 
     Returns:
         The same list.
 
     Reference:
         Temperature: Radford et al. 2021, "Learning Transferable Visual Models From
-        Natural Language Supervision"; shift: Zhai et al. 2023, "Sigmoid Loss for
+        Natural Language Supervision"; bias: Zhai et al. 2023, "Sigmoid Loss for
         Language Image Pre-Training"; past rows: Wang et al. 2020, "Cross-Batch
         Memory for Embedding Learning".
     """
@@ -55,7 +55,7 @@ class Similarity(keras.layers.Layer):
         self.memory = memory
 
     def build(self, vectors_shape):
-        """Creates the temperature's logarithm, the shift, and the memory."""
+        """Creates the logarithm of the temperature, the bias, and the memory."""
         constant = keras.initializers.Constant
         self.log_scale = self.add_weight(
             name="log_scale",
@@ -83,7 +83,7 @@ class Similarity(keras.layers.Layer):
                 )
                 for index, shape in enumerate(vectors_shape)
             ]
-            # One number for each of the vectors, and one of the row's group.
+            # An id for each of the vectors, and one for the row's group.
             self.past_ids = self.add_weight(
                 name="past_ids",
                 shape=(self.memory, len(vectors_shape) + 1),
@@ -93,7 +93,7 @@ class Similarity(keras.layers.Layer):
             )
 
     def call(self, vectors):
-        """The vectors."""
+        """The vectors, unchanged."""
         return list(vectors)
 
     def logits(self, one, other):
@@ -107,8 +107,8 @@ class Similarity(keras.layers.Layer):
             float32 tensor `(n, m)`.
         """
         one, other = ops.cast(one, "float32"), ops.cast(other, "float32")
-        found = ops.exp(self.log_scale) * ops.matmul(one, ops.transpose(other))
-        return found if self.initial_bias is None else found + self.bias
+        logits = ops.exp(self.log_scale) * ops.matmul(one, ops.transpose(other))
+        return logits if self.initial_bias is None else logits + self.bias
 
     def forget(self):
         """Empties the memory."""

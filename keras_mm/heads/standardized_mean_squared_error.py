@@ -4,9 +4,9 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class StandardizedMeanSquaredError(keras.losses.Loss):
-    """Mean squared error in standard deviations of the target.
+    """Mean squared error in units of the target's standard deviation.
 
-    `mean ((t - p) / std)^2`: the same number, and the same gradients, whether a
+    `mean ((t - p) / std)^2`: the loss and its gradients do not depend on whether a
     price is in cents or in millions.
 
     Examples:

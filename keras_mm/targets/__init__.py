@@ -1,4 +1,4 @@
-"""What one predicted column is: its labels, scores, answers and picture."""
+"""Target columns: their labels, scores, served outputs and plots."""
 
 from .as_target import as_target
 from .class_label import ClassLabel

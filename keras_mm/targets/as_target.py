@@ -4,12 +4,10 @@ from .target import Target
 
 
 def as_target(value, name="target"):
-    """What stands on the right side of a schema, as a `Target`.
-
-    `keras_mm.Number()` may stand on either side.
+    """A target of a schema as a `Target`; `keras_mm.Number()` becomes a `NumberTarget`.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it cannot be a target.
     """
     if isinstance(value, Target):
         return value

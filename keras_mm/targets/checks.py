@@ -1,4 +1,4 @@
-"""Checks of label arrays that a user feeds."""
+"""Checks of label arrays given by the user."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def check_numbers(labels, name):
 
 
 def check_shape(labels, units, name, or_else=""):
-    """Raises a `ValueError` unless the array has a row of `units` values each."""
+    """Raises a `ValueError` unless the array has `units` values per row."""
     single = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
     if not ((single and units == 1) or labels.shape[1:] == (units,)):
         raise ValueError(

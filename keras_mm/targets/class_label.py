@@ -12,15 +12,14 @@ from .target import Target, divide
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class ClassLabel(Target):
-    """A target column with one of several classes a row.
+    """A target column with one class per row.
 
-    Two classes (binary classification) or more. Labels may be strings,
-    booleans or numbers, and are told apart by how they are written: 1, 1.0,
-    "1" and "1.0" are the class "1". Predictions come in the order of `class_names`.
+    Two classes (binary classification) or more. Labels may be strings, booleans or
+    numbers, and are compared by spelling, except that 1, 1.0, "1" and "1.0" are the
+    same class "1". Probabilities come in the order of `class_names`.
 
-    With `class_names` of your own, none of which is a number, whole numbers are
-    indices into them, as in TensorFlow Datasets. They are not where the names
-    were learned.
+    If you give `class_names`, none of which is a number, integer labels are indices
+    into them, as in TensorFlow Datasets. This does not apply to learned names.
 
     Examples:
 
@@ -29,8 +28,7 @@ class ClassLabel(Target):
     ['cat', 'dog']
 
     Args:
-        num_classes: int, how many classes the model tells apart; learned by
-            `adapt` if not given.
+        num_classes: int, number of classes; learned by `adapt` if not given.
         class_names: list of strings, learned by `adapt` if not given.
         learned: bool, whether `class_names` were learned by `adapt`.
     """
@@ -100,32 +98,32 @@ class ClassLabel(Target):
 
     @property
     def names(self):
-        """Class names, one for each output; outputs without one are numbered."""
-        known = self.class_names or []
-        numbers = map(str, itertools.count(len(known)))
-        free = (number for number in numbers if number not in known)
-        return known + list(itertools.islice(free, self.num_classes - len(known)))
+        """Class names, one for each output; outputs without a name are numbered."""
+        names = self.class_names or []
+        numbers = map(str, itertools.count(len(names)))
+        free = (number for number in numbers if number not in names)
+        return names + list(itertools.islice(free, self.num_classes - len(names)))
 
     def places(self, with_indices=None):
-        """dict from how a label is written to its index.
+        """dict from the spelling of a label to its index.
 
         Args:
-            with_indices: bool, whether indices count as labels where no class is
-                named by a number; None: if the names were given.
+            with_indices: bool, whether indices count as labels if no class name is
+                a number; None: only if the names were given.
         """
         names = self.class_names or []
-        found = {label: place for place, label in enumerate(names)}
+        places = {label: place for place, label in enumerate(names)}
         if with_indices is None:
             with_indices = not self.learned
         if with_indices and not any(map(_is_number, names)):
             outputs = range(self.num_classes or len(names))
-            found = {str(place): place for place in outputs} | found
-        return found
+            places = {str(place): place for place in outputs} | places
+        return places
 
     def encode(self, column, name="target", allow_missing=False):
         """Labels -> `int32` array `(rows,)` of indices into `class_names`.
 
-        A missing label is -1 with `allow_missing`, and refused without.
+        A missing label is -1 with `allow_missing`, and an error without.
         """
         places = self.places()
         cells = to_strings(column, name, "error")
@@ -147,7 +145,7 @@ class ClassLabel(Target):
         return np.maximum(codes, -1)
 
     def is_known(self, labels):
-        """Which rows have a label: bool array `(rows,)`."""
+        """Mask of the rows that have a label: bool array `(rows,)`."""
         return (np.reshape(labels, (len(labels), -1)) >= 0).all(axis=1)
 
     def check(self, labels, name="y", allow_missing=False):
@@ -173,14 +171,14 @@ class ClassLabel(Target):
             )
 
     def to_labels(self, array):
-        """Class indices, also of one-hot labels."""
+        """Class indices, from indices or one-hot labels."""
         array = np.asarray(array)
         if array.ndim > 1 and array.shape[-1] > 1:
             return array.argmax(-1)
         return array.reshape(-1).astype(int)
 
     def names_in(self, cell):
-        """The class's name."""
+        """The class name, as a set."""
         return {to_name(cell)}
 
     def scores(self, labels, predictions, weights):
@@ -191,7 +189,7 @@ class ClassLabel(Target):
         is_best = np.stack([best == place for place in classes], 1).astype(float)
         hits = weights @ (is_true * is_best)
         true, chosen = weights @ is_true, weights @ is_best
-        # A class that no row has can be neither found nor missed.
+        # Classes without any row do not count.
         count = np.maximum((true > 0).sum(axis=1), 1)
         f1 = np.where(true > 0, divide(2 * hits, true + chosen), 0.0)
         return {
@@ -201,28 +199,28 @@ class ClassLabel(Target):
         }
 
     def constant(self, labels):
-        """Each class's share of the rows."""
+        """The frequency of each class."""
         return np.bincount(labels, minlength=self.num_classes) / len(labels)
 
     def to_additive(self, predictions):
-        """Probabilities -> the logarithms that a softmax makes them of."""
+        """Probabilities -> log-probabilities."""
         return np.log(np.maximum(np.asarray(predictions, "float64"), 1e-7))
 
     def from_additive(self, values):
-        """The way back, up to a constant that all classes share."""
-        # What float32 left of a tie must not decide it.
+        """The softmax, which is the inverse."""
+        # Rounded, so that float32 noise does not decide a tie.
         shifted = np.round(values - values.max(axis=1, keepdims=True), 5)
         shares = np.exp(shifted)
         return shares / shares.sum(axis=1, keepdims=True)
 
     def to_columns(self, predictions, name):
-        """The most probable class, and a column of probabilities for each."""
+        """The most probable class, and a column of probabilities for each class."""
         best = np.array(self.names, dtype=object)[predictions.argmax(axis=1)]
         shares = zip(self.names, predictions.T)
         return {name: best} | {f"{name}_{label}": share for label, share in shares}
 
     def to_answers(self, predictions, name):
-        """Probabilities `(batch, classes)` -> the class, all names, probabilities."""
+        """Probabilities `(batch, classes)` -> class, all class names, probabilities."""
         import tensorflow as tf
 
         names = tf.constant(self.names)
@@ -233,7 +231,7 @@ class ClassLabel(Target):
         }
 
     def expected_answers(self, predictions, name, answers):
-        """What `to_answers` must give, in NumPy."""
+        """The expected result of `to_answers`, in NumPy."""
         shares = answers.get(f"{name}_probabilities", predictions)
         return {
             name: [self.names[place] for place in shares.argmax(axis=1)],
@@ -242,7 +240,7 @@ class ClassLabel(Target):
         }
 
     def answers(self, name):
-        """What an exported model predicts: {output name: what it is}."""
+        """Outputs of an exported model: {output name: description}."""
         return {
             name: "the most probable class",
             f"{name}_classes": f"the names of all {self.num_classes} classes",
@@ -266,9 +264,9 @@ class ClassLabel(Target):
         """A one-line description."""
         if self.class_names is None:
             return f"ClassLabel, {self.num_classes or '?'} classes"
-        shown = ", ".join(self.class_names[:3])
+        first = ", ".join(self.class_names[:3])
         more = ", ..." if len(self.class_names) > 3 else ""
-        return f"ClassLabel, {self.num_classes} classes ({shown}{more})"
+        return f"ClassLabel, {self.num_classes} classes ({first}{more})"
 
     def get_config(self):
         """The constructor's arguments."""

@@ -11,14 +11,14 @@ from .target import Target, divide
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class MultiLabel(Target):
-    """A target column with any number of labels a row.
+    """A target column with any number of labels per row.
 
     A cell is a list of labels, text that spells one (`"['red', 'round']"` in a
-    CSV file), text with a separator between them, or a list of 0 and 1, one for
-    each of the labels. An empty list or text means: none of the labels; None or
-    NaN, which is what an empty cell of a CSV file is, is refused, unless the
-    model has several targets. A word of `Schema(missing=...)` among the labels
-    is no label; a cell that holds nothing else is None.
+    CSV file), text with a separator between labels, or a list of 0 and 1, one for
+    each label. An empty list or text means none of the labels. None and NaN, which
+    is what an empty cell of a CSV file is, are missing, and refused unless the
+    model has several targets. Words of `Schema(missing=...)` among the labels are
+    ignored; a cell that consists of one is missing.
 
     Examples:
 
@@ -27,10 +27,10 @@ class MultiLabel(Target):
     [[0.0, 1.0], [0.0, 0.0]]
 
     Args:
-        class_names: list of strings, learned by `adapt` if not given; those of
-            lists of 0 and 1 are their places, `["0", "1", ...]`.
+        class_names: list of strings, learned by `adapt` if not given; for lists of
+            0 and 1 they are the positions, `["0", "1", ...]`.
         separator: string between the labels of a text cell.
-        threshold: float, the probability from which a label is predicted.
+        threshold: float, the least probability with which a label is predicted.
     """
 
     kind = "labels"
@@ -47,7 +47,7 @@ class MultiLabel(Target):
         """The labels of a cell that is not missing, as strings.
 
         Raises:
-            TypeError: if it holds something else than labels.
+            TypeError: if it holds anything but labels.
         """
         cell = from_text(cell)
         if isinstance(cell, dict):
@@ -57,16 +57,16 @@ class MultiLabel(Target):
         elif not hasattr(cell, "__len__"):
             cell = [cell]
         names = self.class_names or []
-        # A list of more than two says the same label twice, or it is no list of
-        # labels called 0 and 1.
+        # A list of more than two would repeat a label if it held labels called 0
+        # and 1, so it must be indicators.
         if len(cell) == len(names) and (len(names) > 2 or not {"0", "1"} & set(names)):
             if _is_indicator(cell):
-                return [name for name, there in zip(names, cell) if there]
+                return [name for name, is_set in zip(names, cell) if is_set]
         labels = [to_name(label).strip() for label in cell if not is_missing(label)]
         return [label for label in map(to_name, labels) if label]
 
     def items_of(self, cell):
-        """What a cell names, one by one; nothing of a list of 0 and 1."""
+        """The labels of a cell as they are written; none for a list of 0 and 1."""
         cell = from_text(cell)
         if isinstance(cell, (bytes, str)):
             return to_text(cell).split(self.separator)
@@ -95,24 +95,24 @@ class MultiLabel(Target):
             self.class_names = sorted(names)
 
     def _labels(self, column, name):
-        """dict from each row with labels to these."""
-        found, wrong = {}, []
+        """dict from row number to its labels, for rows that are not missing."""
+        labels, wrong = {}, []
         for row, cell in enumerate(cells_in(column)):
             if is_missing(cell):
                 continue
             try:
-                found[row] = self.labels_of(cell)
+                labels[row] = self.labels_of(cell)
             except (TypeError, UnicodeError):
                 wrong.append(row)
         if wrong:
             refuse_rows(
                 name,
                 wrong,
-                "something else than a list of labels",
+                "a cell that is no list of labels",
                 "Write ['red', 'round'], or 'red|round'.",
                 column.iloc[wrong[0]],
             )
-        return found
+        return labels
 
     @property
     def is_adapted(self):
@@ -121,7 +121,7 @@ class MultiLabel(Target):
 
     @property
     def num_classes(self):
-        """How many labels the model knows."""
+        """The number of labels."""
         return None if self.class_names is None else len(self.class_names)
 
     @property
@@ -137,7 +137,7 @@ class MultiLabel(Target):
     def encode(self, column, name="target", allow_missing=False):
         """Labels -> `float32` array `(rows, num_classes)` of 0 and 1.
 
-        A row of None or NaN is NaN with `allow_missing`, and refused without.
+        A missing row is NaN with `allow_missing`, and an error without.
         """
         indices = {label: index for index, label in enumerate(self.class_names)}
         codes = np.zeros((len(column), len(indices)), dtype="float32")
@@ -179,14 +179,14 @@ class MultiLabel(Target):
             wrong = np.flatnonzero(gaps.any(axis=1) & ~gaps.all(axis=1))
             if len(wrong):
                 raise ValueError(
-                    f"The labels of a row are all there or all NaN; of target "
+                    "The labels of a row must all be known or all be NaN; of target "
                     f"{name!r} some are NaN in {rows_text(wrong)}. "
                     f"Received: {name}={labels[wrong[0]]}"
                 )
         check_finite(labels[self.is_known(labels)] if allow_missing else labels, name)
 
     def names_in(self, cell):
-        """The labels' names."""
+        """The label names, as a set."""
         return set(self.labels_of(cell))
 
     def scores(self, labels, predictions, weights):
@@ -202,22 +202,22 @@ class MultiLabel(Target):
         }
 
     def to_additive(self, predictions):
-        """Probabilities -> the logits that a sigmoid makes them of."""
+        """Probabilities -> logits."""
         clipped = np.clip(np.asarray(predictions, "float64"), 1e-7, 1 - 1e-7)
         return np.log(clipped) - np.log1p(-clipped)
 
     def from_additive(self, values):
-        """The way back."""
+        """The sigmoid, which is the inverse."""
         return 1 / (1 + np.exp(-np.round(values, 5)))
 
     def to_columns(self, predictions, name):
-        """The predicted labels, and a column of probabilities for each."""
+        """The predicted labels, and a column of probabilities for each label."""
         chosen = [self._joined(row) for row in predictions >= self.threshold]
         shares = zip(self.names, predictions.T)
         return {name: chosen} | {f"{name}_{label}": share for label, share in shares}
 
     def to_answers(self, predictions, name):
-        """Probabilities `(batch, labels)` -> the labels, all names, probabilities."""
+        """Probabilities `(batch, labels)` -> labels, all label names, probabilities."""
         import tensorflow as tf
 
         names = tf.broadcast_to(tf.constant(self.names)[None], tf.shape(predictions))
@@ -229,7 +229,7 @@ class MultiLabel(Target):
         }
 
     def expected_answers(self, predictions, name, answers):
-        """What `to_answers` must give, in NumPy."""
+        """The expected result of `to_answers`, in NumPy."""
         shares = answers.get(f"{name}_probabilities", predictions)
         chosen = shares >= np.float32(self.threshold)
         return {
@@ -239,11 +239,11 @@ class MultiLabel(Target):
         }
 
     def _joined(self, chosen):
-        labels = (label for label, there in zip(self.names, chosen) if there)
+        labels = (label for label, is_set in zip(self.names, chosen) if is_set)
         return self.separator.join(labels)
 
     def answers(self, name):
-        """What an exported model predicts: {output name: what it is}."""
+        """Outputs of an exported model: {output name: description}."""
         chosen = f"of probability {self.threshold} and more"
         return {
             name: f"the labels {chosen}, joined by `{self.separator}`",
@@ -252,11 +252,11 @@ class MultiLabel(Target):
         }
 
     def caption(self, prediction):
-        """The labels."""
+        """The predicted labels."""
         return self._joined(prediction >= self.threshold)
 
     def is_right(self, label, prediction):
-        """Whether the labels are exactly the right ones."""
+        """Whether exactly the right labels are predicted."""
         return bool(((prediction >= self.threshold) == (label > 0.5)).all())
 
     def draw(self, axes, labels, predictions):
@@ -290,7 +290,7 @@ def _is_indicator(cell):
 
 
 def _common_length(cells):
-    """The length of all cells, if each is a list of 0 and 1, and there is one."""
+    """The common length of all cells if each is a list of 0 and 1; else None."""
     lengths = {len(cell) if hasattr(cell, "__len__") else 0 for cell in cells}
     length = lengths.pop() if len(lengths) == 1 else 0
     return length if length > 1 and all(map(_is_indicator, cells)) else None

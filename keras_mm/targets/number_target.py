@@ -10,9 +10,9 @@ from .target import Target, divide
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class NumberTarget(Target):
-    """A number to predict: what `keras_mm.Number()` is as a target of a schema.
+    """A number to predict: `keras_mm.Number()` among the targets of a schema.
 
-    A model predicts it in the column's own unit, in `float32`.
+    Predictions are in the column's own unit, in `float32`.
 
     Examples:
 
@@ -22,7 +22,7 @@ class NumberTarget(Target):
 
     Args:
         mean: float, learned by `adapt`.
-        std: float, learned by `adapt`, outliers included; 1 for a constant column.
+        std: float, learned by `adapt`, including outliers; 1 for a constant column.
     """
 
     kind = "number"
@@ -55,7 +55,7 @@ class NumberTarget(Target):
 
     @property
     def is_adapted(self):
-        """Whether the unit is known; a model that was built without predicts as it is."""
+        """Whether mean and deviation are known, or the model was built without them."""
         return self.mean is not None or self.is_in_use
 
     @property
@@ -66,7 +66,7 @@ class NumberTarget(Target):
     def encode(self, column, name="target", allow_missing=False):
         """Numbers -> `float32` array `(rows, 1)`, in their own unit.
 
-        A missing number is NaN with `allow_missing`, and refused without.
+        A missing number is NaN with `allow_missing`, and an error without.
         """
         values = Number().to_raw(column, name)
         rows = np.flatnonzero(np.isnan(values))
@@ -81,7 +81,7 @@ class NumberTarget(Target):
         return values[:, None].astype("float32")
 
     def check(self, labels, name="y", allow_missing=False):
-        """Raises a `ValueError` if an array that a user feeds holds no numbers."""
+        """Raises a `ValueError` unless an array holds one number per row."""
         check_numbers(labels, name)
         check_shape(labels, 1, name)
         check_finite(labels[self.is_known(labels)] if allow_missing else labels, name)
@@ -92,13 +92,13 @@ class NumberTarget(Target):
         error = np.asarray(predictions, "float64").reshape(-1) - truth
         rows = weights.sum(axis=1)
         squared = weights @ error**2
-        # The spread does not depend on where 0 is; rounding does.
+        # Centred, against rounding errors.
         centred = truth - truth.mean()
         spread = weights @ centred**2 - (weights @ centred) ** 2 / rows
         return {
             "mean_absolute_error": weights @ np.abs(error) / rows,
             "root_mean_squared_error": np.sqrt(squared / rows),
-            # Of rows that are all alike nothing can be explained.
+            # Constant labels have no variance to explain.
             "r2": np.where(spread > 0, 1.0 - divide(squared, spread), 0.0),
         }
 
@@ -113,24 +113,24 @@ class NumberTarget(Target):
         return {name: tf.reshape(predictions, [-1])}
 
     def expected_answers(self, predictions, name, answers):
-        """What `to_answers` must give, in NumPy."""
+        """The expected result of `to_answers`, in NumPy."""
         return {name: predictions.reshape(len(predictions))}
 
     @property
     def unit(self):
-        """The standard deviation: a millionth or a million."""
+        """The standard deviation of the training rows."""
         return self.std or 1.0
 
     def answers(self, name):
-        """What an exported model predicts: {output name: what it is}."""
+        """Outputs of an exported model: {output name: description}."""
         return {name: "the predicted number"}
 
     def caption(self, prediction):
-        """Four digits."""
+        """The number with four digits."""
         return f"{np.ravel(prediction)[0]:.4g}"
 
     def draw(self, axes, labels, predictions):
-        """Predictions against the truth."""
+        """A scatter plot of predictions against labels."""
         truth, predicted = np.ravel(labels), np.ravel(predictions)
         axes.scatter(truth, predicted, s=10, alpha=0.5)
         ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]

@@ -1,10 +1,10 @@
-"""What targets draw."""
+"""Plots of targets."""
 
 import numpy as np
 
 
 def draw_confusion(axes, truth, predicted, names):
-    """Counts of true classes (rows) and predicted ones (columns).
+    """The confusion matrix: true classes in rows, predicted classes in columns.
 
     Args:
         axes: Matplotlib axes.
@@ -35,13 +35,13 @@ def draw_confusion(axes, truth, predicted, names):
 
 
 def draw_bars(axes, names, values, title):
-    """A bar of 0 to 1 for each name.
+    """A bar from 0 to 1 for each name.
 
     Args:
         axes: Matplotlib axes.
         names: list of strings.
         values: float array `(names,)`.
-        title: string, what the bars are.
+        title: string, what the bars show.
     """
     axes.barh(range(len(names)), values)
     axes.set_yticks(range(len(names)), names)

@@ -1,4 +1,4 @@
-"""The contract that everything that a model can predict fulfils."""
+"""The interface of targets: what a model can predict."""
 
 import numpy as np
 
@@ -6,33 +6,34 @@ from ..inputs.in_use import refuse_in_use
 
 
 class Target:
-    """Base class: what one predicted column of a table is.
+    """Base class of targets: one column of a table that a model predicts.
 
-    A target knows how the cells of its column become labels (arrays that a loss
-    takes), how predictions are scored against them, and how predictions become cells
-    of a table again and outputs of an exported model. What a model computes to predict
-    it, and what it minimises, is the head's.
+    A target defines how the cells of its column become labels (arrays that a loss
+    takes), how predictions are scored against labels, and how predictions become
+    columns of a table and outputs of an exported model. The layers that predict it,
+    and the loss, belong to a `keras_mm.heads.Head`.
 
-    `labels` are what `encode` gives, `predictions` what a head gives for as many rows.
+    Everywhere, `labels` are the result of `encode`, and `predictions` are the output of
+    a head for the same rows.
     """
 
-    # What it is, for heads and messages: "class", "labels", "number", ...
+    # The kind of target, by which heads are matched: "class", "labels", "number", ...
     kind = None
-    # What predicts it when no head is named: a name in `keras_mm.heads.HEADS`, or a
+    # The head that is built when none is named: a name in `keras_mm.heads.HEADS`, or a
     # `Head`.
     default_head = "dense"
-    # The least value of a label that is there; None: every number is one, NaN is not.
+    # Labels below this value are missing; None: only NaN is missing.
     least_label = None
-    # Names of the scores, the usual one first, and those of which less is better.
+    # Names of the scores, the default one first, and those where lower is better.
     metrics = ()
     lower_is_better = ()
-    # Whether a model's weights depend on what was learned.
+    # Whether a model's weights depend on what `adapt` learned.
     is_in_use = False
     # The shape of a cell in a dataset of rows: one value, or a list of them.
     raw_shape = ()
 
     def adapt(self, column, name="target", allow_missing=False):
-        """Learns what must be known of the column; returns `self`.
+        """Learns the target's properties from a column; returns `self`.
 
         Args:
             column: pandas Series, the training rows' cells.
@@ -44,60 +45,60 @@ class Target:
         return self
 
     def learn(self, column, name, allow_missing):
-        """What `adapt` does if the target may learn."""
+        """The implementation of `adapt`, for subclasses."""
         raise NotImplementedError
 
     @property
     def is_adapted(self):
-        """Whether everything is known that predictions mean."""
+        """Whether predictions can be interpreted, such as by class names."""
         raise NotImplementedError
 
     @property
     def units(self):
-        """int, how many values are predicted of a row; None if not known yet."""
+        """int, number of values that are predicted per row; None if not known yet."""
         raise NotImplementedError
 
     def encode(self, column, name="target", allow_missing=False):
-        """Cells -> array of labels, one row each.
+        """Cells -> array of labels, one per row.
 
         Args:
             column: pandas Series.
             name: string, for messages.
-            allow_missing: bool, whether a missing cell becomes an unknown label; it is
-                refused otherwise, with the row's number.
+            allow_missing: bool, whether a missing cell becomes a missing label (NaN or
+                -1); otherwise it is an error that names the row.
         """
         raise NotImplementedError
 
     def is_known(self, labels):
-        """Which rows have a label: bool array `(rows,)`."""
+        """Mask of the rows that have a label: bool array `(rows,)`."""
         labels = np.reshape(labels, (len(labels), -1))
         return ~np.isnan(labels).any(axis=1)
 
     def check(self, labels, name="y", allow_missing=False):
-        """Raises a `ValueError` if an array that a user feeds holds no labels."""
+        """Raises a `ValueError` if an array given by the user does not hold labels."""
         raise NotImplementedError
 
     def to_labels(self, array):
-        """An array that a user feeds -> labels in the form that `encode` gives."""
+        """An array given by the user -> labels in the form that `encode` returns."""
         return np.asarray(array)
 
     def names_in(self, cell):
-        """The names, of classes or labels, in a cell that is not missing: a set.
+        """The names of classes or labels in a cell that is not missing, as a set.
 
-        What is not seen in training cannot be predicted, and not be scored.
+        Names that do not occur in training can be neither predicted nor scored.
         """
         return set()
 
     @property
     def is_divided_evenly(self):
-        """Whether parts of a table get the same share of each label."""
+        """Whether splits of a table are stratified by this target."""
         return False
 
     def score(self, labels, predictions, weights=None):
-        """How good predictions are.
+        """Scores of predictions.
 
         Args:
-            labels: array, all of them known.
+            labels: array without missing labels.
             predictions: array.
             weights: float array `(resamples, rows)`, how often each row counts;
                 None: once.
@@ -108,44 +109,45 @@ class Target:
         """
         if weights is not None:
             return self.scores(labels, predictions, weights)
-        found = self.scores(labels, predictions, np.ones((1, len(labels))))
-        return {name: float(values[0]) for name, values in found.items()}
+        scores = self.scores(labels, predictions, np.ones((1, len(labels))))
+        return {name: float(values[0]) for name, values in scores.items()}
 
     def scores(self, labels, predictions, weights):
-        """`score` with weights."""
+        """The implementation of `score`, with weights, for subclasses."""
         raise NotImplementedError
 
     def constant(self, labels):
-        """The prediction `(units,)` that is best without looking at any input."""
+        """The best constant prediction `(units,)`, a baseline for reports."""
         return np.mean(labels, axis=0, dtype="float64")
 
     def to_additive(self, predictions):
-        """Predictions -> logits or the like, in which adding makes sense."""
+        """Predictions -> logits, or another scale on which contributions add up."""
         return np.asarray(predictions, "float64")
 
     def from_additive(self, values):
-        """The way back from `to_additive`."""
+        """The inverse of `to_additive`."""
         return values
 
     def to_columns(self, predictions, name):
-        """Predictions -> dict of columns for people."""
+        """Predictions -> dict of readable columns."""
         raise NotImplementedError
 
     def to_answers(self, predictions, name):
-        """Predictions, a tensor -> dict of an exported model's outputs.
+        """Tensor of predictions -> dict of an exported model's outputs.
 
         TensorFlow graph ops. The keys are those of `answers`.
         """
         raise NotImplementedError
 
     def expected_answers(self, predictions, name, answers):
-        """What `to_answers` must give, in NumPy.
+        """The expected result of `to_answers`, in NumPy.
 
         Args:
             predictions: array, the model's.
             name: string, as in `to_answers`.
-            answers: dict of the arrays that were answered, all numbers in which were
-                found right: what a threshold makes of them depends on their last digit.
+            answers: dict of the exported model's outputs, whose numbers have been
+                verified already: words are derived from these, since a threshold or
+                an argmax can depend on the last digit.
 
         Returns:
             dict from output to array or list.
@@ -154,23 +156,23 @@ class Target:
 
     @property
     def unit(self):
-        """float, the size of a difference in predictions that matters."""
+        """float, the scale of predictions, by which differences are judged."""
         return 1.0
 
     def answers(self, name):
-        """What an exported model predicts: {output name: what it is}."""
+        """Outputs of an exported model: {output name: description}."""
         raise NotImplementedError
 
     def caption(self, prediction):
-        """One row's prediction in a few words."""
+        """One row's prediction as a short text."""
         raise NotImplementedError
 
     def is_right(self, label, prediction):
-        """Whether one row's prediction is right; None if there is no such thing."""
+        """Whether one row's prediction is right; None if that is not defined."""
         return None
 
     def draw(self, axes, labels, predictions):
-        """The picture that people expect, on Matplotlib axes."""
+        """The usual plot of this kind of target, on Matplotlib axes."""
         raise NotImplementedError
 
     def describe(self):
@@ -191,5 +193,5 @@ class Target:
 
 
 def divide(above, below):
-    """Arrays' quotient, 0 where `below` is 0."""
+    """The quotient of arrays; 0 where `below` is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
