@@ -1,4 +1,4 @@
-"""Rows: reading, splitting, checking, and `tf.data` batches of them."""
+"""Tables: reading, splitting, checking, and turning them into `tf.data` batches."""
 
 from .align import Aligned, align, estimate_offset
 from .clipart import clipart

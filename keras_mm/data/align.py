@@ -1,4 +1,4 @@
-"""Signals of several sensors, each with a clock of its own -> one clock."""
+"""Resamples signals with their own timestamps to common times."""
 
 import typing
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 class Aligned(typing.NamedTuple):
-    """What `align` gives.
+    """The result of `align`.
 
     Args:
         times: `float64` array `(steps,)`, seconds on the first signal's clock.
         values: dict from signal name to `float32` array `(steps, channels)`.
-        offsets: dict from signal name to seconds by which its clock was ahead
-            of the first signal's, and which were taken off its times.
+        offsets: dict from signal name to the seconds by which its clock was ahead
+            of the first signal's, which have been subtracted from its times.
     """
 
     times: np.ndarray
@@ -23,13 +23,12 @@ class Aligned(typing.NamedTuple):
 def align(
     signals, sampling_rate=None, max_gap=None, estimate_offset=False, offsets=None
 ):
-    """Puts signals with times of their own on one clock.
+    """Resamples signals with their own timestamps to common times.
 
-    Each signal is interpolated linearly at common, equally spaced times over
-    the span that all signals cover. Where a signal was silent for longer than
-    `max_gap` it becomes NaN, which `Sequence` reads as missing. Nothing is
-    smoothed: filter a signal first if it holds more than half the new sampling
-    rate.
+    Each signal is interpolated linearly at common, equally spaced times over the
+    span that all signals cover. Gaps longer than `max_gap` become NaN, which
+    `Sequence` reads as missing. There is no anti-aliasing: filter a signal first
+    if it holds frequencies above half the new sampling rate.
 
     Examples:
 
@@ -51,15 +50,15 @@ def align(
         signals: dict from name to `(times, values)`: times increase, in seconds
             or as datetimes, all signals alike; values are `(steps,)` or
             `(steps, channels)`, NaN where there is none.
-        sampling_rate: float, steps a second of the result; that of the quickest
-            signal if not given.
-        max_gap: float, seconds between two measurements beyond which nothing is
-            interpolated; five times a signal's median interval if not given.
-        estimate_offset: bool, whether each signal's clock may be ahead of the
-            first one's by a constant, which `keras_mm.data.estimate_offset`
-            finds and which is taken off.
-        offsets: dict from name to seconds, to take off offsets that are known,
-            such as those that another recording of the same sensors gave.
+        sampling_rate: float, steps per second of the result; default: that of the
+            fastest signal.
+        max_gap: float, the longest time in seconds between two measurements that
+            is interpolated; default: five times a signal's median interval.
+        estimate_offset: bool, whether to estimate the constant by which each
+            signal's clock is ahead of the first one's, by
+            `keras_mm.data.estimate_offset`, and subtract it.
+        offsets: dict from name to seconds, known offsets to subtract, such as those
+            from another recording of the same sensors.
 
     Returns:
         `Aligned`, a named tuple of `times`, `values` and `offsets`.
@@ -80,7 +79,7 @@ def align(
     unknown = set(offsets or ()) - set(signals)
     if unknown:
         raise ValueError(
-            f"`offsets` names what is no signal of {list(signals)}. "
+            f"`offsets` has unknown names. The signals are {list(signals)}. "
             f"Received: offsets={sorted(unknown)}"
         )
     if max_gap is not None and not max_gap > 0:
@@ -101,11 +100,11 @@ def align(
     if end < start:
         spans = {n: (float(t[0]), float(t[-1])) for n, (t, _) in read.items()}
         raise ValueError(
-            "There is no time at which all signals were measured. If their "
+            "The signals do not overlap in time. If their "
             "clocks differ, pass estimate_offset=True or offsets={...}. "
             f"Received: spans in seconds={spans}"
         )
-    # A last step that rounding would lose is kept.
+    # Rounding must not lose the last step.
     times = start + np.arange(int((end - start) * rate + 1e-6) + 1) / rate
     values = {
         name: _resample(*signal, times, max_gap).astype("float32")
@@ -117,12 +116,12 @@ def align(
 def estimate_offset(first, second, sampling_rate=None, max_offset=None):
     """By how many seconds the second signal's clock is ahead of the first one's.
 
-    What happens at `t` on the first clock is written down at `t + offset` on
-    the second. Both signals are resampled and standardised; if one of them has
-    several channels, the Euclidean length of each step is compared, which does
-    not depend on how a sensor is turned. The offset is where their
-    cross-correlation is highest, refined between two samples by a parabola. The
-    signals must rise and fall together, and not repeat themselves.
+    An event at `t` on the first clock is recorded at `t + offset` on the second.
+    Both signals are resampled and standardised; if one of them has several
+    channels, the Euclidean norm of each step is compared, which does not depend
+    on a sensor's orientation. The offset is the maximum of their
+    cross-correlation, refined between two samples by a parabola. The signals must
+    be correlated, and not periodic.
 
     Examples:
 
@@ -135,10 +134,10 @@ def estimate_offset(first, second, sampling_rate=None, max_offset=None):
     Args:
         first: `(times, values)`, as in `align`.
         second: `(times, values)`.
-        sampling_rate: float, samples a second to compare; that of the quicker
-            signal if not given.
-        max_offset: float, the largest offset in seconds that is considered,
-            either way; any with which the signals overlap if not given.
+        sampling_rate: float, samples per second for the comparison; default: that
+            of the faster signal.
+        max_offset: float, the largest offset in seconds that is considered, in
+            either direction; default: any with which the signals overlap.
 
     Returns:
         float.
@@ -156,14 +155,14 @@ def estimate_offset(first, second, sampling_rate=None, max_offset=None):
 
 
 def estimate_offset_of(first, second, rate, max_offset=None):
-    """`estimate_offset` of signals that were read."""
+    """`estimate_offset` of signals in the form that `_read` returns."""
     from scipy import signal as scipy_signal
 
     has_sign = first[1].shape[1] == second[1].shape[1] == 1
-    a, known_a = _standardised(*first, rate, has_sign)
-    b, known_b = _standardised(*second, rate, has_sign)
+    a, mask_a = _standardised(*first, rate, has_sign)
+    b, mask_b = _standardised(*second, rate, has_sign)
     sums = scipy_signal.correlate(b, a)
-    counts = scipy_signal.correlate(known_b, known_a).round()
+    counts = scipy_signal.correlate(mask_b, mask_a).round()
     lags = scipy_signal.correlation_lags(len(b), len(a))
     seconds = second[0][0] - first[0][0] + lags / rate
     allowed = counts > 0
@@ -174,8 +173,8 @@ def estimate_offset_of(first, second, rate, max_offset=None):
             "No offset within `max_offset` lets the signals overlap. "
             f"Received: max_offset={max_offset}"
         )
-    # Sums prefer a long overlap, where a short one may fit by chance. But they
-    # also draw the top towards it, so its exact place is that of the means.
+    # Sums prefer long overlaps, since short ones may fit by chance. But they also
+    # shift the maximum towards them, so its exact place is that of the means.
     best = int(np.argmax(np.where(allowed, sums, -np.inf)))
     means = np.where(allowed, sums / np.maximum(counts, 1), -np.inf)
     while best + 1 < len(means) and means[best + 1] > means[best]:
@@ -192,33 +191,33 @@ def estimate_offset_of(first, second, rate, max_offset=None):
 
 
 def _standardised(times, values, rate, has_sign):
-    """Resampled: one channel of mean 0 and spread 1, 0 in gaps; what is known."""
+    """One resampled channel of mean 0 and deviation 1, 0 in gaps; and its mask."""
     clock = np.arange(times[0], times[-1] + 1e-6 / rate, 1 / rate)
     values = _resample(times, values, clock, None)
     line = values[:, 0] if has_sign else np.sqrt((values**2).sum(axis=1))
-    known = ~np.isnan(line)
-    spread = line[known].std() if known.any() else 0.0
+    mask = ~np.isnan(line)
+    spread = line[mask].std() if mask.any() else 0.0
     if not spread > 0:
         raise ValueError(
             "A signal that does not change says nothing about its offset. "
             f"Received: {len(line)} samples between {times[0]} and {times[-1]}"
         )
-    line = np.where(known, (line - line[known].mean()) / spread, 0.0)
-    return line, known.astype("float64")
+    line = np.where(mask, (line - line[mask].mean()) / spread, 0.0)
+    return line, mask.astype("float64")
 
 
 def _resample(times, values, clock, max_gap):
     """Linear interpolation of each channel; NaN in gaps and outside."""
     result = np.full((len(clock), values.shape[1]), np.nan)
     for channel in range(values.shape[1]):
-        known = ~np.isnan(values[:, channel])
-        at = times[known]
+        mask = ~np.isnan(values[:, channel])
+        at = times[mask]
         if not len(at):
             continue
         limit = max_gap
         if limit is None:
             limit = 5 * np.median(np.diff(times)) if len(times) > 1 else np.inf
-        line = np.interp(clock, at, values[known, channel], np.nan, np.nan)
+        line = np.interp(clock, at, values[mask, channel], np.nan, np.nan)
         # The measurements before and after each tick of the clock.
         after = np.clip(np.searchsorted(at, clock), 1, max(len(at) - 1, 1))
         if len(at) > 1:

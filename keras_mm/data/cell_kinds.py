@@ -1,4 +1,4 @@
-"""What a single cell looks like, whatever its column is called or its dtype is."""
+"""What kind of value a single cell holds, whatever the dtype of its column."""
 
 import datetime
 import math
@@ -16,7 +16,7 @@ from ..inputs.items import items_of
 from ..inputs.picture_cells import is_picture
 from ..inputs.sounds import has_samples, is_sound
 
-# The endings of files that are pictures, whether or not they can be read.
+# Extensions of picture files, whether or not they can be read.
 PICTURE_ENDINGS = (
     ".jpg .jpeg .jpe .jfif .png .gif .bmp .dib .webp .tif .tiff .avif .heic .heif "
     ".jp2 .j2k .ico .ppm .pgm .pbm"
@@ -24,14 +24,14 @@ PICTURE_ENDINGS = (
 _SOUND_ENDINGS = (
     ".wav .wave .flac .ogg .oga .opus .mp3 .m4a .aac .aif .aiff .aifc .au .caf"
 ).split()
-# Digits that would lose something as numbers: 01234, a telephone's; a long code.
+# Digits that would lose something as numbers: 01234, phone numbers, long codes.
 _CODE = re.compile(r"[+-]?0[0-9]+|[+][0-9]{7,}")
 _LONG = re.compile(r"[+-]?[0-9]{16,}")
 _DECIMAL_COMMA = re.compile(r"[+-]?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]+")
 
 
 def is_number(cell):
-    """Whether a cell is a number, or text that is one and loses nothing as one."""
+    """Whether a cell is a number, or text that can become one without loss."""
     if isinstance(cell, (bool, np.bool_)):
         return False
     if isinstance(cell, str):
@@ -56,18 +56,18 @@ def is_finite(cell):
 
 
 def is_code(cell):
-    """Whether a text is digits that are more than a number: leading zeros, a plus."""
+    """Whether a text is a code of digits, with leading zeros or a plus sign."""
     return isinstance(cell, str) and bool(_CODE.fullmatch(cell.strip()))
 
 
 def has_many_digits(cell):
-    """Whether a cell is a whole number of which a float may lose digits."""
+    """Whether a cell is an integer with more digits than a float can hold."""
     text = str(cell) if isinstance(cell, numbers.Integral) else cell
     return isinstance(text, str) and bool(_LONG.fullmatch(text.strip()))
 
 
 def has_decimal_comma(cell):
-    """Whether a text is a number with a comma for the point."""
+    """Whether a text is a number with a decimal comma."""
     return isinstance(cell, str) and bool(_DECIMAL_COMMA.fullmatch(cell.strip()))
 
 
@@ -81,7 +81,7 @@ def is_date(cell):
 
 
 def is_plain(cell):
-    """Whether a cell is text, a number, a date: what `str` does not give an address."""
+    """Whether a cell is text, a number or a date, and `str` of it is meaningful."""
     import pandas as pd
 
     kinds = (str, numbers.Number, np.generic, datetime.date, datetime.time)
@@ -100,7 +100,7 @@ def is_series(cell):
 
 
 def is_list(cell):
-    """Whether a cell is a list of texts, paths, files or pictures, or spells one."""
+    """Whether a cell is a list of texts, paths, files or pictures, also as text."""
     items = items_of(cell)
     if len(items) == 1 and items[0] is cell:
         return False
@@ -114,15 +114,16 @@ def is_list(cell):
 
 
 def file_kind(cell, base_dir=None):
-    """`"picture"`, `"sound"`, `"clip"`, `"other"` or None: which file a cell is.
+    """The kind of file that a cell holds: `"picture"`, `"sound"`, `"clip"`, ...
 
     Args:
-        cell: bytes, the path of a file that need not be there, a Pillow picture, an
-            array of pixels, or a dict of Hugging Face's data sets.
+        cell: bytes, the path of a file that need not exist, a Pillow picture, an
+            array of pixels, or a dict of a Hugging Face dataset.
         base_dir: folder that relative paths start from.
 
     Returns:
-        string: `"other"` is the path of a file that is there and none of these.
+        string, or None: `"other"` is the path of an existing file of another kind;
+        None is not a file.
     """
     if isinstance(cell, dict):
         if has_samples(cell):
@@ -155,7 +156,7 @@ def _kind_of_path(path):
 
 
 def _kind_of_content(encoded, path=None):
-    """What bytes are; with the file's path the first of them are enough."""
+    """The kind of a file's bytes; given its path, the first 64 are enough."""
     if encoded[:4] == b"GIF8" and path:
         return "clip" if is_clip_path(path) else "picture"
     if is_clip(encoded):
@@ -166,7 +167,7 @@ def _kind_of_content(encoded, path=None):
 
 
 def _is_pixels(cell):
-    """Whether a cell is an array of grey values, or of colours."""
+    """Whether a cell is an array of grey or colour pixels."""
     shape, dtype = getattr(cell, "shape", ()), getattr(cell, "dtype", None)
     if not shape or min(shape) < 1 or dtype is None:
         return False
@@ -177,7 +178,7 @@ def _is_pixels(cell):
     values = np.asarray(cell)
     if values.dtype.kind not in "iuf":
         return False
-    # NaN is not in this range either.
+    # False for NaN, too.
     most = 1 if values.dtype.kind == "f" else 255
     return bool(values.min() >= 0 and values.max() <= most)
 

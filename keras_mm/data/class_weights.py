@@ -4,7 +4,7 @@ from ..inputs.cells import to_name
 
 
 def class_weights(target, label, class_weight):
-    """One weight a row: `weights_of_classes` at each row's class.
+    """One weight per row: `weights_of_classes` at each row's class.
 
     Args:
         target: encoded labels, indices or one-hot.
@@ -16,19 +16,19 @@ def class_weights(target, label, class_weight):
 
 
 def weights_of_classes(label, class_weight, target):
-    """One weight a class, `float32`.
+    """One weight per class, `float32`.
 
     `"balanced"` gives every class the same total weight: rows / (classes *
     rows of the class).
 
-    A key is a class's name, in any form that a cell has: 1, 1.0 and "1" are the
-    class "1", wherever it stands. Only if no class is named by a number, a whole
-    number is the class's index, as in Keras.
+    A key is a class name, in any form that a cell may have: 1, 1.0 and "1" are the
+    class "1", whatever its index. Only if no class name is a number, integer keys
+    are indices, as in Keras.
 
     Args:
         label: the `ClassLabel`.
-        class_weight: `"balanced"` or a dict from class to weight; classes that it
-            does not name weigh 1.
+        class_weight: `"balanced"` or a dict from class to weight; the default
+            weight is 1.
         target: encoded labels, `(rows,)` indices.
 
     Reference:
@@ -55,7 +55,7 @@ def weights_of_classes(label, class_weight, target):
         place = places.get(to_name(key))
         if place is None:
             raise ValueError(
-                f"`class_weight` names a class that is not there. Classes are {names}. "
+                f"`class_weight` has an unknown class. The classes are {names}. "
                 f"Received: class_weight={class_weight!r}"
             )
         if place in keys:

@@ -13,8 +13,8 @@ def clipart():
     Returns:
         DataFrame with `image` (JPEG bytes, 96 pixels), `text` (title and
         keywords), `category` (the class), `title` and `author` (for credit),
-        `group` (near-duplicates share one) and `split` (train, val or test,
-        no group in two of them).
+        `group` (the same for near-duplicates) and `split` (train, val or test;
+        each group is in one of them).
 
     Reference:
         Open Clip Art Library, public domain, as packaged in Debian's

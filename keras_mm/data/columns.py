@@ -1,4 +1,4 @@
-"""Columns of tables, whatever kind of table it is."""
+"""Columns of tables of any kind."""
 
 import difflib
 import numbers
@@ -13,7 +13,7 @@ def is_dataset(source):
 
 
 def column_name(name):
-    """What `to_table` calls a column: 0 is `"0"`, as in a file; all else stays."""
+    """The name that `to_table` gives a column: 0 is `"0"`; others are unchanged."""
     return str(name) if isinstance(name, numbers.Integral) else name
 
 
@@ -25,7 +25,7 @@ def column_of(source, name):
         name: string.
 
     Raises:
-        ValueError: if there is no such column; the nearest name is suggested.
+        ValueError: if there is no such column; the closest name is suggested.
     """
     from .to_table import to_table
 
@@ -45,7 +45,7 @@ def column_of(source, name):
 
 
 def require_columns(columns, names):
-    """Raises a `ValueError` for each name that is no column."""
+    """Raises a `ValueError` unless each name is a column."""
     columns = [str(column) for column in columns]
     for name in names:
         if name not in columns:
@@ -53,7 +53,7 @@ def require_columns(columns, names):
 
 
 def refuse_batches(specs, schema):
-    """Refuses a dataset of batches, where one of rows is asked for.
+    """Raises a `ValueError` for a dataset of batches in place of rows.
 
     Args:
         specs: dict from column name to the `tf.TypeSpec` of its cells.
@@ -70,18 +70,18 @@ def refuse_batches(specs, schema):
             continue
         raise ValueError(
             f"A tf.data.Dataset of rows gives one cell a column, and {name!r} has "
-            "several: these are batches. Pass dataset.unbatch(), or do without "
-            "batch(). If they are tensors, say so by tuples: (inputs, target), or "
+            "several: these are batches. Pass dataset.unbatch(), or leave out "
+            "batch(). If they are tensors, pass tuples: (inputs, target), or "
             f"dataset.map(lambda inputs: (inputs,)). Received: {name}={spec}"
         )
 
 
 def fill_absent(table, names):
-    """Adds columns of missing cells for those that are not there, and warns.
+    """Adds columns of missing cells for absent columns, with a warning.
 
     Args:
         table: a table in any form, or a `tf.data.Dataset` of dicts.
-        names: names of columns; one of them must be there.
+        names: names of columns; at least one of them must exist.
 
     Returns:
         A DataFrame or a dataset.

@@ -1,4 +1,4 @@
-"""Which rows hold the same."""
+"""Which rows have the same content."""
 
 import hashlib
 
@@ -8,13 +8,13 @@ from .columns import require_columns
 
 
 def digest(cell):
-    """16 bytes that stand for what a cell holds; None if it is missing."""
+    """A hash of 16 bytes of a cell's content; None if it is missing."""
     from ..inputs.cells import is_missing
 
     if is_missing(cell):
         return None
     if str(getattr(cell, "dtype", "")) == "object":
-        # The bytes of such an array are addresses.
+        # The bytes of such an array would be pointers.
         cell = cell.tolist()
     if isinstance(cell, dict):
         cell = [part for pair in cell.items() for part in pair]
@@ -22,7 +22,7 @@ def digest(cell):
         parts = [digest(part) or b"" for part in cell]
         cell = b"".join(parts) + bytes(len(parts))
     elif not hasattr(cell, "tobytes") and hasattr(cell, "__array__"):
-        # Printed, a tensor is cut short.
+        # `str` of a tensor would be abbreviated.
         cell = np.asarray(cell)
     if hasattr(cell, "tobytes"):
         cell = cell.tobytes()
@@ -32,21 +32,21 @@ def digest(cell):
 
 
 def content_ids(table, columns):
-    """Equal numbers for rows that hold the same in some columns.
+    """The same id for rows with the same content in some columns.
 
     Args:
         table: DataFrame, or dict of arrays of one length.
         columns: list of strings.
 
     Returns:
-        int32 array `(rows,)`, numbered as they come; -1 where all the columns
-        are missing.
+        int32 array `(rows,)`, numbered in order of appearance; -1 where all these
+        columns are missing.
     """
     require_columns(table.keys(), columns)
     numbers = {}
     ids = []
     for cells in zip(*(table[name] for name in columns)):
         key = tuple(digest(cell) for cell in cells)
-        known = any(part is not None for part in key)
-        ids.append(numbers.setdefault(key, len(numbers)) if known else -1)
+        present = any(part is not None for part in key)
+        ids.append(numbers.setdefault(key, len(numbers)) if present else -1)
     return np.array(ids, "int32")

@@ -1,4 +1,4 @@
-"""Tables to `tf.data`: rows go in, batches of tensors come out."""
+"""Tables -> `tf.data` datasets of batches of tensors."""
 
 from ..inputs.parallel import map_in_parallel
 from .columns import is_dataset
@@ -22,7 +22,7 @@ def to_dataset(
     labels=None,
     sample_weight=None,
 ):
-    """Turns a table into a `tf.data.Dataset` that a model can be fit on.
+    """Turns a table into a `tf.data.Dataset` for `model.fit`.
 
     Examples:
 
@@ -30,27 +30,27 @@ def to_dataset(
     >>> history = model.fit(dataset)
 
     Args:
-        table: rows, in any form that `to_table` reads, or a `tf.data.Dataset`
-            of dicts of cells, one row each. These mean what they mean in a table;
-            a string of a column of files that could be a path is one.
-        schema: an adapted `Schema`; a model's own is `model.schema`, which
-            also knows the forms of text that its encoders read.
+        table: rows, in any form that `to_table` reads, or a `tf.data.Dataset` of
+            dicts of cells, one per row. Its cells mean the same as in a table; a
+            string in a column of files is taken for a path if it could be one.
+        schema: an adapted `Schema`; for a model take `model.schema`, which also has
+            the forms of text that its encoders read.
         batch_size: int.
-        shuffle: bool, whether to shuffle the rows anew in every epoch.
+        shuffle: bool, whether to shuffle the rows again in every epoch.
         seed: int, for the order of the rows.
         base_dir: folder that relative file paths start from.
         bad: `"error"` refuses cells that cannot be read, with their row
             numbers; `"missing"` treats them as missing.
-        with_target: bool, whether to give the target too; several are a dict, in
-            which a missing class is -1, and all else that is missing NaN.
-        class_weight: None, `"balanced"`, or a dict from class name to weight
-            (from index, too, if no class is named by a number); gives each row's
-            weight as a third entry.
-        labels: array of a table's rows that is given instead of the schema's
-            target, or None.
-        sample_weight: None, or how much each row counts: an array, or the name of
-            a column, which a dataset has, too; given as a third entry, times the
-            class's weight.
+        with_target: bool, whether to include the target; several targets are a
+            dict, in which a missing class is -1, and any other missing label NaN.
+        class_weight: None, `"balanced"`, or a dict from class name to weight (or
+            from index, if no class name is a number); adds the weight of each row
+            as a third entry.
+        labels: array with a row for each row of the table, in place of the
+            schema's target, or None.
+        sample_weight: None, or weights of the rows: an array, or the name of a
+            column of the table or dataset; added as a third entry, multiplied by
+            the class's weight.
 
     Returns:
         Dataset of `(inputs,)`, `(inputs, target)` or `(inputs, target,

@@ -6,10 +6,10 @@ from .cell_kinds import PICTURE_ENDINGS
 
 
 def from_folder(path):
-    """Reads a folder of pictures with one sub-folder for each class.
+    """Reads a folder of pictures with one subfolder per class.
 
-    Hidden files and folders, whose names begin with a dot, and files that are no
-    pictures are passed over; one warning says how many.
+    Hidden files and folders, whose names begin with a dot, and files that are not
+    pictures are skipped; one warning counts them.
 
     Examples:
 
@@ -19,8 +19,8 @@ def from_folder(path):
         path: the folder.
 
     Returns:
-        DataFrame with `image` (paths), `label` (the sub-folder's name) and
-        `text` where a file `name.txt` stands beside `name.jpg`.
+        DataFrame with `image` (paths), `label` (the subfolder's name) and `text`
+        where there is a file `name.txt` beside `name.jpg`.
     """
     import pandas as pd
 
@@ -57,7 +57,7 @@ def from_folder(path):
 
 
 def _what(folder, name):
-    """What is passed over, for people."""
+    """The kind of a skipped file, for the warning."""
     if name.startswith("."):
         return "hidden"
     if os.path.isdir(os.path.join(folder, name)):

@@ -4,10 +4,10 @@ import numpy as np
 
 
 def folds(table, count, groups=None, stratify=None, seed=0):
-    """Number of the fold that each row belongs to.
+    """Assigns each row to a fold of a cross-validation.
 
-    Rows of one group are in one fold; a class with fewer rows than folds
-    reaches only some of them.
+    Rows of a group are in the same fold; a class with fewer rows than folds occurs
+    only in some of them.
 
     Args:
         table: DataFrame.
@@ -34,7 +34,7 @@ def folds(table, count, groups=None, stratify=None, seed=0):
     splitter = getattr(model_selection, name)(count, shuffle=True, random_state=seed)
     fold = np.zeros(len(table), dtype=int)
     with warnings.catch_warnings():
-        # A class with fewer rows than folds is what real tables have.
+        # Real tables have classes with fewer rows than folds.
         warnings.simplefilter("ignore", UserWarning)
         for number, (_, rows) in enumerate(splitter.split(table, label, group)):
             fold[rows] = number

@@ -66,28 +66,34 @@ def infer_schema(
     types=None,
     missing=(),
 ):
-    """Decides what each column of a table is, says so, and adapts to it.
+    """Infers the type of each column of a table, prints it, and adapts a schema.
 
-    It looks at the cells, whatever they are stored as: a column of a CSV file
-    becomes what the same column of a DataFrame does. A column becomes an `Image` if
-    its cells are pictures (encoded, arrays, Pillow's, dicts of Hugging Face), paths
-    of pictures or lists of up to 16 of them, a `Video` if they are clips, paths of
-    clips, arrays of frames or longer lists of pictures, an
-    `Audio` of up to 10 seconds if they are sounds or paths of sounds, a `Graph` if
-    they are dicts of nodes and edges, a `Number` if nearly all are numbers, a `Date`
-    if nearly all are dates in ISO form, a `Category` if the same few texts come again
-    and again, and a `Text` otherwise; lists of texts become one, too. Lists and
-    arrays of numbers become a `Vector` if they have one length, and a `Sequence` if
-    they have several or two dimensions. Digits that would lose something as numbers
-    (leading zeros, more than 15 of them in most cells) are no number. Columns that
-    cannot help (all missing, one value only, a different code in every row, a
-    table's index without a name) are left out. Nothing is learned from single cells that cannot be read, such as a `?`
-    among numbers: they are said, and refused in training unless `bad="missing"`.
-    Columns that say which rows belong together, such as an author or a
-    split, must be named in `exclude`: nothing in them tells.
+    It goes by the content of the cells: a column of a CSV file is inferred like the
+    same column of a DataFrame.
+
+    - `Image`: pictures (encoded, arrays, Pillow's, Hugging Face's dicts), their
+      paths, or lists of up to 16 of them.
+    - `Video`: clips, their paths, arrays of frames, or longer lists of pictures.
+    - `Audio`, of up to 10 seconds: sounds or their paths.
+    - `Graph`: dicts of nodes and edges.
+    - `Vector`: lists and arrays of numbers, all of one length.
+    - `Sequence`: lists and arrays of numbers, of several lengths or two dimensions.
+    - `Number`: nearly all cells are numbers. Digits that would lose something as
+      numbers (leading zeros, more than 15 of them in most cells) do not count.
+    - `Date`: nearly all cells are dates in ISO form.
+    - `Category`: few texts that occur again and again.
+    - `Text`: other texts, and lists of texts.
+
+    Columns that cannot help (all missing, a single value, a different code in every
+    row, an unnamed index) are left out. Single cells that cannot be read, such as a
+    `?` among numbers, are printed and not learned from; training refuses them unless
+    `bad="missing"`.
+    Columns that group rows, such as an author or a split, must be named in
+    `exclude`: their content does not show what they are.
 
     A target becomes a `MultiLabel` if its cells are lists, a `ClassLabel` if they are
-    texts, booleans or whole numbers of up to 20 values, and a `Number` otherwise.
+    texts, booleans or integers with up to 20 different values, and a `Number`
+    otherwise.
 
     Examples:
 
@@ -98,16 +104,16 @@ def infer_schema(
         table: the training rows, in any form that `to_table` reads.
         target: name of the column to predict, or a list of several; see
             `keras_mm.build_multitask`.
-        inputs: names of the columns to use; all but the excluded if not given.
+        inputs: names of the columns to use; default: all that are not excluded.
         exclude: names of columns to leave out.
         base_dir: folder that relative file paths start from.
-        image_size: int or pair, height and width that pictures get.
+        image_size: int or pair, height and width of pictures.
         verbose: bool, whether to print what was decided.
-        types: dict from column name to the input or target that it is, for columns
-            that would be taken for something else, such as
+        types: dict from column name to its input or target, for columns whose type
+            would be inferred differently, such as
             `{"digit": keras_mm.ClassLabel(), "zip": keras_mm.Category()}`.
-        missing: what stands for a missing cell besides the empty one, such as
-            `["?", -999]`, here and wherever the schema reads; see `Schema`.
+        missing: values that stand for a missing cell, such as `["?", -999]`, here
+            and wherever the schema is used; see `Schema`.
 
     Returns:
         An adapted `Schema`.
@@ -130,7 +136,7 @@ def infer_schema(
         for name in (inputs or table.columns)
         if name not in targets and name not in exclude
     ]
-    found, left_out, notes = {}, {}, {}
+    kinds, left_out, notes = {}, {}, {}
     for name in names:
         kind = types.get(name)
         if not kind and inputs is None and _is_index(table[name], name):
@@ -149,7 +155,7 @@ def infer_schema(
         if isinstance(kind, str):
             left_out[name] = f"{kind}; {odd}" if odd else kind
         else:
-            found[name] = kind
+            kinds[name] = kind
             notes[name] = _words_note(kind, table[name]) or odd
     if inputs is not None and left_out:
         raise ValueError(
@@ -163,7 +169,7 @@ def infer_schema(
         notes[name] = _words_note(answers[name], table[name])
         if name not in types:
             notes[name] = notes[name] or classes_note(answers[name], table[name], name)
-    schema = Schema(found, answers, missing).adapt(given, bad="missing")
+    schema = Schema(kinds, answers, missing).adapt(given, bad="missing")
     if verbose:
         print(schema.describe())
         for name, why in left_out.items():
@@ -175,7 +181,7 @@ def infer_schema(
 
 
 def _is_index(column, name):
-    """Whether a column without a name numbers the rows, of which some may be here."""
+    """Whether an unnamed column is an index of the rows, or of a larger table's."""
     if not _UNNAMED.fullmatch(str(name)):
         return False
     places = [float(cell) for cell in column if is_number(cell)]
@@ -184,7 +190,7 @@ def _is_index(column, name):
 
 
 def _odd_note(kind, column):
-    """Which cells of a number or date column, or of what is nearly one, are none."""
+    """A note on odd cells in a column of numbers or dates, or of nearly only those."""
     cells = [(row, cell) for row, cell in enumerate(column) if not is_no_value(cell)]
     question = {Number: is_finite, Date: is_date}.get(type(kind), is_number)
     odd = [row for row, cell in cells if not question(cell)]
@@ -208,7 +214,7 @@ def _odd_note(kind, column):
 
 
 def _words_note(kind, column):
-    """That `NA` and the like are names here."""
+    """A note that `NA` and the like are read as names."""
     if kind.kind not in ("category", "class", "labels"):
         return None
     words = {
@@ -232,13 +238,13 @@ def _input_for(column, base_dir, image_size):
         return "every cell is missing"
     first = cells[:20]
     if most_are(map(is_list, first), first):
-        found = _items_for(cells, base_dir, image_size)
-        if found:
-            return found
+        value = _items_for(cells, base_dir, image_size)
+        if value:
+            return value
     if most_are((is_video(cell, base_dir) for cell in first), first):
         return Video()
-    # A broken picture among others is not what the column is; it is refused,
-    # with its row, when the table is read.
+    # A few broken pictures do not decide; they are refused, with their rows, when
+    # the table is read.
     kinds = [file_kind(cell, base_dir) for cell in first]
     if most_are((kind == "picture" for kind in kinds), first):
         return Image(image_size)
@@ -324,11 +330,11 @@ def _graph_for(cells):
 
 
 def _audio_for(cells, base_dir):
-    """As long as the longest of some sounds, at no higher rate than they have."""
-    found = []
+    """An `Audio` of up to 10 s and 16 kHz, by the longest and the highest of sounds."""
+    measured = []
     for cell in cells:
         if has_samples(cell):
-            found.append(
+            measured.append(
                 (len(cell["array"]) / cell["sampling_rate"], cell["sampling_rate"])
             )
             continue
@@ -336,12 +342,12 @@ def _audio_for(cells, base_dir):
         if isinstance(cell, (str, os.PathLike)):
             cell = os.path.join(base_dir or "", os.fspath(cell))
         try:
-            found.append(length_and_rate(cell))
+            measured.append(length_and_rate(cell))
         except ValueError:
             # Refused, with its row, when the table is read.
             continue
-    if not found:
+    if not measured:
         return Audio()
-    lengths, rates = zip(*found)
+    lengths, rates = zip(*measured)
     duration = min(10, math.ceil(max(lengths)))
     return Audio(duration, sampling_rate=min(16000, max(rates)))

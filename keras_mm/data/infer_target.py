@@ -8,7 +8,7 @@ _MOST_CLASSES = 20
 
 
 def target_for(column, name):
-    """A target for the column."""
+    """Infers the target of a column."""
     cells = known_cells(column)
     if not cells:
         raise ValueError(f"Target column {name!r} is empty. Received: target={name!r}")
@@ -37,7 +37,7 @@ def target_for(column, name):
 
 
 def classes_note(target, column, name):
-    """That whole numbers of more than a few values may be classes."""
+    """A note that integers with many different values may be classes."""
     cells = [cell for cell in column if is_number(cell)]
     if target.kind != "number" or not all(float(cell).is_integer() for cell in cells):
         return None

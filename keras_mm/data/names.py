@@ -1,4 +1,4 @@
-"""Which names columns may have, and whether their answers keep apart."""
+"""Checks of column names, and of the output names that follow from them."""
 
 from ..names import answer_name, is_layer_name, served_name
 
@@ -6,7 +6,7 @@ from ..names import answer_name, is_layer_name, served_name
 def check_names(names, what="columns"):
     """Raises a `ValueError` if columns cannot be told apart or cannot be named.
 
-    All that is wrong comes in one message, with the call that mends it.
+    One message lists all of them, with the call that renames them.
 
     Args:
         names: list of strings.
@@ -50,10 +50,10 @@ def _is_fine(name):
 
 
 def check_answers(schema):
-    """Raises a `ValueError` if an exported model would answer twice by one name."""
+    """Raises a `ValueError` if an exported model would have two outputs of one name."""
     owners = {}
     for name, value in [*schema.inputs.items(), *schema.targets.items()]:
-        # A number says nothing about itself unless it is predicted.
+        # Most inputs have no output of their own.
         if name in schema.inputs and not value.ok_suffix:
             continue
         named = served_name if name in schema.inputs else answer_name

@@ -4,10 +4,9 @@ from .to_table import to_table
 
 
 def overlap(first, second, column):
-    """Counts the rows of `second` whose cell is also in `first`.
+    """Counts the rows of `second` whose cell also occurs in `first`.
 
-    A picture that was trained on and is then tested on makes a model look
-    better than it is.
+    Test scores are too good if test pictures also occur in the training rows.
 
     Examples:
 

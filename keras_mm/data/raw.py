@@ -1,4 +1,4 @@
-"""The inputs' columns of a table -> raw arrays, and these decoded."""
+"""Input columns of a table -> raw arrays -> compact (decoded) arrays."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def memory_size(schema, rows):
 
 
 def read_files(raw):
-    """Paths in an array of raw files -> their bytes; all else stays."""
+    """Paths in an array of raw files -> the files' bytes; other values unchanged."""
     if raw.dtype != object:
         return raw
     values = raw.copy()
@@ -60,19 +60,19 @@ def decode_all(raw, schema, bad="error"):
 
 
 def broken(raw, ok):
-    """Which files are there but could not be read: `bool` array, as `ok` is.
+    """Mask of files that are present but could not be decoded; shape of `ok`.
 
     Args:
         raw: array of raw files, `(rows,)` or `(rows, items)`.
-        ok: what `decode` says of them: `bool` array `(rows,)`, or `(rows,
-            items)` if each item counts by itself.
+        ok: the flags that `decode` returned: `bool` array `(rows,)`, or `(rows,
+            items)` if each item counts separately.
     """
     present = raw != b""
     return (present if present.ndim == ok.ndim else present.any(axis=1)) & ~ok
 
 
 def unreadable(raw, value):
-    """Which files are there but cannot be decoded; see `broken`."""
+    """Decodes files, and returns the mask of those that fail; see `broken`."""
     wrong = []
     # Clips are larger than pictures.
     rows = max(1, min(_CHUNK, MEMORY_LIMIT // (8 * value.compact_bytes)))
@@ -84,7 +84,7 @@ def unreadable(raw, value):
 
 
 def refuse_unreadable(table, schema, base_dir=None):
-    """Names the files of a table that cannot be decoded, if any."""
+    """Raises an error that lists the files of a table that cannot be decoded."""
     raw = to_raw(to_table(table), schema, base_dir)
     for name in file_names(schema):
         wrong = unreadable(raw[name], schema.inputs[name])

@@ -1,4 +1,4 @@
-"""Table files -> DataFrames whose cells are what the file spells."""
+"""Table files -> DataFrames, without guessing types."""
 
 import codecs
 import csv
@@ -7,7 +7,7 @@ import json
 import os
 import re
 
-# Longer marks first: that of UTF-32 begins as that of UTF-16 does.
+# Longer marks first: that of UTF-32 begins like that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -15,7 +15,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SEPARATORS = (",", ";", "\t", "|")
-# Rows that must agree before a separator is taken for one.
+# Rows that must agree on a separator.
 _ROWS = 50
 _REMEDY = (
     "JSON tables hold one object a line, or an array of objects; write "
@@ -61,7 +61,7 @@ def _read_parquet(path):
 
 
 def _encoding(path):
-    """UTF-8 with or without a mark, or what another mark says."""
+    """UTF-8 with or without a byte order mark, or the encoding that the mark means."""
     with open(path, "rb") as file:
         start = file.read(1000)
     for mark, name in _MARKS:
@@ -83,20 +83,20 @@ def _read_csv(path):
 
     encoding = _encoding(path)
     with open(path, encoding=encoding) as file:
-        # Excel reads, and some programs write, a line that says it.
-        said = re.fullmatch(r"sep=(.)\n?", file.readline(10))
-        if not said:
+        # A first line `sep=;`, as Excel reads it, declares the separator.
+        declared = re.fullmatch(r"sep=(.)\n?", file.readline(10))
+        if not declared:
             file.seek(0)
         before, after = _blank_lines(file)
     table = pd.read_csv(
         path,
-        sep=said[1] if said else _separator(path, encoding),
-        skiprows=before + bool(said),
-        # An empty cell of a single column is such a line, and no row is lost.
+        sep=declared[1] if declared else _separator(path, encoding),
+        skiprows=before + bool(declared),
+        # In a single column, a blank line is an empty cell: no row may be lost.
         skip_blank_lines=False,
         encoding=encoding,
-        # Read as data, a row that is longer than the names is an error, and equal
-        # names stay equal.
+        # With the header read as data, rows longer than the header are errors, and
+        # duplicate names are not renamed.
         header=None,
         dtype=object,
         keep_default_na=False,
@@ -112,7 +112,7 @@ def _read_csv(path):
 
 
 def _blank_lines(lines):
-    """How many there are before the first that is not, and after the last."""
+    """The number of blank lines at the beginning and at the end."""
     before, after = None, 0
     for line in lines:
         if line.strip(" \n"):
@@ -124,7 +124,7 @@ def _blank_lines(lines):
 
 
 def _separator(path, encoding):
-    """What stands between a file's columns; refused where that is not certain."""
+    """The separator of a file's columns; an error where that is not certain."""
     usual = "\t" if path.lower().endswith(".tsv") else ","
     widths = {mark: _widths(path, encoding, mark) for mark in _SEPARATORS}
 
@@ -132,15 +132,15 @@ def _separator(path, encoding):
         return len(set(widths[mark])) == 1 and widths[mark][0] > 1
 
     fitting = [mark for mark in _SEPARATORS if fits(mark)]
-    # A file called .tsv says what it is.
+    # The ending .tsv decides, if it fits.
     if len(fitting) == 1 or (usual == "\t" and usual in fitting):
         return usual if usual in fitting else fitting[0]
     is_one_column = not any(width[:1] > [1] for width in widths.values())
     if not fitting and (is_one_column or widths[usual][:1] > [1]):
         return usual
-    found = f", {' or '.join(map(repr, fitting))}" if fitting else ""
+    candidates = f": {' or '.join(map(repr, fitting))}" if fitting else ""
     raise ValueError(
-        f"it is not certain what stands between its columns{found}. Write sep=; as "
+        f"the separator of its columns is not certain{candidates}. Write sep=; as "
         "its first line, or pass a DataFrame: pandas.read_csv(path, sep=';', "
         "dtype=str, keep_default_na=False)"
     )
@@ -153,7 +153,7 @@ def _widths(path, encoding, separator):
         try:
             return [len(row) for row in itertools.islice(rows, _ROWS) if row]
         except csv.Error:
-            # A cell longer than this reader takes: a whole file without quotes.
+            # A cell longer than the reader allows, such as a file without quotes.
             return []
 
 
@@ -170,7 +170,7 @@ def _read_json(path):
                 raise ValueError(f"row {number} is no object. {_REMEDY}")
             for name, value in record.items():
                 column = columns.setdefault(name, [])
-                # Rows that do not have it.
+                # Earlier rows without this name.
                 column += [None] * (number - len(column))
                 column.append(value)
     if number == 0:
@@ -198,11 +198,11 @@ def _lines(file):
 
 
 def _object(pairs):
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    record = dict(pairs)
+    if len(record) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"a name stands twice in one object of {names}")
-    return found
+        raise ValueError(f"a name occurs twice in one object of {names}")
+    return record
 
 
 def _refuse_columns(record, is_array):
@@ -210,7 +210,7 @@ def _refuse_columns(record, is_array):
     cells = list(record.values())
     if cells and all(map(_is_column, cells)):
         raise ValueError(f"it holds columns instead of rows. {_REMEDY}")
-    # An array of one object says that this is a row.
+    # An array of one object is a row.
     if is_array or not cells or not all(isinstance(cell, list) for cell in cells):
         return
     are_records = any(isinstance(item, dict) for cell in cells for item in cell)
@@ -228,7 +228,7 @@ def _is_column(value):
 
 
 def _column(values):
-    """Numbers as numbers, all else as it is: an integer is never made a float."""
+    """A column with a number dtype where that is lossless, else of objects."""
     import pandas as pd
 
     kind = pd.api.types.infer_dtype(values, skipna=True)

@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 
-# What no path holds, and each file of a picture or sound does.
+# Control characters: in no path, but in every picture or sound file.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_PATH = 4096
 
 
 def without_gaps(value):
-    """Sparse tensors -> dense ones; all else as it is."""
+    """Sparse tensors -> dense ones; other tensors unchanged."""
     import tensorflow as tf
 
     return tf.nest.map_structure(
@@ -25,7 +25,7 @@ def _is_sparse(part):
 
 
 def flat_arrays(value):
-    """A batch's tensors one after the other; a ragged one's splits follow it."""
+    """A batch's tensors as a flat list; each ragged one is followed by its splits."""
     import tensorflow as tf
 
     if isinstance(value, dict):
@@ -36,19 +36,19 @@ def flat_arrays(value):
 
 
 def cells_of(arrays, row, batch, is_file=False):
-    """The next column out of the arrays of a batch -> its cells, a Series.
+    """Takes the next column from the arrays of a batch -> its cells, a Series.
 
     Args:
-        arrays: iterator over what `flat_arrays` gave, as NumPy arrays.
-        row: what a cell of the dataset is: a `tf.TypeSpec`, or a dict of them.
-        batch: what a batch of them is.
-        is_file: bool, whether strings are files, or paths of them.
+        arrays: iterator over the result of `flat_arrays`, as NumPy arrays.
+        row: `tf.TypeSpec` of a cell of the dataset, or a dict of them.
+        batch: the same of a batch.
+        is_file: bool, whether strings are files, or their paths.
     """
     return series(_cells(arrays, row, batch), is_file)
 
 
 def series(cells, is_file=False):
-    """A list of what a dataset gives for each row -> Series of cells."""
+    """A list of a dataset's values, one per row -> Series of cells."""
     import pandas as pd
 
     column = np.empty(len(cells), dtype=object)
@@ -62,7 +62,7 @@ def _cells(arrays, row, batch):
         parts = {key: _cells(arrays, row[key], batch[key]) for key in row}
         return [dict(zip(parts, values)) for values in zip(*parts.values())]
     cells = next(arrays)
-    # A batch of arrays of different lengths is ragged, though no cell of it is.
+    # A batch of arrays of different lengths is ragged, though its cells are not.
     splits = [next(arrays) for _ in range(getattr(batch, "ragged_rank", 0))]
     for ends in reversed(splits):
         cells = [cells[start:end] for start, end in zip(ends[:-1], ends[1:])]
@@ -78,7 +78,7 @@ def _stacked(cell):
 
 
 def to_cell(value, is_file):
-    """Strings become text, or bytes of a file; all else stays."""
+    """Byte strings -> text, or the bytes of a file; other values unchanged."""
     if isinstance(value, dict):
         return {key: to_cell(part, is_file) for key, part in value.items()}
     if hasattr(value, "to_list"):

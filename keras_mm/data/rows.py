@@ -1,4 +1,4 @@
-"""A `tf.data.Dataset` of rows: its cells mean what those of a table mean."""
+"""A `tf.data.Dataset` of rows -> batches, with the same meaning as a table."""
 
 import contextlib
 import re
@@ -43,7 +43,7 @@ def from_rows(
                 "sample_weight='weight'. Received: sample_weight of type "
                 f"{type(sample_weight).__name__}"
             )
-        # An input may be the weight, too.
+        # The weight may also be an input.
         names = list(dict.fromkeys([*names, sample_weight]))
     require_columns(dataset.element_spec, names)
     refuse_batches(dataset.element_spec, schema)
@@ -56,7 +56,7 @@ def from_rows(
     dataset = dataset.enumerate()
     if shuffle:
         dataset = dataset.shuffle(1024, seed=seed)
-    # Lists of different lengths are not padded: what was padded is no cell.
+    # Lists of different lengths stay ragged: padding would become part of a cell.
     shapes = [spec.shape.rank for spec in tf.nest.flatten(row)]
     batch = dataset.batch if None in shapes else dataset.ragged_batch
     dataset = batch(batch_size)
@@ -73,16 +73,16 @@ def from_rows(
 
     def _encode(table):
         raw = to_raw(table, schema, base_dir, bad)
-        found = [
+        values = [
             np.asarray(read_files(raw[name]), value.raw_array_dtype)
             for name, value in schema.inputs.items()
         ]
         if not targets:
-            return found
+            return values
         labels = encode_targets(table, schema)
-        found += labels.values() if isinstance(labels, dict) else [labels]
+        values += labels.values() if isinstance(labels, dict) else [labels]
         weights = combined_weights(table, labels, schema, class_weight, sample_weight)
-        return found if weights is None else [*found, weights]
+        return values if weights is None else [*values, weights]
 
     outputs = [value.serving_spec(name) for name, value in schema.inputs.items()]
     for name, target in targets.items():
@@ -93,26 +93,26 @@ def from_rows(
 
     def read(rows, batch):
         arrays = [rows, *flat_arrays({name: batch[name] for name in names})]
-        found = tf.numpy_function(encode, arrays, [spec.dtype for spec in outputs])
-        for tensor, spec in zip(found, outputs):
+        tensors = tf.numpy_function(encode, arrays, [spec.dtype for spec in outputs])
+        for tensor, spec in zip(tensors, outputs):
             tensor.set_shape(spec.shape)
-        return rows, *found
+        return rows, *tensors
 
-    def finish(rows, *found):
-        found = iter(found)
+    def finish(rows, *tensors):
+        tensors = iter(tensors)
         inputs = {}
         for name, value in schema.inputs.items():
-            raw = next(found)
+            raw = next(tensors)
             compact = value.decode(raw)
             if value.is_file and bad == "error":
                 compact = compact[0], _refuse_broken(name, rows, raw, compact[1])
             inputs[name] = value.finish(compact)
         if not targets:
             return (inputs,)
-        labels = {name: next(found) for name in targets}
+        labels = {name: next(tensors) for name in targets}
         if not schema.has_several_targets:
             labels = labels[schema.target_name]
-        return (inputs, labels, *found)
+        return (inputs, labels, *tensors)
 
     # In order, and one batch at a time: some inputs draw random numbers.
     dataset = dataset.map(tf.autograph.experimental.do_not_convert(read))
@@ -122,24 +122,24 @@ def from_rows(
 
 @contextlib.contextmanager
 def plain_errors():
-    """What a cell is refused for is a `ValueError`, also out of a dataset."""
+    """Errors about cells are raised as `ValueError`, also from inside a dataset."""
     try:
         yield
     except Exception as error:
-        # TensorFlow adds where in its graph a Python function has failed.
-        found = re.search(
+        # TensorFlow adds the place in its graph to errors of Python functions.
+        match = re.search(
             r"(?:RowsError|ValueError): (.*?Received: .*?)\n+Traceback ",
             str(error),
             re.DOTALL,
         )
-        if found and not isinstance(error, ValueError):
-            raise ValueError(found[1]) from error
+        if match and not isinstance(error, ValueError):
+            raise ValueError(match[1]) from error
         raise
 
 
 @contextlib.contextmanager
 def _numbered(rows):
-    """Errors name the dataset's rows, not those of the batch."""
+    """Errors count rows in the dataset, not in the batch."""
     try:
         yield
     except RowsError as error:
@@ -147,7 +147,7 @@ def _numbered(rows):
 
 
 def _refuse_broken(name, rows, raw, ok):
-    """`ok`; raises an error if there are files that cannot be decoded."""
+    """Returns `ok`; raises an error if a file cannot be decoded."""
     import tensorflow as tf
 
     def check(rows, raw, ok):
@@ -168,7 +168,7 @@ def _by_name(class_weight, dataset, schema):
     if class_weight == "balanced":
         if dataset.cardinality() < 0:
             raise ValueError(
-                "How often each class is there can only be counted in a dataset of "
+                "The rows of each class can only be counted in a dataset of "
                 "known length. Pass a dict from class to weight, or "
                 "dataset.apply(tf.data.experimental.assert_cardinality(rows)). "
                 "Received: class_weight='balanced'"

@@ -12,9 +12,9 @@ from .names import check_answers, check_names
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Schema:
-    """Which columns of a table go into a model, and which ones come out.
+    """Which columns of a table are inputs of a model, and which ones are targets.
 
-    Columns may be called as they like. An exported model calls `unit price (EUR)`
+    Columns may have any name. In an exported model, `unit price (EUR)` becomes
     `unit_price_EUR`; see `served_names`.
 
     Examples:
@@ -25,30 +25,30 @@ class Schema:
     ... ).adapt(train)
 
     Args:
-        inputs: dict from column name to `Image`, `Text`, `Sequence`, `Vector`,
-            `Number`, `Date` or `Category`.
+        inputs: dict from column name to an input: `Image`, `Text`, `Audio`,
+            `Video`, `Sequence`, `Graph`, `Vector`, `Number`, `Date` or `Category`.
         targets: dict from column name to `ClassLabel`, `MultiLabel` or
             `Number`. With several, a label may be missing; see
             `keras_mm.build_multitask`.
-        missing: a value or a list of them, such as `["?", -999]`, that stand for a
-            missing cell besides the empty one: in every table that is read by the
-            schema, and in the requests of an exported model, of which `Client`
-            does not know them. They are compared as names (-999, -999.0 and
-            "-999.0" are one), text with spaces around or not; in columns of numbers
-            and dates as numbers ("-999.00", too), where -99.9 is also what `float32`
-            has of it. A word in a list of texts, pictures or labels stands for a
-            missing item; in lists of numbers there are no words.
+        missing: a value or a list of values, such as `["?", -999]`, that stand for a
+            missing cell, in addition to the empty one: in every table that the
+            schema reads, and in requests to an exported model (`Client` does not
+            know them). They are compared as names (-999, -999.0 and "-999.0" are
+            the same), ignoring spaces around text; in columns of numbers and dates
+            as numbers (so is "-999.00"), where -99.9 also matches its `float32`
+            value. In a list of texts, pictures or labels, such a value is a missing
+            item; lists of numbers are left alone.
 
     Raises:
-        ValueError: if a target is also an input, two columns would have one name
-            in an exported model, or a name or type cannot be used.
+        ValueError: if a target is also an input, if two columns would have the same
+            name in an exported model, or if a name or type cannot be used.
     """
 
-    # Whether a model's weights depend on what was learned.
+    # Whether a model's weights depend on what `adapt` learned.
     is_in_use = False
-    # Whether the model was made for arrays, which a dict of columns then holds.
+    # Whether the model was built for arrays: a dict then holds tensors, not columns.
     is_of_arrays = False
-    # Columns that the library writes itself, in which there are no words.
+    # Columns that the library writes itself, in which `missing` does not apply.
     wordless = ()
 
     def __init__(self, inputs, targets=None, missing=()):
@@ -79,7 +79,7 @@ class Schema:
 
     @classmethod
     def of_arrays(cls, inputs, targets=None):
-        """A schema of a model that is fed with arrays until `adapt` sees a table."""
+        """A schema of a model for arrays, until `adapt` is called with a table."""
         schema = cls(inputs, targets)
         schema.is_of_arrays = True
         return schema
@@ -92,19 +92,19 @@ class Schema:
 
     @property
     def target_name(self):
-        """The target column's name, or None; refuses several targets."""
+        """The target column's name, or None; an error with several targets."""
         self._refuse_several()
         return next(iter(self.targets), None)
 
     @property
     def target(self):
-        """The target, or None; refuses several targets."""
+        """The target, or None; an error with several targets."""
         self._refuse_several()
         return next(iter(self.targets.values()), None)
 
     @property
     def has_several_targets(self):
-        """Whether labels may be missing, and come and go in dicts."""
+        """Whether there are several targets: labels are dicts, and may be missing."""
         return len(self.targets) > 1
 
     def _refuse_several(self):
@@ -126,13 +126,13 @@ class Schema:
 
         Args:
             table: the TRAINING rows, in any form that `keras_mm.data.to_table`
-                reads. What validation and test rows hold must not be learned.
+                reads. Validation and test rows must not be learned from.
             bad: `"error"` refuses an input's cells that cannot be read, with their
                 row numbers; with `"missing"` nothing is learned from them.
 
         Raises:
-            ValueError: if a column cannot be learned from, or the schema is that of
-                a model and has learned already.
+            ValueError: if a column cannot be learned from, or if the schema belongs
+                to a model and is adapted already.
         """
         import pandas as pd
 
@@ -156,7 +156,7 @@ class Schema:
         for name, value in self.targets.items():
             if self.is_in_use and value.is_adapted:
                 continue
-            # A number is learned from where every row has one.
+            # Mean and deviation of numbers need every row.
             known = self.known_labels if value.kind == "number" else self.known
             column = known(column_of(table, name), name)
             value.adapt(column, name, self.has_several_targets)
@@ -164,27 +164,27 @@ class Schema:
         return self
 
     def known(self, column, name):
-        """A column in which the cells that hold one of `missing` are None.
+        """A column in which cells that hold one of `missing` are replaced by None.
 
         Args:
             column: pandas Series.
-            name: string, the column that it is.
+            name: string, the column's name.
         """
         value = self.inputs.get(name) or self.targets.get(name)
         return without_words(column, self.words(name), value)
 
     def words(self, name):
-        """What stands for a missing cell in the column `name`; see `missing`."""
+        """The values of `missing` that apply to the column `name`."""
         return [] if name in self.wordless else self.missing
 
     def known_labels(self, column, name):
-        """`known` of a target, of which no row may be missing if it is the only one."""
+        """`known` of a target; if it is the only one, no label may be missing."""
         known = self.known(column, name)
         if known is column or self.has_several_targets:
             return known
         cells = dict(enumerate(cells_in(column)))
-        gone = (row for row, cell in enumerate(known) if cell is None)
-        rows = [row for row in gone if not is_missing(cells[row])]
+        replaced = (row for row, cell in enumerate(known) if cell is None)
+        rows = [row for row in replaced if not is_missing(cells[row])]
         if rows:
             words = sorted({to_name(cells[row]).strip() for row in rows})
             refuse_rows(
@@ -198,34 +198,34 @@ class Schema:
         return known
 
     def known_cells(self, table):
-        """A DataFrame in which the cells that hold one of `missing` are None."""
+        """A DataFrame in which cells that hold one of `missing` are None."""
         if not self.missing:
             return table
         return table.assign(**{name: self.known(table[name], name) for name in table})
 
     def to_raw(self, column, name, base_dir=None, bad="error"):
-        """`to_raw` of the input `name`, with the words of `missing` missing."""
+        """`to_raw` of the input `name`, where the values of `missing` are missing."""
         value = self.inputs[name]
         return value.to_raw(self.known(column, name), name, base_dir, bad)
 
     def known_raw(self, raw, name):
-        """A raw batch with the words of `missing` missing. TensorFlow graph ops."""
+        """A raw batch where the values of `missing` are missing, in the graph."""
         return raw_without_words(raw, self.inputs[name], self.words(name))
 
     def part(self, names):
-        """A schema of some of the inputs, the same objects, without targets."""
+        """A schema of some inputs (the same objects), without targets."""
         inputs = {name: self.inputs[name] for name in names}
         part = Schema(inputs, missing=self.missing)
         part.is_of_arrays, part.wordless = self.is_of_arrays, self.wordless
         return part
 
     def modalities(self, own=()):
-        """Which inputs share an encoder.
+        """Groups the inputs by modality: those of a group share an encoder.
 
-        All numbers make one modality, `"numbers"`, and all categories
-        another, `"categories"`; a single one keeps its own name, and so does
-        every column that is named in `own`. Where a column is called like a
-        group, that is `"all-numbers"` or `"all-categories"`.
+        All numbers form one modality, `"numbers"`, and all categories another,
+        `"categories"`; a single one keeps its own name, and so does every column
+        in `own`. If a column has the name of a group, the group is
+        `"all-numbers"` or `"all-categories"`.
 
         Args:
             own: names of columns that have an encoder of their own.
@@ -247,7 +247,7 @@ class Schema:
         }
 
     def with_inputs(self, inputs):
-        """A copy with some inputs in other forms, for their encoders.
+        """A copy with some inputs replaced by the forms that their encoders read.
 
         Args:
             inputs: dict from column name to `Input`.
@@ -264,7 +264,7 @@ class Schema:
         }
 
     def describe(self):
-        """A few lines for people: each column and what becomes of it."""
+        """A readable description: one line per column."""
         width = max(map(len, [*self.inputs, *self.targets]))
         lines = []
         for name, served in self.served_names.items():

@@ -25,13 +25,14 @@ def split(
 
     Args:
         table: rows, in any form that `to_table` reads.
-        by: name of a column that says `train`, `validation` (or `val`) or
-            `test` for every row.
-        fractions: share of the rows in each part, summing to 1. Without `by`.
+        by: name of a column that holds `train`, `validation` (or `val`) or `test`
+            in every row.
+        fractions: fraction of the rows in each part, summing to 1; ignored with
+            `by`.
         groups: name of a column; rows with the same value stay in one part
             (pictures of one author, sounds of one speaker).
-        stratify: name of a column whose values should be equally frequent in
-            all parts, the target as a rule.
+        stratify: name of a column whose values should be equally frequent in all
+            parts, usually the target.
         seed: int; the same seed gives the same parts.
 
     Returns:
@@ -43,7 +44,7 @@ def split(
 
 
 def split_rows(table, by, fractions, groups=None, stratify=None, seed=0):
-    """The rows' numbers, in order, for each part; see `split`."""
+    """The sorted row numbers of each part; see `split`."""
     by, groups, stratify = map(column_name, (by, groups, stratify))
     if by is not None:
         return _split_by(table, by)
@@ -54,8 +55,8 @@ def split_rows(table, by, fractions, groups=None, stratify=None, seed=0):
         )
     require_columns(table.columns, [n for n in (groups, stratify) if n is not None])
     fold = _folds(table, groups, stratify, seed)
-    # Small folds are dealt out to the parts: the largest shortfall is served
-    # first, so every part gets at least one.
+    # Small folds are dealt out to the parts: the next one goes to the part with the
+    # largest shortfall, so every part gets at least one.
     sizes = np.bincount(fold)
     wanted = np.array(fractions) * len(table)
     parts = [[] for _ in fractions]
@@ -71,7 +72,7 @@ def split_rows(table, by, fractions, groups=None, stratify=None, seed=0):
 
 
 def with_rare_first(parts, table, groups, values):
-    """Moves rows to the first part until it has every value that another one has.
+    """Moves rows to the first part until it has every value that occurs in another.
 
     Args:
         parts: list of int arrays, the rows of each part.
@@ -84,9 +85,9 @@ def with_rare_first(parts, table, groups, values):
     """
     group = np.arange(len(table)) if groups is None else texts(table[groups])
     group, values = np.asarray(group), list(values)
-    known = set().union(*(values[row] for row in parts[0]))
+    covered = set().union(*(values[row] for row in parts[0]))
     rest = np.concatenate(parts[1:])
-    moved = group[[row for row in rest if not values[row] <= known]]
+    moved = group[[row for row in rest if not values[row] <= covered]]
     moved = rest[np.isin(group[rest], moved)]
     parts = [np.union1d(parts[0], moved)] + [np.setdiff1d(p, moved) for p in parts[1:]]
     if not all(map(len, parts)):
@@ -123,8 +124,8 @@ def _folds(table, groups, stratify, seed, most=20):
 def _split_by(table, by):
     require_columns(table.columns, [by])
     values = texts(table[by]).str.lower()
-    known = [name for part in _PARTS for name in part]
-    unknown = sorted(set(values) - set(known))
+    names = {name for part in _PARTS for name in part}
+    unknown = sorted(set(values) - names)
     if unknown:
         raise ValueError(
             f"Column {by!r} must say train, validation or test in every row. "

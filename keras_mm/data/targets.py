@@ -1,4 +1,4 @@
-"""The targets' columns of a table -> arrays of labels."""
+"""Target columns of a table -> arrays of labels."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from .columns import require_columns
 
 
 def encode_targets(table, schema):
-    """The target's labels as an array; of several targets a dict of arrays.
+    """The target's labels as an array, or a dict of arrays for several targets.
 
-    With several targets labels may be missing, but not all of a row.
+    With several targets, labels may be missing, but not all labels of a row.
     """
     if not schema.targets:
         raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
@@ -26,9 +26,9 @@ def encode_targets(table, schema):
 
 
 def refuse_rows_without_label(labels, schema):
-    """Names the rows of a dict of encoded labels that have none at all."""
-    known = [schema.targets[name].is_known(codes) for name, codes in labels.items()]
-    rows = np.flatnonzero(~np.any(known, axis=0))
+    """Raises an error that lists the rows without any label."""
+    masks = [schema.targets[name].is_known(codes) for name, codes in labels.items()]
+    rows = np.flatnonzero(~np.any(masks, axis=0))
     if len(rows):
         raise RowsError(
             "Every target is missing in",

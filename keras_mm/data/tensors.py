@@ -1,10 +1,10 @@
 class Tensors(dict):
-    """Arrays that go into a model as they are, by the names of its inputs.
+    """Preprocessed arrays for a model, by the names of its inputs.
 
-    A dict of columns is a table: a model preprocesses its cells as those of a
-    DataFrame. What is preprocessed already says so by being `Tensors`; a list of
-    arrays in the order of `model.inputs` and a dataset of `(inputs, target)` are
-    tensors in any case.
+    A plain dict is a table of columns: a model preprocesses its cells like those of a
+    DataFrame. `Tensors` marks a dict whose arrays are preprocessed already. A list of
+    arrays in the order of `model.inputs`, and a dataset of `(inputs, target)`, always
+    hold tensors.
 
     Examples:
 

@@ -9,13 +9,13 @@ from .schema import Schema
 def from_tfds(
     name_or_builder, split="train", target=None, data_dir=None, image_size=96
 ):
-    """Rows of a TensorFlow Datasets set, with the schema that its features say.
+    """Rows of a TensorFlow Datasets data set, with a schema from its features.
 
-    `Image` features become `Image` inputs (decoded in our own pipeline),
-    `Audio` features of a known sampling rate `Audio` of 5 seconds, text
-    features `Text`, scalars `Number`, booleans and classes `Category`. A target of classes,
-    texts or booleans becomes a `ClassLabel`, lists of them a `MultiLabel`, and a
-    scalar a `Number`. Other features are left out, and said so.
+    `Image` features become `Image` inputs (decoded by this library), `Audio` features
+    with a sampling rate become `Audio` of 5 seconds, text features `Text`, scalars
+    `Number`, booleans and classes `Category`. A target of classes, texts or booleans
+    becomes a `ClassLabel`, lists of them a `MultiLabel`, and a scalar a `Number`.
+    Other features are left out; their names are printed.
 
     Examples:
 
@@ -26,14 +26,13 @@ def from_tfds(
     Args:
         name_or_builder: string, or a `tfds.core.DatasetBuilder`.
         split: string, such as `"train"` or `"train[:80%]"`.
-        target: name of the feature to predict; the only `ClassLabel` if not
-            given.
-        data_dir: folder where the prepared sets are.
-        image_size: int or pair, height and width that pictures get.
+        target: name of the feature to predict; default: the only `ClassLabel`.
+        data_dir: folder of the prepared data sets.
+        image_size: int or pair, height and width of pictures.
 
     Returns:
-        `tf.data.Dataset` of dicts, one row each, and a `Schema` (adapted only
-        if it has nothing to learn).
+        `tf.data.Dataset` of dicts, one per row, and a `Schema` (adapted only if it
+        has nothing to learn).
     """
     try:
         import tensorflow_datasets as tfds
@@ -86,7 +85,7 @@ def from_tfds(
             left_out.append(name)
     answer = _answer(features[target], target)
     dataset = builder.as_dataset(split=split, decoders=decoders)
-    # Indices become names: an index is no label, nor is the -1 of a hidden one.
+    # Indices become names; the -1 of a withheld label becomes "", which is missing.
     names = {
         name: tf.constant(["", *_names(features[name])])
         for name in [*inputs, target]
@@ -107,13 +106,13 @@ def from_tfds(
 
 
 def _item(feature):
-    """What the lists of a feature hold; None if it is none of lists."""
+    """The feature of a list feature's items; None if it is not a list feature."""
     is_list = getattr(feature, "shape", None) == (None,)
     return getattr(feature, "feature", None) if is_list else None
 
 
 def _names(feature):
-    """The names of the classes of a feature, or of its lists, or None."""
+    """The class names of a feature, or of a list feature's items, or None."""
     return getattr(_item(feature) or feature, "names", None)
 
 

@@ -7,14 +7,14 @@ from .tensors import Tensors
 
 
 def to_table(source, missing=()):
-    """Reads rows from wherever they are into a pandas DataFrame.
+    """Reads a table from a file, a dict or a DataFrame into a pandas DataFrame.
 
-    Cells mean what the source spells. Those of a CSV or TSV file are text as it
-    stands there, `"01234"`, `"true"` and `"NA"`: types come from the schema, whose
-    numbers, dates, vectors, sequences, graphs and lists read text. Values of JSON
-    keep their types. Only an empty cell, `null` or an absent name of JSON, and what
-    pandas has for it, is missing; besides, numbers and dates are missing where text
-    says so (`"NA"`, `"N/A"`, `"NaN"`, `"null"`, `"None"`, in any case of letters).
+    Cells are read without guessing types. Those of a CSV or TSV file are the text in
+    the file, such as `"01234"`, `"true"` and `"NA"`: types come from the schema, whose
+    numbers, dates, vectors, sequences, graphs and lists read text. JSON values keep
+    their types. Missing are only an empty cell, JSON's `null` and absent names, and
+    pandas' missing values; in columns of numbers and dates also `"NA"`, `"N/A"`,
+    `"NaN"`, `"null"` and `"None"`, in upper or lower case.
 
     Examples:
 
@@ -26,20 +26,20 @@ def to_table(source, missing=()):
     Args:
         source: a pandas DataFrame; the path of a `.csv`, `.tsv`, `.parquet`,
             `.jsonl` or `.json` (one object a line, or an array of objects) file;
-            or a dict from column name to a list or array with one entry a row.
-            Text files are in UTF-8, or in what their byte order mark says; a CSV
-            file may be parted by `;`, tabs or `|` where all rows agree.
-        missing: a value or a list of them, such as `["?", -999]`; cells that hold
-            one are missing, too, as the names that they are: -999, -999.0 and
-            `"-999.0"` are one, with spaces around or not, `"-999.00"` is another, since
-            nothing says yet that a column holds numbers. In a list of texts such an
-            item becomes None. That is for this table alone;
-            `Schema(..., missing=...)` is for all that a model will be given, requests
-            included, and compares numbers as numbers.
+            or a dict from column name to a list or array with one entry per row.
+            Text files are in UTF-8, or in the encoding of their byte order mark; the
+            separator of a CSV file may be `;`, a tab or `|` if all rows agree.
+        missing: a value or a list of values, such as `["?", -999]`; cells that hold
+            one are missing as well. They are compared as names: -999, -999.0 and
+            `"-999.0"` are the same, with or without spaces around, but `"-999.00"`
+            is not, since it is not known yet that a column holds numbers. In a list
+            of texts such an item becomes None. This applies to this table only;
+            `Schema(..., missing=...)` applies to all tables and requests that a
+            model is given, and compares numbers as numbers.
 
     Returns:
-        DataFrame, the rows numbered from 0, and columns called by numbers by text:
-        the column 0 is `"0"`, as it would be in a file. The source is not changed.
+        DataFrame with rows numbered from 0. Column names that are numbers become
+        text: 0 is `"0"`, as in a file. The source is not changed.
 
     Raises:
         ValueError: if the table is empty, has two columns of the same name, or
@@ -65,8 +65,8 @@ def to_table(source, missing=()):
             "Lines file, or a dict of columns. "
             f"Received: table of type {type(source).__name__}"
         )
-    # Rows are numbered from 0 in every message; a duplicate or shuffled index
-    # must not decide which cells belong together.
+    # Every message numbers rows from 0; cells must not be matched by a duplicate
+    # or shuffled index.
     table = table.reset_index(drop=True)
     table.columns = [_as_text(name) for name in table.columns]
     twice = table.columns[table.columns.duplicated()].unique().tolist()
@@ -86,7 +86,7 @@ def to_table(source, missing=()):
 
 
 def _as_text(name):
-    """A column's name as text; 0 is `"0"`, as in a file."""
+    """A column's name as text: 0 is `"0"`, as in a file."""
     name = column_name(name)
     if isinstance(name, str):
         return name
@@ -118,10 +118,10 @@ def _from_dict(source):
     columns = {}
     for name, values in source.items():
         if getattr(values, "ndim", 1) != 1:
-            # An array of many dimensions becomes one cell a row.
+            # Each row of an array of several dimensions is one cell.
             values = pd.Series(list(values), dtype=object)
         elif isinstance(values, pd.Series):
-            # The n-th cell is the n-th row's, whatever their indices say.
+            # Cells are matched by position, not by index.
             values = values.reset_index(drop=True)
         columns[name] = values
     return pd.DataFrame(columns)

@@ -1,4 +1,4 @@
-"""How much each row of a table counts."""
+"""Weights of a table's rows."""
 
 import math
 
@@ -11,15 +11,15 @@ from .columns import column_name, require_columns
 
 
 def row_weights(table, sample_weight):
-    """One weight a row, as a `float32` array.
+    """One weight per row, as a `float32` array.
 
     Args:
-        table: DataFrame; beside an array of weights whatever is as long.
+        table: DataFrame; with an array of weights, anything of the same length.
         sample_weight: name of a column of the table, or array `(rows,)`.
 
     Raises:
-        ValueError: if a weight is missing, negative or infinite, or there are not
-            as many as rows.
+        ValueError: if a weight is missing, negative or infinite, or if their number
+            is not that of the rows.
     """
     import pandas as pd
 
@@ -57,7 +57,7 @@ def row_weights(table, sample_weight):
 
 
 def combined_weights(table, target, schema, class_weight=None, sample_weight=None):
-    """Each row's weight, by its class and by itself; None if there is neither.
+    """Class weights times sample weights, one per row; None if there are neither.
 
     Args:
         table: as in `row_weights`.

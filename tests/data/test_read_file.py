@@ -66,7 +66,7 @@ def test_one_column_needs_no_separator(tmp_path):
 
 
 @pytest.mark.parametrize("name, content, message", [
-    ("t.csv", "a;b\n1\n2;3\n", "what stands between its columns.*sep=';'"),
+    ("t.csv", "a;b\n1\n2;3\n", "the separator of its columns.*sep=';'"),
     ("t.csv", "id;Name, Vorname;l\n1;Meier, Hans;a\n", "',' or ';'. Write sep=;"),
     ("t.csv", "a,b\n1,2,3\n", "Expected 2 fields in line 2, saw 3. Received"),
     ("t.csv", "a,a\n1,2\n", "same name"),
