@@ -233,7 +233,9 @@ def test_class_weights():
     flags = keras_mm.ClassLabel().adapt(pd.Series([True, False]))
     assert class_weights([0, 1], flags, {True: 2}).tolist() == [1, 2]
     assert class_weights([0, 1], flags, {1: 2}).tolist() == [1, 2]
-    with pytest.raises(ValueError, match=r"unknown class. The classes are \['1', '2', '3'\]"):
+    with pytest.raises(
+        ValueError, match=r"unknown class. The classes are \['1', '2', '3'\]"
+    ):
         class_weights([0, 1], stars, {0: 1, 1: 10, 2: 5})
     for wrong in ("even", {"z": 1}, {7: 1}, {"b": 1, 1: 2}):
         with pytest.raises(ValueError, match="Received: class_weight="):

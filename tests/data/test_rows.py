@@ -67,7 +67,7 @@ def test_weights():
     for settings, message in (
         ({"sample_weight": [1.0] * 24}, "one of its columns.*Received: sample_w"),
         ({"sample_weight": "mass"}, "no column 'mass'"),
-        ({"class_weight": {"z": 1}}, "Classes are .*Received: class_weight="),
+        ({"class_weight": {"z": 1}}, "classes are .*Received: class_weight="),
     ):
         with pytest.raises(ValueError, match=message):
             data.to_dataset(rows, schema, **settings)
