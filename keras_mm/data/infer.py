@@ -146,11 +146,11 @@ def infer_schema(
             kind = _input_for(table[name], base_dir, image_size)
             column = table[name]
             # Among numbers and dates "-999.00" is -999.
-            known = without_words(column, words_of(missing), Number())
-            if known is not column:
-                other = _input_for(known, base_dir, image_size)
+            numbers = without_words(column, words_of(missing), Number())
+            if numbers is not column:
+                other = _input_for(numbers, base_dir, image_size)
                 if isinstance(other, (Number, Date)):
-                    kind, table[name] = other, known
+                    kind, table[name] = other, numbers
         odd = _odd_note(kind, table[name]) if name not in types else None
         if isinstance(kind, str):
             left_out[name] = f"{kind}; {odd}" if odd else kind

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from .encoder import Encoder, known, pooled, repeat_mask, without_nan
+from .encoder import Encoder, pooled, repeat_mask, row_mask, without_nan
 
 
 class Application(Encoder):
@@ -65,7 +65,7 @@ class Application(Encoder):
         x = layers.Rescaling(scale, offset)(x)
         x = network(x)
         tokens = layers.Reshape((-1, x.shape[-1]))(x)
-        mask = repeat_mask(known(tensor), tokens)
+        mask = repeat_mask(row_mask(tensor), tokens)
         return (tokens, mask) if sequences else pooled(tokens, mask)
 
 

@@ -1,6 +1,6 @@
 from keras import layers
 
-from .encoder import Encoder, known, one_token, repeat_mask, without_nan
+from .encoder import Encoder, one_token, repeat_mask, row_mask, without_nan
 
 
 class CNN(Encoder):
@@ -38,4 +38,4 @@ class CNN(Encoder):
             tokens = layers.Reshape((-1, x.shape[-1]))(x)
         else:
             tokens = one_token(layers.Flatten()(x))
-        return tokens, repeat_mask(known(image), tokens)
+        return tokens, repeat_mask(row_mask(image), tokens)

@@ -1,6 +1,6 @@
 from keras import layers, ops
 
-from .encoder import Encoder, pooled, steps, without_nan
+from .encoder import Encoder, pooled, step_mask, without_nan
 
 
 class Conv3D(Encoder):
@@ -38,7 +38,7 @@ class Conv3D(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, frames, height, width, 3)` -> one token, or one per frame."""
         (clip,) = tensors
-        mask = steps(clip)
+        mask = step_mask(clip)
         x = without_nan(clip)
         for filters in self.filters:
             x = layers.Conv3D(

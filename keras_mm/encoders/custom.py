@@ -2,7 +2,7 @@ import keras
 from keras import layers, ops
 
 from ..inputs import Text
-from .encoder import Encoder, known, one_token, repeat_mask, steps, without_nan
+from .encoder import Encoder, one_token, repeat_mask, row_mask, step_mask, without_nan
 
 
 class Custom(Encoder):
@@ -35,7 +35,7 @@ class Custom(Encoder):
             result = self.function(tensor)
         else:
             has_steps = inputs[0].kind in ("sequence", "graph", "video")
-            mask = steps(tensor) if has_steps else known(tensor)
+            mask = step_mask(tensor) if has_steps else row_mask(tensor)
             result = self.function(without_nan(tensor))
         if isinstance(result, (tuple, list)) and len(result) == 2:
             return result[0], result[1]

@@ -1,6 +1,6 @@
 from keras import layers, ops
 
-from .encoder import Encoder, known, one_token, without_nan
+from .encoder import Encoder, one_token, row_mask, without_nan
 
 
 class Dense(Encoder):
@@ -27,7 +27,7 @@ class Dense(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, width)` each, of width 1 for numbers -> one token."""
         # A missing column is all NaN: one flag for each.
-        flags = [known(tensor) for tensor in tensors]
+        flags = [row_mask(tensor) for tensor in tensors]
         present = flags[0] if len(flags) == 1 else ops.concatenate(flags, axis=-1)
         numbers = [without_nan(tensor) for tensor in tensors]
         x = ops.concatenate([*numbers, ops.cast(present, numbers[0].dtype)], axis=-1)

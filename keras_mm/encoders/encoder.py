@@ -91,7 +91,7 @@ class Encoder:
         return (tokens, mask) if sequences else pooled(tokens, mask)
 
 
-def known(tensor):
+def row_mask(tensor):
     """Mask of the rows of a float tensor that are present: bool `(batch, 1)`.
 
     A missing picture or number is all NaN.
@@ -101,7 +101,7 @@ def known(tensor):
     return ops.expand_dims(ops.logical_not(is_nan), 1)
 
 
-def steps(tensor):
+def step_mask(tensor):
     """Mask of the steps, nodes or frames that are present: bool `(batch, length)`.
 
     A missing or padded one is all NaN.
@@ -166,7 +166,7 @@ def read_steps(tensor, value, embedding_dim, dropout=0.0):
     """
     if value.kind == "sequence":
         # A gap in one channel becomes 0, which is the channel's mean.
-        return without_nan(tensor), steps(tensor)
+        return without_nan(tensor), step_mask(tensor)
     x = layers.Embedding(value.num_ids, embedding_dim)(tensor)
     if dropout:
         x = layers.Dropout(dropout)(x)

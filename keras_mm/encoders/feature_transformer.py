@@ -1,7 +1,7 @@
 import keras
 from keras import layers, ops
 
-from .encoder import Encoder, known, one_token, without_nan
+from .encoder import Encoder, one_token, row_mask, without_nan
 from .transformer_block import check_heads
 
 
@@ -68,7 +68,7 @@ class FeatureTransformer(Encoder):
             )
             tokens.append(tokenizer(without_nan(x)))
         for x in wide:
-            present.append(known(x))
+            present.append(row_mask(x))
             tokens.append(one_token(layers.Dense(self.units)(without_nan(x))))
         for ids, value in categories:
             tokens.append(self._embedding(value.num_ids)(ids))

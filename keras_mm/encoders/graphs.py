@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from .encoder import one_token, steps, without_nan
+from .encoder import one_token, step_mask, without_nan
 
 
 def graph_parts(tensor, graph):
@@ -21,7 +21,7 @@ def graph_parts(tensor, graph):
         nodes `(batch, nodes)`, bool. Padding is 0.
     """
     size, width = graph.num_nodes, graph.node_features
-    mask, tensor = steps(tensor), without_nan(tensor)
+    mask, tensor = step_mask(tensor), without_nan(tensor)
     adjacency = tensor[:, :, width : width + size]
     # The mean over neighbours does not show their number, and in a graph whose
     # nodes are all alike it would show nothing.

@@ -3,7 +3,7 @@ from keras import layers, ops
 
 from ..errors import missing_extra
 from . import hub_audio
-from .encoder import Encoder, known, one_token, pooled, repeat_mask, without_nan
+from .encoder import Encoder, one_token, pooled, repeat_mask, row_mask, without_nan
 
 
 class Hub(Encoder):
@@ -207,7 +207,7 @@ class Hub(Encoder):
             output = layers.Reshape((-1, output.shape[-1]))(output)
         elif len(output.shape) == 2:
             output = one_token(output)
-        return output, repeat_mask(known(image), output)
+        return output, repeat_mask(row_mask(image), output)
 
 
 def _plain(value):

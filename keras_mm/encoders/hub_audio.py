@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 from ..inputs import Audio
-from .encoder import steps, without_nan
+from .encoder import step_mask, without_nan
 
 # Moonshine's three convolutions: kernel size and stride.
 _MOONSHINE = ((127, 64), (7, 3), (3, 2))
@@ -87,7 +87,7 @@ def _whisper(converter, backbone, samples):
     )
     tokens = encoder(x)
     # The second convolution halves the number of steps.
-    mask = steps(samples)[:, :: 2 * converter.stride]
+    mask = step_mask(samples)[:, :: 2 * converter.stride]
     return tokens[:, : mask.shape[1]], mask
 
 
@@ -114,7 +114,7 @@ def _log_mel(converter, samples):
 
 
 def _moonshine(converter, backbone, samples):
-    present = steps(samples)
+    present = step_mask(samples)
     counts = ops.sum(ops.cast(present, "int32"), axis=1)
     x = without_nan(samples)
     if converter.do_normalize:

@@ -2,7 +2,7 @@ import keras
 from keras import layers, ops
 
 from .augmentation import augmented
-from .encoder import Encoder, known, one_token, repeat_mask, without_nan
+from .encoder import Encoder, one_token, repeat_mask, row_mask, without_nan
 from .oriented_gradients import OrientedGradients
 
 
@@ -47,7 +47,7 @@ class ResidualCNN(Encoder):
         if shrink > 1:
             x = layers.AveragePooling2D(shrink)(x)
         x = augmented(x, inputs[0])
-        present = known(x)
+        present = row_mask(x)
         # White becomes 0, like the zero padding of convolutions.
         x = without_nan(layers.Rescaling(-1.0, offset=1.0)(x))
         x = _stem(x)

@@ -1,6 +1,6 @@
 from keras import layers, ops
 
-from .encoder import Encoder, steps, without_nan
+from .encoder import Encoder, step_mask, without_nan
 from .pooling import pooled_tokens
 
 
@@ -35,7 +35,7 @@ class SpectrogramCNN(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, steps, bands)` -> one token, or one per remaining step."""
         (sound,) = tensors
-        mask = steps(sound)
+        mask = step_mask(sound)
         x = ops.expand_dims(without_nan(sound), 3)
         for index, filters in enumerate(self.filters):
             x = layers.Conv2D(

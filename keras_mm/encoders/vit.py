@@ -1,6 +1,6 @@
 from keras import layers, ops
 
-from .encoder import Encoder, known, pooled, repeat_mask, without_nan
+from .encoder import Encoder, pooled, repeat_mask, row_mask, without_nan
 from .transformer_block import check_heads, transformer_block
 
 
@@ -54,7 +54,7 @@ class ViT(Encoder):
         for _ in range(self.num_blocks):
             x = transformer_block(x, self.num_heads, 2 * self.units, self.dropout)
         tokens = layers.LayerNormalization()(x)
-        mask = repeat_mask(known(image), tokens)
+        mask = repeat_mask(row_mask(image), tokens)
         return (tokens, mask) if sequences else pooled(tokens, mask)
 
 

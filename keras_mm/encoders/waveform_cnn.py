@@ -1,6 +1,6 @@
 from keras import layers, ops
 
-from .encoder import Encoder, steps, without_nan
+from .encoder import Encoder, step_mask, without_nan
 from .pooling import pooled_tokens
 
 
@@ -45,7 +45,7 @@ class WaveformCNN(Encoder):
     def encode(self, tensors, inputs, sequences):
         """`(batch, steps, channels)` -> one token, or one per remaining step."""
         (sound,) = tensors
-        mask = steps(sound)
+        mask = step_mask(sound)
         x = without_nan(sound)
         for filters in self.filters:
             x = layers.Conv1D(

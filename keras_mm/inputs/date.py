@@ -9,7 +9,7 @@ from ..errors import refuse_rows
 from .cells import is_no_value, only_item
 from .in_use import refuse_in_use
 from .input import Input
-from .standardize import draw_near, mean_and_std
+from .standardize import compress_outliers, mean_and_std
 from .vocabulary import strip
 
 # Year, month, day; hour, minute, second; zone. TensorFlow's RE2 and Python
@@ -134,7 +134,7 @@ class Date(Input):
         ]
         trend = days + seconds / 86400.0
         if self.is_adapted:
-            trend = draw_near((trend - self.mean) / self.std)
+            trend = compress_outliers((trend - self.mean) / self.std)
         features = tf.stack([*features, trend], axis=1)
         return tf.ensure_shape(tf.cast(features, tf.float32), [None, *self.shape])
 

@@ -8,7 +8,13 @@ from .cells import is_no_value
 from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
-from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
+from .standardize import (
+    LARGEST,
+    compress_outliers,
+    finite_numbers,
+    mean_and_std,
+    standardize,
+)
 
 # The limit of one row's tensor, whose size grows with the square of the nodes.
 MAX_BYTES = 64 * 2**20
@@ -265,9 +271,9 @@ class Graph(Input):
     def _standardised(self, values, start, end):
         """Features `(count, features)`, by the means and deviations `start:end`."""
 
-        values = known_numbers(values)
+        values = finite_numbers(values)
         mean, std = [part and part[start:end] for part in (self.mean, self.std)]
-        return draw_near(standardize(values, mean, std))
+        return compress_outliers(standardize(values, mean, std))
 
     def sample(self, random, bad=False):
         """A random graph; one with an edge to nowhere when `bad`."""

@@ -50,13 +50,13 @@ def without_words(column, words, value=None):
     if not words:
         return column
     cells, is_word = list(cells_in(column)), _Words(words, value)
-    known = [None if is_word(cell) else cell for cell in cells]
+    kept = [None if is_word(cell) else cell for cell in cells]
     items = _reader_of_items(value)
     if items:
-        known = [_without_items(cell, items, is_word) for cell in known]
-    if all(new is old for new, old in zip(known, cells)):
+        kept = [_without_items(cell, items, is_word) for cell in kept]
+    if all(new is old for new, old in zip(kept, cells)):
         return column
-    return pd.Series(known, dtype=object, index=column.index)
+    return pd.Series(kept, dtype=object, index=column.index)
 
 
 def raw_without_words(raw, value, words):
@@ -182,5 +182,5 @@ def _without_items(cell, items, is_word):
         held = items(cell)
     except UnicodeError:
         return cell
-    known = [None if is_word(item) else item for item in held]
-    return cell if all(new is old for new, old in zip(known, held)) else known
+    kept = [None if is_word(item) else item for item in held]
+    return cell if all(new is old for new, old in zip(kept, held)) else kept

@@ -5,7 +5,13 @@ from ..errors import refuse_rows
 from .cells import to_number
 from .in_use import refuse_in_use
 from .input import Input
-from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
+from .standardize import (
+    LARGEST,
+    compress_outliers,
+    finite_numbers,
+    mean_and_std,
+    standardize,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -92,8 +98,8 @@ class Number(Input):
         """Raw numbers `(batch,)` -> `float32` tensor `(batch, 1)`."""
         import tensorflow as tf
 
-        values = known_numbers(tf.reshape(raw, [-1, 1]))
-        return draw_near(standardize(values, self.mean, self.std))
+        values = finite_numbers(tf.reshape(raw, [-1, 1]))
+        return compress_outliers(standardize(values, self.mean, self.std))
 
     def sample(self, random, bad=False):
         """A number near the column's mean; infinity when `bad`."""

@@ -6,7 +6,13 @@ from .cells import float_dtype, is_no_value, to_floats
 from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
-from .standardize import LARGEST, draw_near, known_numbers, mean_and_std, standardize
+from .standardize import (
+    LARGEST,
+    compress_outliers,
+    finite_numbers,
+    mean_and_std,
+    standardize,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -139,7 +145,7 @@ class Sequence(Input):
         """Numbers `(batch, steps, channels)` -> `(batch, length, channels)`."""
         import tensorflow as tf
 
-        values = known_numbers(raw)
+        values = finite_numbers(raw)
         if values.shape.rank == 2:
             # Rows of a tf.data.Dataset may hold one channel without its axis.
             values = values[..., tf.newaxis]
@@ -147,7 +153,7 @@ class Sequence(Input):
         short = self.length - tf.shape(values)[1]
         values = tf.pad(values, [[0, 0], [0, short], [0, 0]], constant_values=np.nan)
         values = tf.ensure_shape(values, [None, *self.shape])
-        return draw_near(standardize(values, self.mean, self.std))
+        return compress_outliers(standardize(values, self.mean, self.std))
 
     def sample(self, random, bad=False):
         """A random sequence, some with a gap; infinities when `bad`."""

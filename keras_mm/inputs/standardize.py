@@ -35,7 +35,7 @@ def mean_and_std(values, robust=True):
     return mean, np.where(constant, 1.0, std)
 
 
-def known_numbers(raw):
+def finite_numbers(raw):
     """Raw numbers -> `float64`, NaN where they are missing. TensorFlow graph ops.
 
     Infinities and absolute values above 1e30 are missing.
@@ -61,7 +61,7 @@ def standardize(values, mean, std):
     return tf.cast(values, tf.float32)
 
 
-def draw_near(values):
+def compress_outliers(values):
     """Compresses outliers, keeping their order: beyond 10, `10 + log(1 + |z| - 10)`.
 
     A billion standard deviations would make the network diverge; they become 31.

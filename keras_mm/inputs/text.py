@@ -326,8 +326,8 @@ class Text(Input):
             return f"Text, {several}{self.sequence_length} words"
         if self.tokens in ("characters", "word_pieces", "byte_pairs"):
             kind = self.tokens.replace("_", " ")
-            known = f"{len(self.vocabulary):,} known {kind}"
-            return f"Text, {several}{self.sequence_length} {kind}, {known}"
+            size = f"{len(self.vocabulary):,} known {kind}"
+            return f"Text, {several}{self.sequence_length} {kind}, {size}"
         return (
             f"Text, {several}{self.sequence_length} words, "
             f"{len(self.vocabulary):,} known words, "

@@ -6,7 +6,7 @@ from .cells import float_dtype, is_no_value, to_floats
 from .in_use import refuse_in_use
 from .input import Input
 from .literals import from_text
-from .standardize import LARGEST, known_numbers, mean_and_std, standardize
+from .standardize import LARGEST, finite_numbers, mean_and_std, standardize
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -108,9 +108,9 @@ class Vector(Input):
         """Numbers `(batch, size)` -> `float32` tensor `(batch, size)`."""
         import tensorflow as tf
 
-        values = known_numbers(tf.ensure_shape(raw, [None, self.size]))
-        known = ~tf.reduce_any(tf.math.is_nan(values), axis=1, keepdims=True)
-        values = tf.where(known, values, np.nan)
+        values = finite_numbers(tf.ensure_shape(raw, [None, self.size]))
+        is_finite = ~tf.reduce_any(tf.math.is_nan(values), axis=1, keepdims=True)
+        values = tf.where(is_finite, values, np.nan)
         return standardize(values, self.mean, self.std)
 
     def sample(self, random, bad=False):

@@ -108,7 +108,7 @@ class MultiLabel(Target):
             refuse_rows(
                 name,
                 wrong,
-                "a cell that is no list of labels",
+                "a cell that is not a list of labels",
                 "Write ['red', 'round'], or 'red|round'.",
                 column.iloc[wrong[0]],
             )
