@@ -292,7 +292,7 @@ def _rate(sampling_rate, signals):
     if sampling_rate is not None:
         if not 0 < sampling_rate < np.inf:
             raise ValueError(
-                "`sampling_rate` must be a positive number of steps a second. "
+                "`sampling_rate` must be a positive number of steps per second. "
                 f"Received: sampling_rate={sampling_rate}"
             )
         return float(sampling_rate)

@@ -69,7 +69,7 @@ def refuse_batches(specs, schema):
         if getattr(value, "is_file", False) and spec.dtype.name != "string":
             continue
         raise ValueError(
-            f"A tf.data.Dataset of rows gives one cell a column, and {name!r} has "
+            f"A tf.data.Dataset of rows gives one cell per column, and {name!r} has "
             "several: these are batches. Pass dataset.unbatch(), or leave out "
             "batch(). If they are tensors, pass tuples: (inputs, target), or "
             f"dataset.map(lambda inputs: (inputs,)). Received: {name}={spec}"

@@ -197,17 +197,17 @@ def _odd_note(kind, column):
     remedy = "correct it, name it with infer_schema(..., missing=[...]) or "
     remedy += "keras-mm train --missing"
     if isinstance(kind, (Number, Date)):
-        found, remedy = "cannot be read", f"{remedy}, or train with bad='missing'"
+        reason, remedy = "cannot be read", f"{remedy}, or train with bad='missing'"
     elif (
         isinstance(kind, (str, Text, Category))
         and not has_categories(column)
         and 2 * len(odd) < len(cells)
     ):
-        found = "is no number, and most cells are"
+        reason = "is not a number, and most cells are"
     else:
         return None
     return (
-        f"{column.iloc[odd[0]]!r} in {rows_text(odd)} {found}: {remedy}"
+        f"{column.iloc[odd[0]]!r} in {rows_text(odd)} {reason}: {remedy}"
         if odd
         else None
     )
@@ -316,7 +316,7 @@ def _series_for(cells):
         return Vector(*lengths)
     channels = {array.shape[1:] for array in first}
     if max(ranks) > 2 or len(channels) > 1:
-        return "arrays that are no pictures, vectors or sequences"
+        return "arrays that are not pictures, vectors or sequences"
     channels = channels.pop()
     return Sequence(min(max(lengths), _MOST_STEPS), *channels)
 

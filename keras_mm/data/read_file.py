@@ -41,7 +41,7 @@ def read_file(path):
         return readers[ending](path)
     except UnicodeError as error:
         raise ValueError(
-            f"The file is no text in UTF-8: {error}. Save it as UTF-8, or tell "
+            f"The file is not UTF-8 text: {error}. Save it as UTF-8, or tell "
             "pandas its encoding and pass the DataFrame: pandas.read_csv(path, "
             "encoding='cp1252', dtype=str, keep_default_na=False). "
             f"Received: table={path!r}"
@@ -167,7 +167,7 @@ def _read_json(path):
         columns, number = {}, -1
         for number, record in enumerate((_array if is_array else _lines)(file)):
             if not isinstance(record, dict):
-                raise ValueError(f"row {number} is no object. {_REMEDY}")
+                raise ValueError(f"row {number} is not an object. {_REMEDY}")
             for name, value in record.items():
                 column = columns.setdefault(name, [])
                 # Earlier rows without this name.

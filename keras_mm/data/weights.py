@@ -33,7 +33,7 @@ def row_weights(table, sample_weight):
         shape = np.shape(sample_weight)
         if isinstance(sample_weight, str):
             raise ValueError(
-                "Tensors have no column of weights: give an array, one weight a row. "
+                "Tensors have no column of weights: give an array, one weight per row. "
                 f"Received: sample_weight={sample_weight!r}"
             )
         if shape not in ((len(table),), (len(table), 1)):

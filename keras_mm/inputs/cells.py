@@ -188,7 +188,7 @@ def to_text(cell):
     # np.generic has __array__, too.
     parts = ("__len__", "__iter__", "__array__", "__array_interface__")
     if not isinstance(cell, np.generic) and any(hasattr(cell, name) for name in parts):
-        raise TypeError(f"{type(cell).__name__} is no text")
+        raise TypeError(f"{type(cell).__name__} is not text")
     return str(cell)
 
 

@@ -44,11 +44,11 @@ def read_frames(cell, choose, size, base_dir, bad):
     """A list of pictures or an array -> encoded frames."""
     if isinstance(cell, np.ndarray) and cell.ndim not in (1, 4):
         raise ValueError(
-            f"an array of shape {cell.shape} is no clip, which is (frames, height, "
+            f"an array of shape {cell.shape} is not a clip, which is (frames, height, "
             "width, 3)"
         )
     if not isinstance(cell, (list, tuple, np.ndarray)):
-        raise ValueError(f"a cell of type {type(cell).__name__} is no clip")
+        raise ValueError(f"a cell of type {type(cell).__name__} is not a clip")
     present = [place for place, frame in enumerate(cell) if not is_absent(frame)]
     frames = []
     for place in choose(present[-1] + 1 if present else 0):

@@ -151,9 +151,9 @@ class Graph(Input):
     def to_raw(self, column, name="column", base_dir=None, bad="error"):
         """Graphs -> `float32` array `(rows, nodes and edges, width)`.
 
-        The raw form of a graph is read, too. Graphs that are none are bad
-        cells: an edge to a node that is not there, features of another number,
-        more than `num_nodes` nodes, infinities.
+        The raw form of a graph is also read. Invalid graphs are unreadable cells:
+        edges to nodes that do not exist, another number of features, more than
+        `num_nodes` nodes, infinities.
         """
         values, wrong, reason = [], [], {}
         for row, cell in enumerate(column):
@@ -370,7 +370,7 @@ def _matrix(values, width, name, dtype):
         # Parquet gives an array of arrays.
         matrix = np.stack([np.asarray(row, "float64") for row in values])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} that are no rows of {width} numbers") from error
+        raise ValueError(f"{name} that are not rows of {width} numbers") from error
     if matrix.shape[1:] != (width,):
         shape = " x ".join(map(str, matrix.shape))
         raise ValueError(f"{name} of shape {shape} instead of n x {width}")

@@ -87,7 +87,7 @@ class Image(Input):
 
     @property
     def num_items(self):
-        """The most pictures that a cell may hold, or None if cells are no lists."""
+        """The most pictures that a cell may hold, or None if cells are not lists."""
         return self.num_images if self.num_images > 1 else None
 
     @property

@@ -74,7 +74,7 @@ class Input:
         """Turns a column of a table into a checked NumPy array.
 
         Args:
-            column: pandas Series, one cell a row.
+            column: pandas Series, one cell per row.
             name: string, the column's name, for messages.
             base_dir: folder that relative paths start from.
             bad: `"error"` refuses unreadable cells with their row numbers,

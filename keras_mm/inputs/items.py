@@ -89,7 +89,7 @@ def flat_items(raw, count):
     raw = tf.convert_to_tensor(raw, tf.string)
     if raw.shape.rank != 2:
         raise ValueError(
-            "A batch of several items a row must hold a list of strings for each "
+            "A batch of several items per row must hold a list of strings for each "
             f"row. Received: strings of shape {raw.shape}"
         )
     check = tf.debugging.Assert(

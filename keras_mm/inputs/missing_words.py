@@ -162,7 +162,7 @@ class _Words:
 
 
 def _reader_of_items(value):
-    """The function from a cell to its list of items; None if cells are no lists."""
+    """The function from a cell to its list of items; None if cells are not lists."""
     if value is None:
         return _items_of_texts
     if getattr(value, "num_items", None):

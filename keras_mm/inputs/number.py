@@ -69,8 +69,8 @@ class Number(Input):
         """Column of numbers -> `float64` array, NaN where missing.
 
         Numbers written as text are read, also `"True"` as 1 and `"False"` as 0;
-        text such as `"NA"` and `"nan"` is missing. Other text, infinities and what
-        is larger than 1e30 in size are bad cells.
+        text such as `"NA"` and `"nan"` is missing. Other text, infinities and
+        absolute values above 1e30 are unreadable cells.
         """
         values = np.full(len(column), np.nan, dtype="float64")
         wrong = []

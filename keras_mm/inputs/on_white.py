@@ -7,7 +7,7 @@ _BLOCK = 2**17
 def on_white(pixels):
     """`uint8` pixels with or without an alpha channel -> `(height, width, 3)`.
 
-    A few rows at a time: floats of a whole picture would take 16 bytes a pixel.
+    A few rows at a time: floats of a whole picture would take 16 bytes per pixel.
     """
     import tensorflow as tf
 

@@ -168,15 +168,15 @@ def encode_array(array):
     try:
         array = np.asarray(nested_lists(array))
     except ValueError as error:
-        raise ValueError("lists of different lengths are no picture") from error
+        raise ValueError("lists of different lengths are not a picture") from error
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"an array of shape {array.shape} is no picture")
+        raise ValueError(f"an array of shape {array.shape} is not a picture")
     if 0 in array.shape:
         raise ValueError(f"an array of shape {array.shape} has no pixels")
     if array.dtype.kind not in "iuf":
-        raise ValueError(f"an array of dtype {array.dtype} is no picture")
+        raise ValueError(f"an array of dtype {array.dtype} is not a picture")
     if np.issubdtype(array.dtype, np.floating):
         # False for NaN, too.
         if not (array.min() >= 0 and array.max() <= 1):

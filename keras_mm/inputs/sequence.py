@@ -58,7 +58,7 @@ class Sequence(Input):
                 )
         if sampling_rate is not None and not 0 < sampling_rate < np.inf:
             raise ValueError(
-                "`sampling_rate` must be a positive number of steps a second. "
+                "`sampling_rate` must be a positive number of steps per second. "
                 f"Received: sampling_rate={sampling_rate}"
             )
         self.length = int(length)

@@ -208,7 +208,7 @@ def samples_to_wav(cell, rate=None):
     if has_samples(cell):
         cell, rate = cell["array"], int(cell["sampling_rate"])
         if not MIN_RATE <= rate <= MAX_RATE:
-            raise ValueError(f"{rate} samples a second")
+            raise ValueError(f"{rate} samples per second")
     return encode_samples(array_samples(cell), rate)
 
 
@@ -222,7 +222,7 @@ def array_samples(array):
         array = array[:, None]
     if array.ndim != 2 or not 1 <= array.shape[1] <= MAX_CHANNELS or not len(array):
         raise ValueError(
-            f"an array of shape {array.shape} is no sound, (samples, channels)"
+            f"an array of shape {array.shape} is not a sound, (samples, channels)"
         )
     if array.dtype.kind == "f":
         # False for NaN, too.
@@ -230,7 +230,7 @@ def array_samples(array):
             raise ValueError("samples that are floats must lie between -1 and 1")
         return _from_floats(array)
     if array.dtype not in ("int16", "int32", "int64"):
-        raise ValueError(f"an array of dtype {array.dtype} is no sound")
+        raise ValueError(f"an array of dtype {array.dtype} is not a sound")
     if array.min() < -(2**15) or array.max() >= 2**15:
         raise ValueError("samples that are integers must fit into 16 bits")
     return array.astype("int16")

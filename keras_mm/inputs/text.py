@@ -141,7 +141,7 @@ class Text(Input):
 
     @property
     def num_items(self):
-        """The most texts that a cell may hold, or None if cells are no lists."""
+        """The most texts that a cell may hold, or None if cells are not lists."""
         return self.num_texts if self.num_texts > 1 else None
 
     @property

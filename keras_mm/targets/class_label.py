@@ -158,7 +158,7 @@ class ClassLabel(Target):
             )
         is_index = labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)
         if not is_index:
-            check_shape(labels, self.units, name, ", or one class index a row")
+            check_shape(labels, self.units, name, ", or one class index per row")
         if allow_missing:
             labels = labels[self.is_known(labels)]
             if not len(labels):

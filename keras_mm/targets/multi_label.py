@@ -51,7 +51,7 @@ class MultiLabel(Target):
         """
         cell = from_text(cell)
         if isinstance(cell, dict):
-            raise TypeError("a dict is no list of labels")
+            raise TypeError("a dict is not a list of labels")
         if isinstance(cell, (bytes, str)):
             cell = to_text(cell).split(self.separator)
         elif not hasattr(cell, "__len__"):

@@ -121,7 +121,7 @@ def test_digits_infinities_and_spaces(tmp_path, capsys):
         assert found.pop("odd") in ("Text", "Category")
         assert found == dict.fromkeys(("outlier", "inf", "spaces"), "Number")
         said = capsys.readouterr().out
-        assert "'n.a.' in rows 0, 6, 12, 18 is no number, and most" in said
+        assert "'n.a.' in rows 0, 6, 12, 18 is not a number, and most" in said
         assert "long left out: a different code in every row\n" in said
         assert "inf" in said and "in rows 0, 6, 12, 18 cannot be read" in said
     for cells in (table["long"], table["long"].astype(str)):

@@ -75,7 +75,7 @@ def test_one_column_needs_no_separator(tmp_path):
     ("t.json", '{"x": [1, 2], "l": ["a", "b"]}', "columns, or the cells.*array: "),
     ("t.json", '{"data": [{"x": 1}, {"x": 2}]}', "columns, or the cells"),
     ("t.json", '{"columns": ["a"], "index": [0, 1], "data": [[1], [2]]}', "columns, or"),
-    ("t.json", "[1, 2]", "row 0 is no object"),
+    ("t.json", "[1, 2]", "row 0 is not an object"),
     ("t.jsonl", "[1, 2]\n[3, 4]\n", "line 2: Extra data. JSON tables hold"),
     ("t.jsonl", '{"a": 1}\n{"a": 1, "a": 2}\n', "twice in one object"),
 ])  # fmt: skip

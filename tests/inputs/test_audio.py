@@ -357,8 +357,8 @@ def test_arrays():
 @pytest.mark.parametrize(
     "array, message",
     [
-        (np.zeros((2, 800)), "shape (2, 800) is no sound"),
-        (np.zeros((4, 2, 2)), "shape (4, 2, 2) is no sound"),
+        (np.zeros((2, 800)), "shape (2, 800) is not a sound"),
+        (np.zeros((4, 2, 2)), "shape (4, 2, 2) is not a sound"),
         (np.array([0.0, 1.5]), "between -1 and 1"),
         (np.array([0.0, np.nan]), "between -1 and 1"),
         (np.array([0, 2**15]), "fit into 16 bits"),

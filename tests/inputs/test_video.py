@@ -301,7 +301,7 @@ def test_missing_clips():
         (b"GIF89a", "a broken GIF"),
         (pngs([0]) + [b"text"], "frame 1: not a picture"),
         (["absent.png"], "frame 0: no such file"),
-        (np.zeros((4, 4, 3)), r"an array of shape \(4, 4, 3\) is no clip"),
+        (np.zeros((4, 4, 3)), r"an array of shape \(4, 4, 3\) is not a clip"),
         (np.full((2, 4, 4, 3), 2.0), "frame 0: float pixels must lie"),
         (np.zeros((2, 4, 4, 5)), "frame 0: an array of shape"),
         (3.5, "a cell of type float"),
