@@ -115,22 +115,14 @@ def is_encoder_name(name):
     return name.endswith(_ENCODER)
 
 
-def modality_of(name):
-    """The modality whose encoder has this name, as an exported model calls it."""
-    return name.removesuffix(_ENCODER)
-
-
-def columns_of_model(model):
-    """The columns that a model or encoder reads, in the order of its inputs."""
-    return [tensor.name.removesuffix(_INPUT) for tensor in model.inputs]
-
-
 def encoders_of(model):
-    """dict from modality to its encoder, a layer of the model."""
-    names = {layer_name("encoder", n): n for n in columns_of_model(model)}
+    """dict from modality to its encoder, of a model whose file does not say it."""
+    names = {layer_name("encoder", tensor.name): tensor.name for tensor in model.inputs}
     return {
         # All else are groups, such as "all-numbers".
-        names.get(layer.name, modality_of(layer.name).replace("_", "-")): layer
+        names.get(
+            layer.name, layer.name.removesuffix(_ENCODER).replace("_", "-")
+        ): layer
         for layer in model.layers
         if is_encoder_name(layer.name)
     }

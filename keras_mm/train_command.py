@@ -90,16 +90,10 @@ def train_model(options):
             missing=options.missing,
         )
     _say_what_may_be_classes(whole.table, schema, options)
-    if schema.has_several_targets:
-        build = keras_mm.build_multitask
-    elif schema.target.kind == "number":
-        build = keras_mm.build_regressor
-    else:
-        build = keras_mm.build_classifier
     settings = {"fusion": options.fusion, "seed": options.seed}
     if options.modality_dropout is not None:
         settings["modality_dropout"] = options.modality_dropout
-    model = build(schema, **settings)
+    model = keras_mm.build_model(schema, **settings)
     print(f"Model with {model.count_params():,} parameters")
 
     def rows_of(part):

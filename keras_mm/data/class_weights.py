@@ -3,16 +3,48 @@ import numpy as np
 from ..inputs.cells import to_name
 
 
-def class_weights(target, label, class_weight):
-    """One weight per row: `weights_of_classes` at each row's class.
+def class_weights_of(class_weight, schema):
+    """What `class_weight` says of each target: dict from target to such, or to None.
 
     Args:
-        target: encoded labels, indices or one-hot.
-        label: the `ClassLabel`.
-        class_weight: `"balanced"` or a dict.
+        class_weight: as in `weights_of_classes`; of several targets `"balanced"`,
+            which holds for all of classes, or a dict from target to such.
+        schema: `Schema`.
+
+    Raises:
+        ValueError: if no target has classes, or a dict names what is no target.
     """
-    target = label.to_labels(target)
-    return weights_of_classes(label, class_weight, target)[target]
+    if len(schema.targets) == 1:
+        return {schema.target_name: class_weight}
+    if isinstance(class_weight, str):
+        class_weight = {
+            name: class_weight
+            for name, target in schema.targets.items()
+            if target.kind == "class"
+        }
+    if not class_weight or set(class_weight) - set(schema.targets):
+        raise ValueError(
+            "Of several targets, `class_weight` is 'balanced', or a dict from a target "
+            "of classes to 'balanced' or to a dict from class to weight. Targets are "
+            f"{list(schema.targets)}. Received: class_weight={class_weight!r}"
+        )
+    return dict.fromkeys(schema.targets) | class_weight
+
+
+def class_weights(labels, target, class_weight):
+    """One weight a row: `weights_of_classes` at each row's class.
+
+    Args:
+        labels: encoded labels, indices or one-hot; -1 where missing.
+        target: the `ClassLabel`.
+        class_weight: `"balanced"`, a dict, or None: each row weighs 1.
+    """
+    if class_weight is None:
+        return np.ones(len(labels), "float32")
+    labels = target.to_labels(labels)
+    # A missing label, -1, takes the last weight, which is appended.
+    weights = weights_of_classes(target, class_weight, labels)
+    return np.append(weights, np.float32(1))[labels]
 
 
 def weights_of_classes(label, class_weight, target):
@@ -29,7 +61,7 @@ def weights_of_classes(label, class_weight, target):
         label: the `ClassLabel`.
         class_weight: `"balanced"` or a dict from class to weight; the default
             weight is 1.
-        target: encoded labels, `(rows,)` indices.
+        target: encoded labels, `(rows,)` indices, -1 where missing.
 
     Reference:
         King and Zeng 2001, "Logistic regression in rare events data".
@@ -46,8 +78,9 @@ def weights_of_classes(label, class_weight, target):
                 "`class_weight` must be 'balanced' or a dict. "
                 f"Received: class_weight={class_weight!r}"
             )
-        counts = np.bincount(target, minlength=len(names))
-        weights = len(target) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        counts = np.bincount(target[target >= 0], minlength=len(names))
+        used = max(np.count_nonzero(counts), 1)
+        weights = counts.sum() / (used * np.maximum(counts, 1))
         return weights.astype("float32")
     weights, keys = np.ones(len(names), "float32"), {}
     places = label.places(with_indices=True)

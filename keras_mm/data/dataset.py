@@ -45,7 +45,8 @@ def to_dataset(
             dict, in which a missing class is -1, and any other missing label NaN.
         class_weight: None, `"balanced"`, or a dict from class name to weight (or
             from index, if no class name is a number); adds the weight of each row
-            as a third entry.
+            as a third entry. Of several targets `"balanced"`, or a dict from target
+            to such.
         labels: array with a row for each row of the table, in place of the
             schema's target, or None.
         sample_weight: None, or weights of the rows: an array, or the name of a
@@ -89,6 +90,7 @@ def to_dataset(
     if with_target:
         target = encode_targets(table, schema)
         weight = combined_weights(table, target, schema, class_weight, sample_weight)
+        target = schema.without_dict(target)
     if memory_size(schema, len(table)) <= MEMORY_LIMIT:
         compact = decode_all(raw, schema, bad)
         return _from_memory(compact, schema, target, weight, batch_size, shuffle, seed)
@@ -120,7 +122,7 @@ def _from_memory(compact, schema, target, weight, batch_size, shuffle, seed):
 
         batch = tf.nest.map_structure(take, compact)
         inputs = {n: value.finish(batch[n]) for n, value in schema.inputs.items()}
-        return _entry(inputs, tf.nest.map_structure(take, target), take(weight))
+        return _entry(inputs, *tf.nest.map_structure(take, (target, weight)))
 
     dataset = tf.data.Dataset.range(rows)
     if shuffle:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import RowsError
 from ..inputs.parallel import map_in_parallel
-from .class_weights import weights_of_classes
+from .class_weights import class_weights_of, weights_of_classes
 from .columns import column_of, refuse_batches, require_columns
 from .raw import broken, file_names, read_files, refuse_files, to_raw
 from .row_cells import cells_of, flat_arrays, without_gaps
@@ -48,7 +48,7 @@ def from_rows(
     require_columns(dataset.element_spec, names)
     refuse_batches(dataset.element_spec, schema)
     if class_weight is not None:
-        class_weight = _by_name(class_weight, dataset, schema)
+        class_weight = _weights_by_name(class_weight, dataset, schema)
     dataset = map_in_parallel(
         dataset, lambda row: {name: without_gaps(row[name]) for name in names}
     )
@@ -80,16 +80,20 @@ def from_rows(
         if not targets:
             return values
         labels = encode_targets(table, schema)
-        values += labels.values() if isinstance(labels, dict) else [labels]
+        values += labels.values()
         weights = combined_weights(table, labels, schema, class_weight, sample_weight)
-        return values if weights is None else [*values, weights]
+        return values if weights is None else [*values, *tf.nest.flatten(weights)]
 
     outputs = [value.serving_spec(name) for name, value in schema.inputs.items()]
     for name, target in targets.items():
         example = target.encode(pd.Series([], dtype=object), name, True)
         outputs.append(tf.TensorSpec([None, *example.shape[1:]], example.dtype))
-    if targets and (class_weight is not None or sample_weight is not None):
-        outputs.append(tf.TensorSpec([None], tf.float32))
+    weighted = [sample_weight] if sample_weight is not None else []
+    if class_weight is not None:
+        # In the order in which `tf.nest` flattens a dict.
+        weighted = sorted(targets)
+    if targets:
+        outputs += [tf.TensorSpec([None], tf.float32) for _ in weighted]
 
     def read(rows, batch):
         arrays = [rows, *flat_arrays({name: batch[name] for name in names})]
@@ -109,10 +113,13 @@ def from_rows(
             inputs[name] = value.finish(compact)
         if not targets:
             return (inputs,)
-        labels = {name: next(tensors) for name in targets}
-        if not schema.has_several_targets:
-            labels = labels[schema.target_name]
-        return (inputs, labels, *tensors)
+        labels = schema.without_dict({name: next(tensors) for name in targets})
+        weights = dict(zip(weighted, tensors))
+        if not weights:
+            return (inputs, labels)
+        if len(weights) == 1:
+            (weights,) = weights.values()
+        return (inputs, labels, weights)
 
     # In order, and one batch at a time: some inputs draw random numbers.
     dataset = dataset.map(tf.autograph.experimental.do_not_convert(read))
@@ -161,10 +168,19 @@ def _refuse_broken(name, rows, raw, ok):
     return tf.ensure_shape(checked, ok.shape)
 
 
-def _by_name(class_weight, dataset, schema):
-    """dict from each class's name to its weight; `"balanced"` reads the labels."""
-    target, name = schema.target, schema.target_name
-    labels = np.zeros(0, "int32")
+def _weights_by_name(class_weight, dataset, schema):
+    """Class weights by the classes' names; `"balanced"` reads the labels."""
+    return schema.without_dict(
+        {
+            name: wanted and _of_target(wanted, dataset, schema, name)
+            for name, wanted in class_weights_of(class_weight, schema).items()
+        }
+    )
+
+
+def _of_target(class_weight, dataset, schema, name):
+    """dict from each class's name to its weight."""
+    target, labels = schema.targets[name], np.zeros(0, "int32")
     if class_weight == "balanced":
         if dataset.cardinality() < 0:
             raise ValueError(
@@ -174,5 +190,6 @@ def _by_name(class_weight, dataset, schema):
                 "Received: class_weight='balanced'"
             )
         column = schema.known_labels(column_of(dataset, name), name)
-        labels = target.encode(column, name)
-    return dict(zip(target.names, weights_of_classes(target, class_weight, labels)))
+        labels = target.encode(column, name, schema.allows_missing_labels)
+    weights = weights_of_classes(target, class_weight, labels)
+    return dict(zip(target.names, weights))

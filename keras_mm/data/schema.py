@@ -103,12 +103,26 @@ class Schema:
         return next(iter(self.targets.values()), None)
 
     @property
-    def has_several_targets(self):
-        """Whether there are several targets: labels are dicts, and may be missing."""
+    def allows_missing_labels(self):
+        """Whether a label may be missing in a row, which then has another target's."""
         return len(self.targets) > 1
 
+    def by_target(self, values):
+        """What belongs to the targets, as a dict by target.
+
+        Args:
+            values: a dict already; or, if there is one target only, its own.
+        """
+        if len(self.targets) != 1 or isinstance(values, dict):
+            return values
+        return {self.target_name: values}
+
+    def without_dict(self, by_target):
+        """The only target's own entry of a dict; of several targets the dict."""
+        return by_target[self.target_name] if len(self.targets) == 1 else by_target
+
     def _refuse_several(self):
-        if self.has_several_targets:
+        if len(self.targets) > 1:
             raise ValueError(
                 "This works with one target, and the schema has several. Models of "
                 "several are built by keras_mm.build_multitask; for all else make "
@@ -159,7 +173,7 @@ class Schema:
             # Mean and deviation of numbers need every row.
             known = self.known_labels if value.kind == "number" else self.known
             column = known(column_of(table, name), name)
-            value.adapt(column, name, self.has_several_targets)
+            value.adapt(column, name, self.allows_missing_labels)
         self.is_of_arrays = False
         return self
 
@@ -180,7 +194,7 @@ class Schema:
     def known_labels(self, column, name):
         """`known` of a target; if it is the only one, no label may be missing."""
         known = self.known(column, name)
-        if known is column or self.has_several_targets:
+        if known is column or self.allows_missing_labels:
             return known
         cells = dict(enumerate(cells_in(column)))
         replaced = (row for row, cell in enumerate(known) if cell is None)

@@ -7,20 +7,19 @@ from .columns import require_columns
 
 
 def encode_targets(table, schema):
-    """The target's labels as an array, or a dict of arrays for several targets.
+    """The labels of a table: dict from target to array.
 
     With several targets, labels may be missing, but not all labels of a row.
     """
     if not schema.targets:
         raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
     require_columns(table.columns, schema.targets)
-    several = schema.has_several_targets
     labels = {
-        name: value.encode(schema.known_labels(table[name], name), name, several)
+        name: value.encode(
+            schema.known_labels(table[name], name), name, schema.allows_missing_labels
+        )
         for name, value in schema.targets.items()
     }
-    if not several:
-        return labels[schema.target_name]
     refuse_rows_without_label(labels, schema)
     return labels
 

@@ -1,12 +1,10 @@
 """Weights of a table's rows."""
 
-import math
-
 import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import Number
-from .class_weights import class_weights
+from .class_weights import class_weights, class_weights_of
 from .columns import column_name, require_columns
 
 
@@ -56,19 +54,29 @@ def row_weights(table, sample_weight):
     return weights.astype("float32")
 
 
-def combined_weights(table, target, schema, class_weight=None, sample_weight=None):
+def combined_weights(table, labels, schema, class_weight=None, sample_weight=None):
     """Class weights times sample weights, one per row; None if there are neither.
 
     Args:
         table: as in `row_weights`.
-        target: encoded labels.
+        labels: dict from target to encoded labels.
         schema: `Schema`.
-        class_weight: as in `weights_of_classes`, or None.
+        class_weight: as in `class_weights_of`, or None.
         sample_weight: as in `row_weights`, or None.
+
+    Returns:
+        `float32` array `(rows,)`; with class weights of several targets a dict of
+        such.
     """
-    weights = []
-    if class_weight is not None:
-        weights.append(class_weights(target, schema.target, class_weight))
+    weights = None
     if sample_weight is not None:
-        weights.append(row_weights(table, sample_weight))
-    return math.prod(weights) if weights else None
+        weights = row_weights(table, sample_weight)
+    if class_weight is None:
+        return weights
+    by_target = {
+        name: class_weights(labels[name], schema.targets[name], wanted)
+        for name, wanted in class_weights_of(class_weight, schema).items()
+    }
+    if weights is not None:
+        by_target = {name: own * weights for name, own in by_target.items()}
+    return schema.without_dict(by_target)

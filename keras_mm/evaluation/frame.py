@@ -22,7 +22,6 @@ def to_frame(predictions, schema):
 
     if not schema.targets:
         raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
-    if not schema.has_several_targets:
-        predictions = {schema.target_name: predictions}
+    predictions = schema.by_target(predictions)
     columns = [t.to_columns(predictions[n], n) for n, t in schema.targets.items()]
     return pd.concat([pd.DataFrame(part) for part in columns], axis=1)

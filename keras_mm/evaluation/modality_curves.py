@@ -5,7 +5,7 @@ from ..data import to_table
 from ..data.targets import encode_targets
 from .metrics import metric_of
 from .tensors import table_tensors, withhold
-from .trials import constant_answer, modalities_of, predict
+from .trials import constant_answer, predict
 
 
 class ModalityCurves(keras.callbacks.Callback):
@@ -56,7 +56,7 @@ class ModalityCurves(keras.callbacks.Callback):
         schema = self.model.schema
         self.metric = metric_of(schema.target, self.metric)
         rows = to_table(self.validation)
-        self._modalities = modalities_of(self.model)
+        self._modalities = self.model.modalities
         self._truth = encode_targets(rows, schema)
         self._tensors = table_tensors(rows, schema, self.base_dir, self.bad)
         constant = constant_answer(schema.target, self._truth, len(rows))

@@ -13,7 +13,7 @@ from .metrics import metric_of
 from .parts import Parts
 from .report import ModalityReport
 from .tensors import remove_cells, table_tensors
-from .trials import Trials, check_fusion, constant_answer, modalities_of, predict
+from .trials import Trials, check_fusion, constant_answer, predict
 
 _MOST = 10
 
@@ -178,7 +178,7 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
     groups = column_name(groups)
     require_columns(table.columns, [name, *([groups] if groups else [])])
     metric = metric_of(target, metric)
-    modalities = modalities_of(model)
+    modalities = model.modalities
     names = list(modalities)
     _check_count(names)
     truth = encode_targets(table, schema)

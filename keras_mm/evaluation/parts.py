@@ -1,7 +1,6 @@
 import numpy as np
 
-from ..models.rest import rest_of
-from ..names import columns_of_model, encoders_of
+from ..models.graph import rest_of
 from .tensors import take, withhold
 from .trials import predict, predict_list
 
@@ -24,10 +23,10 @@ class Parts:
         self.encoders = self.rest = None
         # By modality, which arrays are its own.
         self.keys = modalities
-        encoders = encoders_of(model)
+        encoders = model.encoders
         if set(modalities) <= set(encoders):
             self.encoders = {name: encoders[name] for name in modalities}
-            self.rest = rest_of(model, list(self.encoders.values()))
+            self.rest = rest_of(model, list(modalities))
             self.keys = {name: [(name, 0), (name, 1)] for name in modalities}
         self._absent = None
 
@@ -49,7 +48,7 @@ class Parts:
         arrays = {}
         for name in names:
             encoder = self.encoders[name]
-            columns = [tensors[column] for column in columns_of_model(encoder)]
+            columns = [tensors[column] for column in self.modalities[name]]
             for key, array in zip(self.keys[name], predict_list(encoder, columns)):
                 arrays[key] = array
         return arrays

@@ -114,9 +114,7 @@ def plot_targets(models, table, base_dir=None):
     for title, model in models.items():
         predictions = model.predict(table, base_dir=base_dir, verbose=0)
         labels, schema = encode_targets(table, model.schema), model.schema
-        if not schema.has_several_targets:
-            labels = {schema.target_name: labels}
-            predictions = {schema.target_name: predictions}
+        predictions = schema.by_target(predictions)
         for name, target in schema.targets.items():
             several = f"{title} {name}".strip() if len(schema.targets) > 1 else title
             drawn.append((several, target, labels[name], predictions[name]))

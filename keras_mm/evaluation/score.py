@@ -31,16 +31,14 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
     table = to_table(table)
     schema = model.schema
     require_columns(schema.inputs, withhold)
-    truth = encode_targets(table, schema)
-    predicted = predict_without(model, table, withhold, base_dir=base_dir, bad=bad)
-    if not schema.has_several_targets:
-        return schema.target.score(truth, predicted)
-    scores = {}
+    labels = encode_targets(table, schema)
+    predictions = predict_without(model, table, withhold, base_dir=base_dir, bad=bad)
+    predictions, scores = schema.by_target(predictions), {}
     for name, target in schema.targets.items():
-        known = target.is_known(truth[name])
-        answer = truth[name][known], predicted[name][known]
+        known = target.is_known(labels[name])
+        answer = labels[name][known], predictions[name][known]
         scores[name] = target.score(*answer) if known.any() else {}
-    return scores
+    return schema.without_dict(scores)
 
 
 def predict_without(model, table, withhold=(), **kwargs):

@@ -3,7 +3,6 @@ import numpy as np
 from ..data import Tensors, to_table
 from ..data.columns import require_columns
 from ..data.content import content_ids
-from ..models import Retriever
 from .retrieval_scores import retrieval_scores
 from .tensors import table_tensors
 
@@ -49,7 +48,7 @@ class RetrievalRows:
     def __init__(self, model, table, base_dir=None, bad="error"):
         from scipy import sparse
 
-        if not isinstance(model, Retriever):
+        if not hasattr(model, "tower"):
             raise ValueError(
                 "This scores what build_retriever builds; other models have "
                 f"keras_mm.evaluation.score. Received: {type(model).__name__}"

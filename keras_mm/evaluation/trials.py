@@ -9,8 +9,7 @@ from ..data.columns import column_name, require_columns
 from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
 from ..data.targets import encode_targets
-from ..models import build_classifier, build_regressor
-from ..names import encoders_of
+from ..models import build_model
 from ..training import callbacks
 from .tensors import table_tensors
 
@@ -129,10 +128,8 @@ class Trials:
         )
         if len(names) > 1:
             settings["fusion"] = copy.deepcopy(fusion)
-        number = schema.target.kind == "number"
-        build = build_regressor if number else build_classifier
         started = time.perf_counter()
-        model = build(
+        model = build_model(
             Schema(inputs, schema.targets, schema.missing), seed=self.seed, **settings
         )
         held, stop = {}, None
@@ -169,12 +166,6 @@ def schema_copy(schema):
             f"Received: schema of type {type(schema).__name__}"
         )
     return Schema.from_config(schema.get_config())
-
-
-def modalities_of(model):
-    """A built model's modalities: dict from name to columns."""
-    # Which columns have an encoder of their own, the layers say.
-    return model.schema.modalities(own=encoders_of(model))
 
 
 def check_fusion(fusion, patience):

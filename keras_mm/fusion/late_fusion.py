@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import keras
 from keras import ops
 
@@ -41,12 +39,10 @@ class LateFusion(Fusion):
         self.activation = activation
         self.hidden_units = hidden_units
         self.dropout = dropout
-        # What the last training step's experts said; `take_experts` empties it.
-        self._said = SimpleNamespace(experts=None)
 
-    def with_head(self, units, activation, hidden_units=None, dropout=0.0):
+    def with_head(self, units, activation, hidden_units=None, dropout=0.0, name=None):
         """A new layer with these settings of the head."""
-        config = self.get_config()
+        config = self.get_config() | {"name": name or self.name}
         config |= {"units": units, "activation": activation}
         config |= {"hidden_units": hidden_units or self.hidden_units}
         config |= {"dropout": dropout or self.dropout}
@@ -111,8 +107,6 @@ class LateFusion(Fusion):
                 vector = ops.relu(self.hidden[index](vector))
             logits.append(head(self.drop(vector, training=training)))
         logits = ops.stack(logits, axis=1)
-        if training:
-            self._said.experts = logits, present
         fused = self.combine(self.scores(logits), present)
         has_any = ops.any(present, axis=1, keepdims=True)
         fused = ops.where(has_any, fused, ops.zeros_like(fused))
@@ -143,11 +137,6 @@ class LateFusion(Fusion):
     def modality_shares(self, present, early):
         """The weight of each modality in each row."""
         return self.shares(present)
-
-    def take_experts(self):
-        """What the experts said in the training step that runs, once, or None."""
-        said, self._said.experts = self._said.experts, None
-        return said
 
     def observe(self, logits, present, y_true):
         """Told in training what the experts said, and what is true."""

@@ -46,9 +46,9 @@ class Dense(Head):
             )
         self.own_loss = loss
 
-    def logits(self, vector, target, name):
-        """`(batch, dim)` -> logits `(batch, target.units)`, in `float32`."""
-        x = vector
+    def logits(self, fused, target, name):
+        """`Fused` -> logits `(batch, target.units)`, in `float32`."""
+        x = fused.vector
         if self.hidden_units:
             hidden = layer_name("hidden", name)
             x = layers.Dense(self.hidden_units, activation="relu", name=hidden)(x)

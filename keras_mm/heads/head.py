@@ -15,15 +15,17 @@ class Head:
 
     # The kinds of target (`Target.kind`) that it predicts.
     reads = ()
+    # What it reads of `fusion.Fused`: "vector", or "tokens", which not every fusion has.
+    needs = "vector"
     # Layers before the last one; a late fusion creates them for each expert.
     hidden_units = None
     dropout = 0.0
 
-    def build(self, vector, target, name):
+    def build(self, fused, target, name):
         """Creates the layers and applies them.
 
         Args:
-            vector: Keras tensor `(batch, dim)`.
+            fused: `keras_mm.fusion.Fused` of Keras tensors.
             target: adapted `keras_mm.targets.Target`.
             name: string, the target column's name.
 
@@ -31,10 +33,10 @@ class Head:
             The predictions, a `float32` Keras tensor; its layer has the target's name
             in an exported model.
         """
-        return self.predictions(self.logits(vector, target, name), target, name)
+        return self.predictions(self.logits(fused, target, name), target, name)
 
-    def logits(self, vector, target, name):
-        """`(batch, dim)` -> logits `(batch, target.units)`."""
+    def logits(self, fused, target, name):
+        """`Fused` -> logits `(batch, target.units)`."""
         raise NotImplementedError
 
     def predictions(self, logits, target, name):

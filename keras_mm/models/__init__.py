@@ -1,6 +1,7 @@
 """The builders: a schema in, a compiled Keras model out."""
 
 from .autoencoder import Autoencoder, build_autoencoder
+from .build_model import build_model
 from .classifier import build_classifier
 from .hard_negatives import hard_negatives
 from .model import MultimodalModel

@@ -5,9 +5,13 @@ from .. import encoders as encoder_room
 from ..data import Schema
 from ..heads import MaskedMeanSquaredError
 from ..names import layer_name
+from ..objectives import Reconstruction
 from .decoder import build_decoder
+from .graph import part_of
 from .model import MultimodalModel
+from .parts import Part
 from .seeded import seeded_builder
+from .wiring import Wiring
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -37,18 +41,39 @@ class Autoencoder(MultimodalModel):
         (column,) = self.schema.inputs
         return self.get_layer(layer_name("decoder", column))
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        """The loss; the target is the input, unless another one is given."""
-        if y is None:
-            (column,) = self.schema.inputs
-            y = x[column] if isinstance(x, dict) else keras.tree.flatten(x)[0]
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+    objective = Reconstruction()
 
-    def _check(self, x, y=None):
-        # A target is a tensor like the input: the loss checks its shape.
-        super()._check(x)
+    def code(self):
+        """The part that makes the vector between encoder and decoder, which takes tables.
+
+        Returns:
+            `MultimodalModel` from the column to a dict from its name to `(batch,
+            units)`.
+        """
+        (column,) = self.schema.inputs
+        bottleneck = layer_name("bottleneck", column)
+        part = part_of(self, lambda graph: {column: graph.outputs[bottleneck]})
+        code = MultimodalModel(part.inputs, part.output)
+        code.schema, code.seed = self.schema, self.seed
+        return code
+
+    def answering(self):
+        """What an export answers with: the code, not the whole of the input again."""
+        return self.code()
+
+    def parts(self):
+        """`embed`, the code; see `MultimodalModel.parts`."""
+        (column,) = self.schema.inputs
+        return {
+            "embed": Part(self.code(), [column], lambda out: {"embedding": out[column]})
+        }
+
+    def vectors(self, tower=None):
+        """The code; see `MultimodalModel.vectors`."""
+        if tower is not None:
+            return super().vectors(tower)
+        (column,) = self.schema.inputs
+        return self.code(), lambda out: out[column], False
 
 
 @seeded_builder
@@ -146,6 +171,8 @@ def build_autoencoder(
     output = build_decoder(value, units, layer_name("decoder", column))(x)
     model = Autoencoder([tensor], output, name="autoencoder")
     model.schema, model.seed = schema.part([column]).with_inputs({column: value}), seed
+    encoder_name = layer_name("encoder", column)
+    model.wiring = Wiring({column: [column]}, {column: encoder_name})
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         loss=MaskedMeanSquaredError(),

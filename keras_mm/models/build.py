@@ -1,5 +1,7 @@
 """Wires encoders, a fusion and a head into one compiled model."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -7,14 +9,16 @@ from .. import encoders as encoder_room
 from .. import fusion as fusion_room
 from .. import heads as head_room
 from ..data import Schema
-from ..fusion.late_fusion import LateFusion
+from ..fusion import Fused
 from ..names import layer_name
+from ..objectives import Supervised
 from .model import MultimodalModel
 from .seeded import seeded_builder
+from .wiring import EXPERTS, PREDICTIONS, Wiring
 
 
 @seeded_builder
-def build_model(
+def wire_model(
     schema,
     encoders=None,
     fusion=None,
@@ -30,11 +34,19 @@ def build_model(
     learning_rates=None,
     seed=None,
     model_class=MultimodalModel,
+    objective=None,
 ):
     """Schema -> compiled `MultimodalModel`, or one of a class made from it.
 
-    See `build_classifier`, and `build_multitask` for several targets.
+    See `build_model`, whose arguments these are.
     """
+    for name, target in schema.targets.items():
+        if target.units is None:
+            raise ValueError(
+                f"The classes of target {name!r} are not known yet. Call "
+                f"schema.adapt(train). Received: targets={schema.targets}"
+            )
+    _check_weights(loss_weights or {}, schema)
     modalities, chosen = choose_encoders(schema, encoders)
     check_learning_rates(learning_rates, modalities)
     if imputation and missing_token:
@@ -47,29 +59,11 @@ def build_model(
             "There is no other modality to predict an absent one from. "
             f"Received: imputation=True, modalities={list(modalities)}"
         )
-    several = schema.has_several_targets
     heads = choose_heads(schema, heads, label_smoothing)
     # One modality has nothing to be fused with.
-    default = "gated" if several else "hybrid"
+    default = "hybrid" if len(schema.targets) == 1 else "gated"
     default = default if len(modalities) > 1 else "concat"
     fusion = fusion_room.get(default if fusion is None else fusion)
-    is_late = isinstance(fusion, LateFusion)
-    if is_late and several:
-        raise ValueError(
-            "Each expert of a late fusion or of the hybrid one has the head of one "
-            "target. Take fusion='gated' or another early fusion, or build one "
-            f"model for each target. Received: fusion={fusion!r}, "
-            f"targets={list(heads)}"
-        )
-    if is_late:
-        target, head = schema.target, heads[schema.target_name]
-        # Its experts have the heads.
-        fusion = fusion.with_head(
-            target.units,
-            head.activation(target),
-            hidden_units or head.hidden_units,
-            dropout or head.dropout,
-        )
     schema = prepare(schema, modalities, chosen)
 
     inputs = {name: value.keras_input(name) for name, value in schema.inputs.items()}
@@ -86,42 +80,91 @@ def build_model(
     if missing_token:
         layer = fusion_room.MissingToken(name=layer_name("token", "missing"))
         tokens, masks = layer(tokens, masks)
-    options = {}
-    if getattr(fusion, "weights_kind", None):
-        options["return_weights"] = True
-    if is_late:
-        options["return_experts"] = True
-    fused = fusion(tokens, masks, **options)
-    if isinstance(fused, (list, tuple)):
-        fused = fused[0]
-    if getattr(fusion, "name", None) != layer_name("fusion"):
-        # A part of the user's: export finds its result by this name.
-        fused = layers.Identity(name=layer_name("fusion"))(fused)
-    if is_late:
-        name = schema.target_name
-        predictions = {name: head.predictions(fused, target, name)}
+    settings = {"hidden_units": hidden_units, "dropout": dropout}
+    if getattr(fusion, "has_experts", False):
+        outputs, fusions = _late(fusion, tokens, masks, schema, heads, settings)
     else:
-        x = fused
-        if hidden_units:
-            name = layer_name("hidden")
-            x = layers.Dense(hidden_units, activation="relu", name=name)(x)
-        if dropout:
-            x = layers.Dropout(dropout, name=layer_name("dropout", "fusion"))(x)
-        predictions = {
-            name: head.build(x, schema.targets[name], name)
-            for name, head in heads.items()
-        }
+        outputs = _early(fusion, tokens, masks, schema, heads, settings)
+        fusions = dict.fromkeys(schema.targets, layer_name("fusion"))
     compiled = compile_settings(schema, heads, loss_weights)
-    if not several:
-        predictions = predictions[schema.target_name]
-    model = model_class(list(inputs.values()), predictions, name="multimodal_model")
+    model = model_class(list(inputs.values()), outputs, name="multimodal_model")
     model.schema, model.heads, model.seed = schema, heads, seed
+    model.objective = objective or Supervised()
+    model.wiring = Wiring(
+        modalities,
+        {name: layer_name("encoder", name) for name in modalities},
+        fusions,
+        {name: head.layer_name(name) for name, head in heads.items()},
+        getattr(fusion, "has_experts", False),
+    )
     set_tuning(model, chosen, learning_rates)
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(2e-3),
         **compiled,
     )
     return model
+
+
+def _early(fusion, tokens, masks, schema, heads, settings):
+    """One fusion for all targets, with their heads behind it: the predictions."""
+    reads_tokens = [name for name, head in heads.items() if head.needs == "tokens"]
+    fused = fusion_room.fuse(fusion, tokens, masks, return_tokens=bool(reads_tokens))
+    if reads_tokens and fused.tokens is None:
+        raise ValueError(
+            f"The heads of {reads_tokens} read fused tokens, which this fusion does not "
+            "give. Take fusion='transformer', 'co_attention' or 'perceiver'. "
+            f"Received: fusion={fusion!r}"
+        )
+    x = fused.vector
+    if getattr(fusion, "name", None) != layer_name("fusion"):
+        # A part of the user's: its result gets the name that the wiring has.
+        x = layers.Identity(name=layer_name("fusion"))(x)
+    if settings["hidden_units"]:
+        name = layer_name("hidden")
+        x = layers.Dense(settings["hidden_units"], activation="relu", name=name)(x)
+    if settings["dropout"]:
+        x = layers.Dropout(settings["dropout"], name=layer_name("dropout", "fusion"))(x)
+    fused = fused._replace(vector=x)
+    return schema.without_dict(
+        {
+            name: head.build(fused, schema.targets[name], name)
+            for name, head in heads.items()
+        }
+    )
+
+
+def _late(fusion, tokens, masks, schema, heads, settings):
+    """A fusion for each target, whose experts have the head: outputs, layers' names."""
+    predictions, experts, names = {}, {}, {}
+    for name, head in heads.items():
+        target = schema.targets[name]
+        of = name if len(heads) > 1 else "modality"
+        names[name] = layer_name("fusion", of)
+        layer = fusion.with_head(
+            target.units,
+            head.activation(target),
+            settings["hidden_units"] or head.hidden_units,
+            settings["dropout"] or head.dropout,
+            names[name],
+        )
+        fused = fusion_room.fuse(layer, tokens, masks, return_tokens=False)
+        predictions[name] = head.predictions(fused.vector, target, name)
+        experts[name] = list(fused.experts)
+    return {PREDICTIONS: schema.without_dict(predictions), EXPERTS: experts}, names
+
+
+def _check_weights(weights, schema):
+    if set(weights) - set(schema.targets):
+        raise ValueError(
+            "`loss_weights` names what is no target. Targets are "
+            f"{list(schema.targets)}. Received: loss_weights={weights}"
+        )
+    for value in weights.values():
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                "The weight of a loss must be 0 or more, and finite. "
+                f"Received: loss_weights={weights}"
+            )
 
 
 def choose_heads(schema, heads=None, label_smoothing=0.0):
@@ -156,21 +199,20 @@ def choose_heads(schema, heads=None, label_smoothing=0.0):
 
 def compile_settings(schema, heads, loss_weights=None):
     """What `compile` takes; of several targets, losses of known labels alone."""
-    several = schema.has_several_targets
     losses, metrics = {}, {}
     for name, head in heads.items():
-        found = head.compiled(schema.targets[name], masked=several)
-        losses[name], metrics[name] = found
-    if not several:
-        name = schema.target_name
-        return {"loss": losses[name], "metrics": metrics[name]}
-    weights = dict.fromkeys(heads, 1.0) | (loss_weights or {})
-    return {
-        "loss": losses,
-        "metrics": metrics,
-        # Keras multiplies float32 by what a NumPy float makes float64.
-        "loss_weights": {name: float(value) for name, value in weights.items()},
+        losses[name], metrics[name] = head.compiled(
+            schema.targets[name], masked=schema.allows_missing_labels
+        )
+    settings = {
+        "loss": schema.without_dict(losses),
+        "metrics": schema.without_dict(metrics),
     }
+    if len(heads) > 1:
+        weights = dict.fromkeys(heads, 1.0) | (loss_weights or {})
+        # Keras multiplies float32 by what a NumPy float makes float64.
+        settings["loss_weights"] = {n: float(value) for n, value in weights.items()}
+    return settings
 
 
 def choose_encoders(schema, encoders):
@@ -275,9 +317,14 @@ def textbook_model(schema, seed=None):
     fused = layers.Concatenate(name=layer_name("fusion"))([x, z])
     heads = choose_heads(schema)
     ((name, head),) = heads.items()
-    predictions = head.build(fused, schema.target, name)
+    predictions = head.build(Fused(fused), schema.target, name)
     model = MultimodalModel([image, text], predictions, name="textbook_model")
     model.schema, model.heads, model.seed = schema, heads, seed
+    model.wiring = Wiring(
+        {column: [column] for column in schema.inputs},
+        fusions={name: layer_name("fusion")},
+        heads={name: head.layer_name(name)},
+    )
     model.compile(optimizer="adam", **compile_settings(schema, heads))
     return model
 

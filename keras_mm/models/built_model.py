@@ -5,10 +5,13 @@ from keras import ops
 
 from ..data import Schema
 from ..encoders.pretrained import enable_lora, freeze_again, pretrained_parts
-from ..names import encoders_of
+from ..fusion.late_fusion import LateFusion
+from ..objectives import Supervised
+from .parts import parts_of, vectors_of
 from .rates import RatesOptimizer
 from .tensors import one_target
 from .torch_compile import for_each_size
+from .wiring import EXPERTS, PREDICTIONS, Wiring
 
 # Where a compiled model keeps its own configuration, for its copies.
 _OWN = "built_model"
@@ -24,6 +27,9 @@ class BuiltModel(keras.Model):
     _schema = None
     # The `Head` of each target.
     heads = {}
+    # What training minimises, and which layer is which.
+    objective = Supervised()
+    wiring = Wiring()
     seed = None
 
     # Encoders by name: the learning rate of what is pretrained in them, which
@@ -49,9 +55,86 @@ class BuiltModel(keras.Model):
                 part.is_in_use = True
 
     @property
+    def modalities(self):
+        """dict from modality to its columns, in the order in which they are fused."""
+        return dict(self.wiring.modalities)
+
+    @property
     def encoders(self):
         """dict from modality to its encoder, a layer of the model."""
-        return encoders_of(self)
+        return {n: self.get_layer(name) for n, name in self.wiring.encoders.items()}
+
+    # No property, nor is the next one: Keras looks into each when it saves a model.
+    def fusion_layers(self):
+        """dict from target to the layer that fuses for it; they may share one."""
+        return {n: self.get_layer(name) for n, name in self.wiring.fusions.items()}
+
+    def late_fusions(self):
+        """dict from target to its late fusion; empty if fusion is early."""
+        return {
+            n: f for n, f in self.fusion_layers().items() if isinstance(f, LateFusion)
+        }
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        """The predictions; in training also what else the loss needs."""
+        outputs = super().call(inputs, training=training, mask=mask, **kwargs)
+        return outputs if training else self.predictions(outputs)
+
+    def predictions(self, outputs):
+        """What users are given of the model's outputs: a tensor, or a dict of such."""
+        if not self.wiring.has_experts or not isinstance(outputs, dict):
+            return outputs
+        # Outside training they are what is left; a target may be called "experts".
+        is_all = isinstance(outputs.get(EXPERTS), dict)
+        return outputs[PREDICTIONS] if is_all else outputs
+
+    def experts(self, outputs):
+        """What late fusions' experts predict by themselves, if `outputs` hold it.
+
+        Returns:
+            dict from target to a list of logits `(batch, experts, units)` and bools
+            `(batch, experts)`; empty if there is none.
+        """
+        return outputs[EXPERTS] if self.wiring.has_experts else {}
+
+    def parts(self):
+        """Parts that an export serves by themselves: dict from signature to `Part`."""
+        return parts_of(self)
+
+    def vectors(self, tower=None):
+        """What gives one vector a row: model, function of its outputs, whether to scale.
+
+        See `evaluation.Embedder`.
+
+        Args:
+            tower: string, the tower of a retriever; other models have none.
+        """
+        if tower is not None or not self.wiring.fusions:
+            raise ValueError(
+                "A model made by a builder gives vectors; towers are those of a "
+                f"retriever. Received: model={self.name!r}, tower={tower!r}"
+            )
+        # The length that a classifier gives a row tells how sure it is, not what it is.
+        scaled = any(value.kind != "number" for value in self.schema.targets.values())
+        return (*vectors_of(self), scaled)
+
+    def answering(self):
+        """The model whose predictions an export answers with: this one."""
+        return self
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """What the objective minimises."""
+        return self.objective.loss(self, x, y, y_pred, sample_weight, training)
+
+    def compiled_loss(self, x, y, predictions, sample_weight, training):
+        """What the losses minimise that the model was compiled with."""
+        return super().compute_loss(x, y, predictions, sample_weight, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """The compiled metrics, of the predictions."""
+        return super().compute_metrics(x, y, self.predictions(y_pred), sample_weight)
 
     def compile(self, optimizer="rmsprop", *args, **kwargs):
         """`keras.Model.compile`; encoders keep learning rates of their own.
@@ -115,9 +198,10 @@ class BuiltModel(keras.Model):
         sizes = [n for o in keras.tree.flatten(self.output) for n in o.shape[1:]]
         if y is not None and None not in sizes:
             outputs = keras.tree.map_structure(
-                lambda output: ops.zeros((1, *output.shape[1:])), self.output
+                lambda output: ops.zeros((1, *output.shape[1:])),
+                self.predictions(self.output),
             )
-            super().compute_loss(None, y, outputs, training=False)
+            self.compiled_loss(None, y, outputs, None, training=False)
             self.compute_metrics(None, y, outputs)
             self.reset_metrics()
 
@@ -211,11 +295,21 @@ class BuiltModel(keras.Model):
         names = cls._OWN_NAMES
         own = {name: config.pop(name) for name in names if name in config}
         model = super().from_config(config, custom_objects=custom_objects)
+        late = [one for one in model.layers if isinstance(one, LateFusion)]
+        if late and "wiring" not in own:
+            # In files of before, what experts predict is no output.
+            (name, _), *_ = own["schema"]["targets"]
+            experts = {name: list(late[0].output[-2:])}
+            outputs = {PREDICTIONS: model.output, EXPERTS: experts}
+            model = cls(model.inputs, outputs, name=model.name)
         model._set_own(own)
         return model
 
     # The entries of `_own_config`.
-    _OWN_NAMES = ("schema", "heads", "seed", "learning_rates", "lora_ranks")
+    _OWN_NAMES = (
+        *("schema", "heads", "objective", "wiring"),
+        *("seed", "learning_rates", "lora_ranks"),
+    )
 
     def _own_config(self):
         """What the network does not say, as plain data."""
@@ -225,10 +319,17 @@ class BuiltModel(keras.Model):
                 name: keras.saving.serialize_keras_object(head)
                 for name, head in self.heads.items()
             },
+            "objective": keras.saving.serialize_keras_object(self.objective),
+            "wiring": self.wiring._asdict(),
             "seed": self.seed,
             "learning_rates": dict(self.learning_rates),
             "lora_ranks": dict(self.lora_ranks),
         }
+
+    def take_over(self, model):
+        """Takes over what another model knows besides its network and how it is tuned."""
+        self.schema, self.heads, self.seed = model.schema, model.heads, model.seed
+        self.objective, self.wiring = model.objective, model.wiring
 
     def _set_own(self, config):
         """Takes over another model's `_own_config`."""
@@ -238,6 +339,12 @@ class BuiltModel(keras.Model):
             name: keras.saving.deserialize_keras_object(head)
             for name, head in config.get("heads", {}).items()
         }
+        if "objective" in config:
+            self.objective = keras.saving.deserialize_keras_object(config["objective"])
+        if "wiring" in config:
+            self.wiring = Wiring(**config["wiring"])
+        elif self.schema is not None:
+            self.wiring = Wiring.of_names(self, self.schema)
         self.seed = config.get("seed")
         self.learning_rates = dict(config.get("learning_rates", {}))
         self.lora_ranks = dict(config.get("lora_ranks", {}))

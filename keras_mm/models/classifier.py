@@ -1,7 +1,7 @@
 from ..data import Schema
 from ..inputs import Image, Text
 from ..targets import ClassLabel
-from .build import as_schema, build_model, textbook_model
+from .build import as_schema, textbook_model, wire_model
 
 
 def build_classifier(
@@ -81,7 +81,7 @@ def build_classifier(
             "Received: num_classes=None"
         )
     schema = as_schema(schema, ClassLabel(num_classes=num_classes))
-    if schema.has_several_targets:
+    if len(schema.targets) != 1:
         raise ValueError(
             "A classifier has one target. For several use "
             f"keras_mm.build_multitask. Received: targets={list(schema.targets)}"
@@ -92,12 +92,7 @@ def build_classifier(
             "use keras_mm.build_regressor. "
             f"Received: targets={schema.targets}"
         )
-    if schema.target.units is None:
-        raise ValueError(
-            "The target's classes are not known yet. Call schema.adapt(train). "
-            f"Received: targets={schema.targets}"
-        )
-    return build_model(
+    return wire_model(
         schema,
         encoders=encoders,
         fusion=fusion,

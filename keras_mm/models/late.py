@@ -1,6 +1,7 @@
 """What `fit` does beyond training where every modality predicts by itself."""
 
 import itertools
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -10,44 +11,13 @@ from .. import heads as head_room
 from ..data.targets import encode_targets
 from ..data.weights import combined_weights
 from ..errors import warn
-from ..fusion.late_fusion import LateFusion
 from .rows import plain, take_rows
 
 
-def late_fusion(model):
-    """The model's late fusion, or None."""
-    found = (layer for layer in model.layers if isinstance(layer, LateFusion))
-    return next(found, None)
-
-
-def head_of(model):
-    """The `Head` of a model's only target."""
-    target, name = model.schema.target, model.schema.target_name
+def head_of(model, name):
+    """The `Head` of a model's target."""
     # Files of before do not say.
-    return head_room.get(model.heads.get(name), target, name)
-
-
-def experts_loss(model, experts, loss):
-    """Mean of the experts' losses, each over the rows that it is there for.
-
-    Args:
-        model: `MultimodalModel` with a late fusion.
-        experts: logits `(batch, experts, units)` and bools `(batch, experts)`.
-        loss: function of predictions, expert by expert, and the rows' weights.
-    """
-    logits, present = experts
-    count = logits.shape[1]
-    weights = late_fusion(model).loss_weights
-    predictions = [model.predict_from_logits(logits[:, k]) for k in range(count)]
-    shown = [
-        ops.cast(present[:, k], "float32") * ops.cast(weights[k], "float32")
-        for k in range(count)
-    ]
-    return loss(
-        lambda rows: ops.concatenate([rows] * count, axis=0),
-        ops.concatenate(predictions, axis=0),
-        ops.concatenate(shown, axis=0),
-    )
+    return head_room.get(model.heads.get(name), model.schema.targets[name], name)
 
 
 def check_late(layer, x, validation):
@@ -80,33 +50,34 @@ def weigh_experts(model, validation, steps=None):
     """Sets the experts' weights and their scale: least loss on these rows.
 
     Args:
-        model: `MultimodalModel` whose late fusion weighs.
+        model: `MultimodalModel` whose late fusions weigh.
         validation: dataset of `(inputs, target)` or `(inputs, target, weight)`, or
             a tuple of arrays. Of what can be read only once nothing is learned.
         steps: int, how many batches of the dataset to read; None: all.
     """
-    from scipy.optimize import minimize
-
     if not _can_be_read_again(validation):
         return
-    layer, head, target = late_fusion(model), head_of(model), model.schema.target
-    scores, present, truth, counts = _said(model, validation, steps)
-    if not counts.any():
-        return
-    count = scores.shape[1]
+    for name, answers in _answers(model, validation, steps).items():
+        if answers.counts.any():
+            _weigh(model.late_fusions()[name], _row_losses(model, name), answers)
+
+
+def _weigh(layer, row_losses, answers):
+    from scipy.optimize import minimize
+
+    count = answers.scores.shape[1]
 
     def loss(parameters):
         logits, scale = parameters[:count], np.exp(parameters[count])
-        weights = np.where(present, np.exp(logits - logits.max()), 0.0)
+        weights = np.where(answers.present, np.exp(logits - logits.max()), 0.0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-        fused = scale * np.einsum("bk,bku->bu", weights, scores)
+        fused = scale * np.einsum("bk,bku->bu", weights, answers.scores)
         # Few rows: rather weights that are equal and a scale of 1, which a handful
         # of easy rows would drive up. A standard deviation is a factor of 7 for
         # the weights, of 1.4 for the scale.
-        few = (np.sum(logits**2) / 8 + parameters[count] ** 2 * 4) / np.count_nonzero(
-            counts
-        )
-        return _mean(head.row_losses(fused, truth, target), counts) + few
+        few = np.sum(logits**2) / 8 + parameters[count] ** 2 * 4
+        few /= np.count_nonzero(answers.counts)
+        return _mean(row_losses(fused, answers.labels), answers.counts) + few
 
     found = minimize(loss, np.zeros(count + 1), method="L-BFGS-B").x
     layer.weight_logits.assign(found[:count])
@@ -114,82 +85,105 @@ def weigh_experts(model, validation, steps=None):
 
 
 def experts_losses(model, rows):
-    """Each expert's mean loss on the rows that it is there for: `(experts,)`.
+    """Each expert's mean loss on the rows that it is present in.
 
     Args:
-        model: `MultimodalModel` with a late fusion.
+        model: `MultimodalModel` with late fusions.
         rows: dataset of `(inputs, target)`, or a tuple of arrays.
+
+    Returns:
+        dict from target to array `(experts,)`.
     """
-    scores, present, truth, counts = _said(model, rows)
-    head, target = head_of(model), model.schema.target
-    return np.array(
-        [
-            _mean(
-                head.row_losses(scores[shown, k], truth[shown], target), counts[shown]
-            )
-            if shown.any()
-            else 0.0
-            for k, shown in enumerate(present.T)
-        ]
-    )
+    losses = {}
+    for name, answers in _answers(model, rows).items():
+        row_losses = _row_losses(model, name)
+        losses[name] = np.array(
+            [
+                _mean(
+                    row_losses(answers.scores[seen, k], answers.labels[seen]),
+                    answers.counts[seen],
+                )
+                if seen.any()
+                else 0.0
+                for k, seen in enumerate(answers.present.T)
+            ]
+        )
+    return losses
+
+
+def _row_losses(model, name):
+    head, target = head_of(model, name), model.schema.targets[name]
+    return lambda logits, labels: head.row_losses(logits, labels, target)
 
 
 def fit_linear_model(model, x, y, validation_data, **settings):
     """Sets the weights of `Stacking` from predictions of rows not trained on."""
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    layer, target = late_fusion(model), model.schema.target
-    if y is None:
-        truth = encode_targets(x, model.schema)
-    else:
-        truth = np.asarray(y)
-    truth = target.to_labels(truth)
-    classes = target.is_divided_evenly
-    kind = StratifiedKFold if classes and np.bincount(truth).max() > 1 else KFold
-    folds = kind(layer.folds, shuffle=True, random_state=model.seed or 0)
+    schema = model.schema
+    labels = encode_targets(x, schema) if y is None else schema.by_target(y)
+    labels = {n: t.to_labels(labels[n]) for n, t in schema.targets.items()}
+    rows = len(next(iter(labels.values())))
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     state = [*model.weights, *model.optimizer.variables]
     start = [ops.convert_to_numpy(variable) for variable in state]
-    features = np.zeros((len(truth), layer.kernel.shape[0], layer.units))
+    layers = model.late_fusions()
+    features = {
+        name: np.zeros((rows, layer.kernel.shape[0], layer.units))
+        for name, layer in layers.items()
+    }
     weights = settings["sample_weight"]
-    counts = combined_weights(
-        x if isinstance(weights, str) else truth,
-        truth,
-        model.schema,
-        settings["class_weight"],
-        weights,
-    )
-    counts = np.ones(len(truth)) if counts is None else counts
-    for train, held in folds.split(np.zeros(len(truth)), truth if classes else None):
+    table = x if isinstance(weights, str) else np.zeros(rows)
+    counts = combined_weights(table, labels, schema, settings["class_weight"], weights)
+    for train, held in _folds(model, labels):
         part = weights
         if not (weights is None or isinstance(weights, str)):
             part = np.asarray(weights)[train]
         model._train(
             take_rows(x, train),
-            None if y is None else np.asarray(y)[train],
+            None if y is None else take_rows(y, train),
             validation_data,
             **{**settings, "sample_weight": part},
         )
-        part, labels = take_rows(x, held), None if y is None else np.asarray(y)[held]
-        found = model._pairs(part, labels, **_reading(settings))
-        scores, present, _, _ = _said(model, found)
-        features[held] = ops.convert_to_numpy(
-            layer.features(
-                ops.convert_to_tensor(scores.astype("float32")),
-                ops.convert_to_tensor(present),
+        part = take_rows(x, held), None if y is None else take_rows(y, held)
+        found = model._pairs(*part, **_reading(settings))
+        for name, answers in _answers(model, found, keep_unknown=True).items():
+            features[name][held] = ops.convert_to_numpy(
+                layers[name].features(
+                    ops.convert_to_tensor(answers.scores.astype("float32")),
+                    ops.convert_to_tensor(answers.present),
+                )
             )
-        )
         # As it was: the next fold must not know these rows. Compiled anew, the
         # steps would be traced again.
         for variable, value in zip(state, start):
             variable.assign(value)
-    features, counts = features.reshape(len(truth), -1), counts.astype("float64")
-    kernel, bias = head_of(model).linear_model(
-        features[counts > 0], truth[counts > 0], counts[counts > 0], target
-    )
-    layer.kernel.assign(kernel.reshape(layer.kernel.shape))
-    layer.bias.assign(bias)
+    for name, layer in layers.items():
+        target, read = schema.targets[name], features[name].reshape(rows, -1)
+        each = counts[name] if isinstance(counts, dict) else counts
+        each = np.ones(rows) if each is None else each.astype("float64")
+        used = target.is_known(labels[name]) & (each > 0)
+        kernel, bias = head_of(model, name).linear_model(
+            read[used], labels[name][used], each[used], target
+        )
+        layer.kernel.assign(kernel.reshape(layer.kernel.shape))
+        layer.bias.assign(bias)
+
+
+def _folds(model, labels):
+    """Numbers of the rows to train on and of those held out, fold by fold."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    count = next(iter(model.late_fusions().values())).folds
+    by = None
+    for name, target in model.schema.targets.items():
+        # Classes of one target decide; a missing one counts as one more.
+        if target.is_divided_evenly and by is None:
+            by = labels[name] - labels[name].min()
+    stratified = by is not None and np.bincount(by).max() > 1
+    kind = StratifiedKFold if stratified else KFold
+    folds = kind(count, shuffle=True, random_state=model.seed or 0)
+    rows = len(next(iter(labels.values())))
+    return folds.split(np.zeros(rows), by)
 
 
 def _can_be_read_again(rows):
@@ -213,28 +207,56 @@ def _batches(rows, steps):
         yield keras.tree.map_structure(ops.convert_to_numpy, batch)
 
 
-def _said(model, rows, steps=None):
-    """What the experts say: scores, who is there, the truth, and how much rows count."""
-    layer = late_fusion(model)
-    # Where the model is one behind encoders, the layer is in two graphs.
-    nodes = itertools.chain(*model._nodes_by_depth.values())
-    node = next(node for node in nodes if node.operation is layer)
-    part = keras.Model(model.inputs, list(node.output_tensors[-2:]))
+class _Answers(NamedTuple):
+    """What experts predict of rows: scores, presence, labels, and how much rows count."""
+
+    scores: np.ndarray
+    present: np.ndarray
+    labels: np.ndarray
+    counts: np.ndarray
+
+
+def _answers(model, rows, steps=None, keep_unknown=False):
+    """dict from target to `_Answers` of the rows that have its label, or of all."""
+    schema, layers = model.schema, model.late_fusions()
+    part = keras.Model(model.inputs, model.experts(model.output))
     if isinstance(rows, (tuple, list)):
-        logits, present = part.predict(plain(rows[0]), verbose=0)
-        truth = np.asarray(rows[1])
-        weights = rows[2] if len(rows) > 2 else None
-        weights = np.ones(len(truth)) if weights is None else np.asarray(weights)
+        x, labels, weights = (*rows, None)[:3]
+        experts = part.predict(plain(x), verbose=0)
+        entries = [(experts, schema.by_target(labels), weights)]
     else:
-        found = []
-        for inputs, truth, *weights in _batches(rows, steps):
-            weights = weights[0] if weights else np.ones(len(truth))
-            found.append((*part.predict_on_batch(inputs), truth, weights))
-        logits, present, truth, weights = map(np.concatenate, zip(*found))
-    scores = layer.scores(ops.convert_to_tensor(logits))
-    scores = ops.convert_to_numpy(scores).astype("float64")
-    truth = model.schema.target.to_labels(truth)
-    return scores, np.asarray(present, bool), truth, np.reshape(weights, len(truth))
+        entries = [
+            (part.predict_on_batch(inputs), schema.by_target(labels), *weights)
+            for inputs, labels, *weights in _batches(rows, steps)
+        ]
+    found = {}
+    for name, target in schema.targets.items():
+        labels = np.concatenate([entry[1][name] for entry in entries])
+        logits, present = (
+            np.concatenate(
+                [ops.convert_to_numpy(entry[0][name][k]) for entry in entries]
+            )
+            for k in range(2)
+        )
+        counts = np.concatenate([_counts(entry, name) for entry in entries])
+        scores = layers[name].scores(ops.convert_to_tensor(logits))
+        scores = ops.convert_to_numpy(scores).astype("float64")
+        labels = target.to_labels(labels)
+        answers = _Answers(scores, present.astype(bool), labels, counts)
+        known = target.is_known(labels)
+        if not (keep_unknown or known.all()):
+            answers = _Answers(*(values[known] for values in answers))
+        found[name] = answers
+    return found
+
+
+def _counts(entry, name):
+    """How much the rows of an entry count for a target: `(rows,)`."""
+    _, labels, *weights = entry
+    weights = weights[0] if weights else None
+    weights = weights[name] if isinstance(weights, dict) else weights
+    rows = len(labels[name])
+    return np.ones(rows) if weights is None else np.reshape(weights, rows)
 
 
 def _mean(losses, weights):

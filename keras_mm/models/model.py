@@ -1,5 +1,4 @@
 import keras
-from keras import ops
 
 from ..data import to_dataset, to_table
 from ..data.columns import column_name, fill_absent, is_dataset
@@ -7,24 +6,9 @@ from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
 from ..data.weights import combined_weights
 from ..encoders.pretrained import renew_lora
-from ..names import answer_name
 from .built_model import BuiltModel
-from .late import (
-    check_late,
-    experts_loss,
-    fit_linear_model,
-    late_fusion,
-    weigh_experts,
-)
-from .rows import (
-    is_table,
-    labels_of,
-    pair_of,
-    plain,
-    split_last,
-    warn_of_overlap,
-    with_target,
-)
+from .late import check_late, fit_linear_model, weigh_experts
+from .rows import is_table, pair_of, plain, split_last, warn_of_overlap, with_target
 from .seeded import seeded
 from .tensors import check_tensors
 
@@ -97,40 +81,45 @@ class MultimodalModel(BuiltModel):
         """
         with seeded(self.seed):
             renew_lora(self)
-            return self._fit(
-                x,
-                y,
-                self._validation(validation_data, batch_size, base_dir, bad),
-                batch_size=batch_size,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=callbacks,
-                validation_split=validation_split,
-                shuffle=shuffle,
-                class_weight=class_weight,
-                sample_weight=column_name(sample_weight),
-                base_dir=base_dir,
-                bad=bad,
-                **kwargs,
-            )
+            self.objective.before_fit(self, x, y, class_weight, sample_weight)
+            try:
+                return self._fit(
+                    x,
+                    y,
+                    self._validation(validation_data, batch_size, base_dir, bad),
+                    batch_size=batch_size,
+                    epochs=epochs,
+                    verbose=verbose,
+                    callbacks=callbacks,
+                    validation_split=validation_split,
+                    shuffle=shuffle,
+                    class_weight=class_weight,
+                    sample_weight=column_name(sample_weight),
+                    base_dir=base_dir,
+                    bad=bad,
+                    **kwargs,
+                )
+            finally:
+                self.objective.after_fit(self)
 
     def _fit(self, x, y, validation_data, **settings):
-        """Trains the weights, and finds those of a late fusion."""
-        late = late_fusion(self)
-        if validation_data is not None and not self._is_table(x):
+        """Trains the weights, and finds those of late fusions."""
+        late = next(iter(self.late_fusions().values()), None)
+        if validation_data is not None and not self.is_table(x):
             settings["validation_split"] = 0.0
-        y = y if self._is_table(x) else labels_of(y, self)
+        if not self.is_table(x):
+            y = self.objective.tensor_labels(self, x, y)
         share = settings["validation_split"]
         # Rows to validate on are neither learned from nor weighed by their class.
         apart = late is not None or settings["class_weight"] is not None
-        if share and apart and not self._is_table(x) and y is not None:
+        if share and apart and not self.is_table(x) and y is not None:
             # The same rows as Keras would take: the last ones.
             rows = x, y, settings["sample_weight"]
             (x, y, settings["sample_weight"]), validation_data = split_last(rows, share)
             settings["validation_split"] = 0.0
         if late is None:
             return self._train(x, y, validation_data, **settings)
-        if late.out_of_fold and self._is_table(x) and not is_dataset(x):
+        if late.out_of_fold and self.is_table(x) and not is_dataset(x):
             x, y = to_table(self._with_target(x, y)), None
         check_late(late, x, validation_data)
         if late.out_of_fold:
@@ -159,11 +148,16 @@ class MultimodalModel(BuiltModel):
         **kwargs,
     ):
         """Trains the weights, for tables and for what Keras takes."""
-        if not self._is_table(x):
-            self._check(x, y)
+        if not self.is_table(x):
+            self.check(x, y)
             if class_weight is not None and y is not None:
+                labels = self.schema.by_target(y)
                 sample_weight = combined_weights(
-                    y, y, self.schema, class_weight, sample_weight
+                    next(iter(labels.values())),
+                    labels,
+                    self.schema,
+                    class_weight,
+                    sample_weight,
                 )
             elif class_weight is not None:
                 raise ValueError(
@@ -171,7 +165,7 @@ class MultimodalModel(BuiltModel):
                     "dataset that is read row by row. Received: "
                     f"class_weight={class_weight!r}, x of type {type(x).__name__}"
                 )
-            if self._is_table(validation_data):
+            if self.is_table(validation_data):
                 validation_data = self._dataset(
                     validation_data, batch_size, base_dir, bad
                 )
@@ -204,7 +198,7 @@ class MultimodalModel(BuiltModel):
             sample_weight=sample_weight,
         )
         validation = validation_data
-        if self._is_table(validation_data):
+        if self.is_table(validation_data):
             warn_of_overlap(table, validation_data, self.schema)
             validation = self._dataset(validation_data, batch_size, base_dir, bad)
         self._make_variables(train)
@@ -225,29 +219,9 @@ class MultimodalModel(BuiltModel):
                 refuse_unreadable(table, self.schema, base_dir)
             raise
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        """The compiled loss; in training a late fusion's, expert by expert."""
-        late = late_fusion(self)
-        experts = late.take_experts() if late is not None and training else None
-        if experts is None:
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
-
-        late.observe(*experts, y)
-
-        def loss(repeated, predictions, shown):
-            if sample_weight is not None:
-                shown = shown * repeated(ops.reshape(sample_weight, (-1,)))
-            return super(MultimodalModel, self).compute_loss(
-                x, repeated(y), predictions, shown, training
-            )
-
-        return experts_loss(self, experts, loss)
-
-    def predict_from_logits(self, logits):
-        """What a late fusion's logits `(batch, units)` mean as a prediction."""
-        return self.get_layer(answer_name(self.schema.target_name))(logits)
+    def predict_from_logits(self, logits, target):
+        """What logits `(batch, units)` mean as predictions of the target of this name."""
+        return self.get_layer(self.wiring.heads[target])(logits)
 
     def evaluate(
         self,
@@ -277,14 +251,14 @@ class MultimodalModel(BuiltModel):
         if kwargs.get("_use_cached_eval_dataset"):
             # Keras itself asks, in `fit`, of rows that were looked at there.
             pass
-        elif self._is_table(x):
+        elif self.is_table(x):
             weight = {"sample_weight": sample_weight}
             table = self._with_target(x, y)
             x, y = self._dataset(table, batch_size, base_dir, bad, **weight), None
             batch_size = sample_weight = None
         else:
-            y = labels_of(y, self)
-            self._check(x, y)
+            y = self.objective.tensor_labels(self, x, y)
+            self.check(x, y)
         with plain_errors():
             return super().evaluate(
                 plain(x),
@@ -309,12 +283,12 @@ class MultimodalModel(BuiltModel):
             Array `(rows, classes)` of probabilities, or `(rows, 1)` of numbers; of
             several targets a dict of arrays.
         """
-        if self._is_table(x):
+        if self.is_table(x):
             x = fill_absent(x, self.schema.inputs)
             x = self._dataset(x, batch_size, base_dir, bad, with_target=False)
             batch_size = None
         else:
-            self._check(x)
+            self.check(x)
         with plain_errors():
             return super().predict(plain(x), batch_size=batch_size, **kwargs)
 
@@ -325,12 +299,15 @@ class MultimodalModel(BuiltModel):
 
         Args are as in `fit`, but for the `class_weight` of tensors: as in Keras.
         """
-        if self._is_table(x):
+        labels = self.objective.batch_labels(self, x, y)
+        if self.is_table(x):
             settings = {"sample_weight": sample_weight, "class_weight": class_weight}
             x, y, sample_weight = self._batch(self._with_target(x, y), **settings)
             class_weight = None
+        else:
+            y = labels
         return super().train_on_batch(
-            plain(x), labels_of(y, self), sample_weight, class_weight, return_dict
+            plain(x), y, sample_weight, class_weight, return_dict
         )
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
@@ -338,10 +315,11 @@ class MultimodalModel(BuiltModel):
 
         Args are as in `evaluate`.
         """
-        if self._is_table(x):
+        if self.is_table(x):
             table = self._with_target(x, y)
             x, y, sample_weight = self._batch(table, sample_weight=sample_weight)
-        y = labels_of(y, self)
+        else:
+            y = self.objective.tensor_labels(self, x, y)
         return super().test_on_batch(plain(x), y, sample_weight, return_dict)
 
     def predict_on_batch(self, x):
@@ -349,7 +327,7 @@ class MultimodalModel(BuiltModel):
 
         Args are as in `predict`.
         """
-        if self._is_table(x):
+        if self.is_table(x):
             x, _, _ = self._batch(fill_absent(x, self.schema.inputs), with_target=False)
         return super().predict_on_batch(plain(x))
 
@@ -360,17 +338,31 @@ class MultimodalModel(BuiltModel):
         (entry,) = dataset.as_numpy_iterator()
         return (*entry, None, None)[:3]
 
+    def is_table(self, x):
+        """Whether `x` is a table, whose cells are to be preprocessed."""
+        return is_table(x, self)
+
+    def check(self, x, y=None):
+        """Raises a `ValueError` if arrays do not fit the model."""
+        if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
+            known = y if self.objective.predicts_targets else None
+            check_tensors(x, known, self)
+
     def _validation(self, rows, *reading):
         """Rows to validate on: a table with its target, or what Keras takes."""
         x, y, weight = pair_of(rows)
-        if not self._is_table(x):
-            return rows if x is rows else (x, labels_of(y, self), weight)
+        if not self.is_table(x):
+            labels = None if x is None else self.objective.tensor_labels(self, x, y)
+            return rows if labels is None else (x, labels, weight)
         table = self._with_target(x, y)
         if weight is None:
             return table
         return self._dataset(table, *reading, sample_weight=weight)
 
-    def _dataset(self, table, batch_size, base_dir, bad, **kwargs):
+    def _dataset(self, table, batch_size, base_dir, bad, with_target=True, **kwargs):
+        table = table if is_dataset(table) else to_table(table)
+        if with_target:
+            kwargs["labels"] = self.objective.table_labels(self, table)
         return to_dataset(
             table,
             self.schema,
@@ -378,6 +370,7 @@ class MultimodalModel(BuiltModel):
             seed=self.seed,
             base_dir=base_dir,
             bad=bad,
+            with_target=with_target,
             **kwargs,
         )
 
@@ -385,16 +378,9 @@ class MultimodalModel(BuiltModel):
         """Rows as a dataset of inputs and targets, or as arrays of both."""
         if y is None:
             x = self._validation(x, batch_size, base_dir, bad)
-        if self._is_table(x):
+        if self.is_table(x):
             return self._dataset(self._with_target(x, y), batch_size, base_dir, bad)
         return x if y is None else (x, y)
 
-    def _is_table(self, x):
-        return is_table(x, self)
-
     def _with_target(self, table, target):
         return with_target(table, target, self.schema)
-
-    def _check(self, x, y=None):
-        if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
-            check_tensors(x, y, self)

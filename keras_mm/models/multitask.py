@@ -1,7 +1,5 @@
-import math
-
 from ..data import Schema
-from .build import as_schema, build_model
+from .build import as_schema, wire_model
 
 
 def build_multitask(
@@ -43,8 +41,8 @@ def build_multitask(
     Args:
         schema: an adapted `Schema` with two targets or more.
         encoders: as in `build_classifier`.
-        fusion: as in `build_classifier`, but no late one and not `"hybrid"`: their
-            experts have the head of one target. Default: `"gated"`.
+        fusion: as in `build_classifier`. Default: `"gated"`. A late fusion and the
+            hybrid one have experts for each target.
         modality_dropout: as in `build_classifier`.
         missing_token: as in `build_classifier`.
         imputation: as in `build_classifier`.
@@ -77,20 +75,13 @@ def build_multitask(
             f"Received: {type(schema).__name__}"
         )
     schema = as_schema(schema, None)
-    if not schema.has_several_targets:
+    if len(schema.targets) < 2:
         raise ValueError(
             "There are not several targets. For one use keras_mm.build_classifier "
             "or keras_mm.build_regressor. "
             f"Received: targets={list(schema.targets)}"
         )
-    for name, target in schema.targets.items():
-        if target.units is None:
-            raise ValueError(
-                f"The classes of target {name!r} are not known yet. Call "
-                f"schema.adapt(train). Received: targets={schema.targets}"
-            )
-    _check_weights(loss_weights or {}, schema)
-    return build_model(
+    return wire_model(
         schema,
         encoders=encoders,
         fusion=fusion,
@@ -106,17 +97,3 @@ def build_multitask(
         heads=heads,
         seed=seed,
     )
-
-
-def _check_weights(weights, schema):
-    if set(weights) - set(schema.targets):
-        raise ValueError(
-            "`loss_weights` names what is no target. Targets are "
-            f"{list(schema.targets)}. Received: loss_weights={weights}"
-        )
-    for value in weights.values():
-        if not 0 <= value < math.inf:
-            raise ValueError(
-                "The weight of a loss must be 0 or more, and finite. "
-                f"Received: loss_weights={weights}"
-            )

@@ -1,5 +1,5 @@
 from ..inputs import Number
-from .build import as_schema, build_model
+from .build import as_schema, wire_model
 
 
 def build_regressor(
@@ -48,7 +48,7 @@ def build_regressor(
         schema.)
     """
     schema = as_schema(schema, Number())
-    if schema.has_several_targets:
+    if len(schema.targets) != 1:
         raise ValueError(
             "A regressor has one target. For several use "
             f"keras_mm.build_multitask. Received: targets={list(schema.targets)}"
@@ -58,7 +58,7 @@ def build_regressor(
             "A regressor's target is a Number; for classes use "
             f"keras_mm.build_classifier. Received: targets={schema.targets}"
         )
-    return build_model(
+    return wire_model(
         schema,
         encoders=encoders,
         fusion=fusion,

@@ -7,9 +7,10 @@ from .. import fusion as fusion_room
 from ..data import Schema
 from ..fusion.late_fusion import LateFusion
 from ..inputs import Number
-from ..names import layer_name, modality_of
+from ..names import layer_name
+from ..objectives import Matching
 from ..targets import ClassLabel
-from .build import build_model, choose_encoders
+from .build import choose_encoders, wire_model
 from .reranker_model import MATCH, SCORE, Reranker
 from .scored_fusion import ScoredFusion
 
@@ -119,7 +120,7 @@ def build_reranker(
             f"the retriever was built with. Received: encoders={encoders!r}, "
             f"modalities {modalities}"
         )
-    model = build_model(
+    model = wire_model(
         schema,
         encoders,
         ScoredFusion(layer, hidden_units, dropout),
@@ -128,13 +129,14 @@ def build_reranker(
         learning_rates=learning_rates,
         seed=seed,
         model_class=Reranker,
+        objective=Matching(),
     )
     model.towers = towers
     _trust(model.get_layer(layer_name("logits", MATCH)))
     for name, parts in (towers[query] | towers[item]).items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)
-        _take_weights(model, retriever, layer_name("encoder", name), pooled)
+        _take_weights(model, retriever, name, pooled)
     return model
 
 
@@ -173,21 +175,21 @@ def _take_weights(model, retriever, name, pooled):
     Args:
         model: the `Reranker`.
         retriever: the `Retriever`.
-        name: string, the encoder's name.
+        name: string, the modality.
         pooled: function that builds the encoder as it gives one token a row.
     """
-    own = model.get_layer(name).weights
-    found = {layer.name: layer for layer in retriever.layers}
-    learned = found[name].weights if name in found else []
+    own = model.encoders[name].weights
+    encoders = retriever.encoders
+    learned = encoders[name].weights if name in encoders else []
     if {id(weight) for weight in own} & {id(weight) for weight in learned}:
         raise ValueError(
-            f"The encoder {name!r} has layers of the retriever's, which training "
+            f"The encoder of {name!r} has layers of the retriever's, which training "
             "would change. Give a function that makes new layers, or an Encoder. "
-            f"Received: encoders={{{modality_of(name)!r}: ...}}"
+            f"Received: encoders={{{name!r}: ...}}"
         )
     if _shapes(learned) not in (_shapes(own), _shapes(pooled().weights)):
         raise ValueError(
-            f"The encoder {name!r} is not the one that the retriever has. Give the "
+            f"The encoder of {name!r} is not the one that the retriever has. Give the "
             "encoders that it was built with: encoders={...}. "
             f"Received: weights {_shapes(own)}, the retriever's {_shapes(learned)}"
         )

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 
 from ..data import to_table
-from ..data.columns import is_dataset, require_columns
+from ..data.columns import require_columns
 from ..inputs import Number
+from .graph import part_of, rest_of
 from .hard_negatives import wrong_neighbors
 from .model import MultimodalModel
-from .rest import rest_of
 
 # Columns of pairs: the retriever's cosine, and the target.
 SCORE, MATCH = "score", "match"
@@ -258,14 +258,9 @@ class Reranker(MultimodalModel):
             learned = Number().adapt(table[SCORE], SCORE)
             score.mean, score.std = learned.mean, learned.std
 
-    def _train(self, x, y, validation_data, **kwargs):
-        if self._is_table(x) and not is_dataset(x):
-            self.adapt_scores(x)
-        return super()._train(x, y, validation_data, **kwargs)
-
     def train_on_batch(self, x, y=None, *args, **kwargs):
         """One step on one batch of pairs; `MultimodalModel.train_on_batch`."""
-        if self._is_table(x):
+        if self.is_table(x):
             self.adapt_scores(x)
         return super().train_on_batch(x, y, *args, **kwargs)
 
@@ -290,17 +285,23 @@ class Reranker(MultimodalModel):
         if self not in _PARTS:
             sides, encoders = [], []
             for modalities in [*self.towers.values(), {SCORE: [SCORE]}]:
-                columns = [c for part in modalities.values() for c in part]
-                schema = self.schema.part(columns)
-                inputs = {n: v.keras_input(n) for n, v in schema.inputs.items()}
-                encoded = []
-                for name, part in modalities.items():
-                    encoders.append(self.encoders[name])
-                    encoded += encoders[-1]([inputs[column] for column in part])
-                sides.append(MultimodalModel(list(inputs.values()), encoded))
-                sides[-1].schema = schema
+                encoders += modalities
+                sides.append(self._encoders_of(modalities))
             _PARTS[self] = [*sides, rest_of(self, encoders)]
         return _PARTS[self]
+
+    def _encoders_of(self, modalities):
+        """The model of some modalities' encoders: tokens and mask of each in turn."""
+        names = [self.wiring.encoders[name] for name in modalities]
+        columns = [column for part in modalities.values() for column in part]
+        part = part_of(
+            self,
+            lambda graph: [x for name in names for x in graph.outputs[name]],
+            columns,
+        )
+        model = MultimodalModel(part.inputs, part.outputs)
+        model.schema = self.schema.part(columns)
+        return model
 
     def _columns(self):
         """The query's tower and its columns, the item's and its."""

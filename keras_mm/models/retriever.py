@@ -9,6 +9,7 @@ from ..encoders.encoder import masked_mean
 from ..fusion.late_fusion import LateFusion
 from ..heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
 from ..names import layer_name
+from ..objectives import Contrastive
 from .build import (
     as_schema,
     check_learning_rates,
@@ -19,6 +20,7 @@ from .build import (
 )
 from .retriever_model import SIMILARITY, Retriever
 from .seeded import seeded_builder
+from .wiring import Wiring
 
 # What each loss starts with: temperature and shift.
 _LOSSES = {
@@ -156,7 +158,10 @@ def build_retriever(
         name: [column for part in parts for column in modalities[part]]
         for name, parts in members.items()
     }
-    model.set_retrieval(columns, loss, anchor, group)
+    model.objective = Contrastive(columns, loss, anchor, group)
+    model.wiring = Wiring(
+        modalities, {name: layer_name("encoder", name) for name in modalities}
+    )
     set_tuning(model, chosen, learning_rates)
     model.compile(optimizer=optimizer or keras.optimizers.Adam(1e-3))
     return model

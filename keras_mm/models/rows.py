@@ -89,20 +89,6 @@ def plain(x):
     return x
 
 
-def labels_of(y, model):
-    """Targets beside tensors, lists and what pandas has, as arrays.
-
-    Keras takes a list for the targets of several outputs.
-    """
-    if isinstance(y, dict):
-        return {name: labels_of(values, None) for name, values in y.items()}
-    rows = isinstance(y, list) and (model is None or len(model.outputs) == 1)
-    if not (rows or hasattr(y, "iloc")):
-        return y
-    values = np.asarray(y)
-    return values.reshape(-1) if values.shape[1:] == (1,) else values
-
-
 def pair_of(rows):
     """What stands for rows -> `(x, y, sample_weight)`; None where there is none.
 
@@ -164,12 +150,11 @@ def with_target(table, y, schema):
     table = to_table(table)
     if hasattr(y, "columns"):
         y = {name: y[name] for name in y.columns}
-    if schema.has_several_targets:
-        check_names(y, schema)
-    elif not isinstance(y, dict):
-        y = {schema.target_name: y}
-    elif len(y) == 1:
+    y = schema.by_target(y)
+    if len(schema.targets) == len(y) == 1:
+        # The only labels may be called as they like.
         y = dict.fromkeys(schema.targets, *y.values())
+    check_names(y, schema)
     require_columns(y, schema.targets)
     labels = {}
     for name in schema.targets:

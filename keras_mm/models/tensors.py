@@ -43,15 +43,8 @@ def check_tensors(x, y, model):
         rows[name] = shape[0]
         if isinstance(value, np.ndarray):
             _check_values(name, value, expected[name], model)
-    several = model.schema is not None and model.schema.has_several_targets
-    if y is not None and several:
-        rows |= _check_targets(y, model)
-    elif y is not None and hasattr(y, "__len__"):
-        rows["y"] = len(y)
-        if isinstance(y, (np.ndarray, list)) and len(y):
-            target = getattr(model.schema, "target", None)
-            if target is not None:
-                target.check(np.asarray(y))
+    if y is not None:
+        rows |= _check_labels(y, model)
     if len(set(rows.values())) > 1:
         raise ValueError(
             f"All arrays must have the same number of rows. Received: rows={rows}"
@@ -135,21 +128,28 @@ def check_names(y, schema):
     if not isinstance(y, dict) or set(y) != set(schema.targets):
         given = f"keys {list(y)}" if isinstance(y, dict) else f"type {type(y).__name__}"
         raise ValueError(
-            "The model has several targets, which come as a dict with the keys "
-            f"{list(schema.targets)}. Received: y of {given}"
+            f"The model has the targets {list(schema.targets)}, whose labels come as a "
+            f"dict with these keys. Received: y of {given}"
         )
 
 
-def _check_targets(y, model):
-    """Checks a dict of targets; returns its rows by name."""
-    check_names(y, model.schema)
+def _check_labels(y, model):
+    """Checks labels that a user feeds; returns the number of rows by target."""
+    schema = model.schema
+    if schema is None or not schema.targets:
+        return {"y": len(y)} if hasattr(y, "__len__") else {}
+    by_target = schema.by_target(y)
+    check_names(by_target, schema)
     arrays = {}
-    for name, target in model.schema.targets.items():
-        if not isinstance(y[name], (np.ndarray, list)) or not len(y[name]):
-            continue
-        arrays[name] = np.asarray(y[name])
-        target.check(arrays[name], name, allow_missing=True)
-    rows = {name: len(value) for name, value in y.items() if hasattr(value, "__len__")}
-    if len(arrays) == len(y) and len(set(rows.values())) == 1:
-        refuse_rows_without_label(arrays, model.schema)
+    for name, target in schema.targets.items():
+        labels = by_target[name]
+        if isinstance(labels, (np.ndarray, list)) and len(labels):
+            arrays[name] = np.asarray(labels)
+            called = "y" if y is labels else name
+            target.check(arrays[name], called, schema.allows_missing_labels)
+    rows = {
+        n: len(labels) for n, labels in by_target.items() if hasattr(labels, "__len__")
+    }
+    if len(arrays) == len(by_target) and len(set(rows.values())) == 1:
+        refuse_rows_without_label(arrays, schema)
     return rows

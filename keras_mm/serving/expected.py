@@ -1,13 +1,10 @@
 """What an exported model must answer, as the model itself says it, in NumPy."""
 
-import keras
 import numpy as np
 from keras import ops
 
-from ..models import Retriever
 from ..models.unit import unit
-from ..names import answer_name, layer_name, pair_names, served_name
-from .wiring import encoded_modalities
+from ..names import answer_name, served_name
 
 TOLERANCE = 1e-5
 # Of vectors, whose numbers have no unit: share of the largest one, or of 1.
@@ -30,8 +27,7 @@ class Expected:
             answer_name(name): target.unit
             for name, target in model.schema.targets.items()
         }
-        self._parts = _parts(model) if model.schema.is_adapted else {}
-        self._last = None, None
+        self._parts = model.parts() if model.schema.is_adapted else {}
 
     @property
     def signatures(self):
@@ -57,7 +53,7 @@ class Expected:
             return self._check_search(answer, predictions)
         words = {}
         if signature in self._parts:
-            expected = self._part(signature, predictions, tensors)
+            expected = self._part(signature, tensors)
             # Half precision is rounded otherwise in a graph.
             is_half = _has_half_precision(self.model)
             tolerances = dict.fromkeys(expected, 2e-2 if is_half else _OF_VECTORS)
@@ -116,21 +112,12 @@ class Expected:
             {n: values for n, values in found.items() if n in words},
         )
 
-    def _part(self, signature, predictions, tensors):
+    def _part(self, signature, tensors):
         """dict from output of a part's signature to the model's own array."""
-        part = self._parts[signature]
-        if isinstance(self.model, Retriever):
-            return {"embedding": predictions[part]}
-        if self._last[0] is not tensors:
-            listed = [tensors[tensor.name] for tensor in self.model.inputs]
-            wired = {name: encoded for name, (encoded, _) in self._parts.items()}
-            outputs = keras.Model(self.model.inputs, wired)(listed, training=False)
-            self._last = tensors, outputs
-        values = [
-            ops.convert_to_numpy(ops.cast(value, "float32"))
-            for value in self._last[1][signature]
-        ]
-        return _distinct(part[1](values))
+        return {
+            name: ops.convert_to_numpy(ops.cast(value, "float32"))
+            for name, value in self._parts[signature](tensors).items()
+        }
 
     def _check_search(self, answer, predictions):
         """Each id has the score beside it, and no row of the index a higher one."""
@@ -155,58 +142,6 @@ class Expected:
             expected = self.index.rows["id"].to_numpy()[order]
             _refuse("search", "ids", ids, expected, wrong)
         return float(_difference(got, best).max(initial=0.0))
-
-
-def _parts(model):
-    """What the signatures beside the predictions are made of.
-
-    Returns:
-        Of a retriever, dict from signature to tower; of others, dict from signature
-        to Keras tensors, and what makes `(output, array)` of their arrays.
-    """
-    if isinstance(model, Retriever):
-        return _distinct((f"embed_{served_name(name)}", name) for name in model.towers)
-    fusion = model.get_layer(layer_name("fusion"))
-    outputs = list(keras.tree.flatten(fusion.output))
-    encoded = encoded_modalities(model)
-    names = [served_name(name) for name in encoded]
-    parts = [("embed", (outputs[:1], lambda arrays: [("embedding", arrays[0])]))]
-    for name, tensors in zip(names, encoded.values()):
-        parts.append(
-            (f"embed_{name}", (tensors, lambda of: [("embedding", _mean(*of))]))
-        )
-    kind = getattr(fusion, "weights_kind", None)
-    if kind == "modalities":
-        weights = outputs[1:2]
-        parts.append(
-            ("explain", (weights, lambda of: zip(names, of[0].T, strict=True)))
-        )
-    elif kind == "pairs" and len(names) > 1:
-        pairs = pair_names(names)
-        parts.append(("explain", (outputs[1:], lambda of: zip(pairs, of, strict=True))))
-    return _distinct(parts)
-
-
-def _distinct(named):
-    """Pairs of name and value -> dict; refuses a name that comes twice."""
-    found = {}
-    for name, value in named:
-        if name in found:
-            raise RuntimeError(
-                "The exported model would have two answers, or two signatures, of "
-                f"one name. Received: name={name!r}"
-            )
-        found[name] = value
-    return found
-
-
-def _mean(tokens, mask=None):
-    """The mean of the tokens that are there, 0 where none is; a vector stays."""
-    if mask is None:
-        return tokens
-    there = mask[:, :, np.newaxis] > 0
-    total = np.where(there, tokens, 0).sum(axis=1)
-    return total / np.maximum(there.sum(axis=1), 1)
 
 
 def _has_half_precision(layer):

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..data import Schema
 from ..errors import warn
-from ..models import Retriever
 from .address import check_model_name
 from .companions import move_companions, served_inputs, write_companions
 from .libtensorflow import read_signatures
@@ -42,7 +41,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
     numbers, names; `""` and NaN are missing) and gives class names and
     probabilities by name; `serving_tensors` takes what the model takes;
     `embed` and `embed_<modality>` give vectors; `explain` gives the fusion's
-    weights where it has some. Of a retriever `serving_default` gives
+    weights where it has some. Of an autoencoder `serving_default` gives
+    `<column>_embedding`, its code, and `embed` the same. Of a retriever it gives
     `<tower>_embedding` for each tower, and `embed_<tower>` one of them; with an
     index, `search` gives the `ids` and `scores` of the rows nearest to the sum of
     whatever a query has.
@@ -86,12 +86,6 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
         )
     if index is not None:
         index.check()
-    if not model.schema.targets and not isinstance(model, Retriever):
-        raise ValueError(
-            "An autoencoder has no target to answer with. Export a classifier or "
-            "a regressor that has its encoder. "
-            f"Received: model={model!r}"
-        )
     path = os.fspath(path).rstrip("/")
     name = os.path.basename(os.path.abspath(path))
     check_model_name(name)

@@ -1,18 +1,8 @@
 """The functions of an exported model, as TensorFlow graphs."""
 
-import keras
 from keras import ops
 
-from ..fusion.fusion import masked_mean
-from ..models import Retriever
-from ..names import (
-    answer_name,
-    columns_of_model,
-    encoders_of,
-    layer_name,
-    pair_names,
-    served_name,
-)
+from ..names import answer_name, served_name
 
 
 def signatures(model, index=None, k=10):
@@ -28,7 +18,7 @@ def signatures(model, index=None, k=10):
     """
     import tensorflow as tf
 
-    schema = model.schema
+    schema, answering = model.schema, model.answering()
     tensor_specs = {
         served_name(tensor.name): tf.TensorSpec(
             [None, *tensor.shape[1:]], tensor.dtype, name=served_name(tensor.name)
@@ -38,7 +28,7 @@ def signatures(model, index=None, k=10):
 
     def serve_tensors(tensors):
         tensors = [tensors[served_name(tensor.name)] for tensor in model.inputs]
-        return _answer(model(tensors, training=False), schema)
+        return _answer(answering(tensors, training=False), schema)
 
     found = {"serving_tensors": (serve_tensors, tensor_specs)}
     if not schema.is_adapted:
@@ -54,8 +44,8 @@ def signatures(model, index=None, k=10):
 
     def serve(raw):
         tensors, readable = preprocess(raw)
-        output = model(_listed(model, tensors), training=False)
-        return {**_answer(output, schema), **readable}
+        tensors = [tensors[tensor.name] for tensor in model.inputs]
+        return {**_answer(answering(tensors, training=False), schema), **readable}
 
     found["serving_default"] = (serve, raw_specs)
 
@@ -64,15 +54,15 @@ def signatures(model, index=None, k=10):
 
         def search(raw):
             tensors, _ = preprocess(raw)
-            return nearest(model(_listed(model, tensors), training=False))
+            tensors = [tensors[tensor.name] for tensor in model.inputs]
+            return nearest(model(tensors, training=False))
 
         found["search"] = (search, raw_specs)
 
     # Parts of the model, for embeddings and explanations.
-    for name, part, outputs_of in parts_of(model):
-        columns = [served[column] for column in columns_of_model(part)]
-        specs = {column: raw_specs[column] for column in columns}
-        found[name] = (_part_function(part, preprocess, outputs_of), specs)
+    for name, part in model.parts().items():
+        specs = {served[column]: raw_specs[served[column]] for column in part.columns}
+        found[name] = (_part_function(part, preprocess), specs)
     return found
 
 
@@ -96,81 +86,12 @@ def _nearest(index, k):
     return nearest
 
 
-def _part_function(part, preprocess, outputs_of):
+def _part_function(part, preprocess):
     def serve(raw):
         tensors, _ = preprocess(raw)
-        outputs = outputs_of(part(_listed(part, tensors), training=False))
-        return {key: ops.cast(value, "float32") for key, value in outputs.items()}
+        return {key: ops.cast(value, "float32") for key, value in part(tensors).items()}
 
     return serve
-
-
-def parts_of(model):
-    """`(signature, model of a part, its outputs -> named tensors)`.
-
-    What is computed on top is not wired into the parts: a model that was loaded
-    from a file has names that new operations could take again.
-    """
-    if isinstance(model, Retriever):
-        for name in model.towers:
-            yield (
-                f"embed_{served_name(name)}",
-                model.tower(name),
-                lambda out: {"embedding": out},
-            )
-        return
-    layers = {layer.name: layer for layer in model.layers}
-    fusion = layers[layer_name("fusion")]
-    kind = getattr(fusion, "weights_kind", None)
-    fused = keras.Model(model.inputs, fusion.output)
-    yield (
-        "embed",
-        fused,
-        lambda out: {"embedding": out[0] if isinstance(out, (list, tuple)) else out},
-    )
-    modalities, encoders = modality_names(model), encoders_of(model)
-    served = [served_name(name) for name in modalities]
-    for name in modalities:
-        signature = f"embed_{served_name(name)}"
-        if name in encoders:
-            encoder = encoders[name]
-            yield signature, encoder, lambda out: {"embedding": masked_mean(*out)}
-        else:
-            # The textbook's model has no nested encoders.
-            inputs = [tensor for tensor in model.inputs if tensor.name == name]
-            part = keras.Model(inputs, layers[layer_name("vector", name)].output)
-            yield signature, part, lambda out: {"embedding": out}
-    if kind == "modalities":
-        yield (
-            "explain",
-            fused,
-            lambda out: {n: out[1][:, index] for index, n in enumerate(served)},
-        )
-    elif kind == "pairs" and fusion.pairs:
-        yield (
-            "explain",
-            fused,
-            # A layer's output is a flat list: the vector, then the maps.
-            lambda out: dict(zip(pair_names(served), out[1:], strict=True)),
-        )
-
-
-def modality_names(model):
-    """Names of the modalities, in the order in which they are fused."""
-    encoders = encoders_of(model)
-    # model.layers is sorted by depth, which may differ between branches.
-    order = [tensor.name for tensor in model.inputs]
-    if not encoders:
-        return order
-
-    def first_column(name):
-        return order.index(columns_of_model(encoders[name])[0])
-
-    return sorted(encoders, key=first_column)
-
-
-def _listed(model, tensors):
-    return [tensors[column] for column in columns_of_model(model)]
 
 
 def _preprocessing(schema, specs):
@@ -206,13 +127,12 @@ def _preprocessing(schema, specs):
     return preprocess
 
 
-def _answer(output, schema):
-    """Predictions -> named outputs; without a target, a retriever's vectors."""
-    if not schema.targets:
-        return {f"{served_name(n)}_embedding": v for n, v in output.items()}
-    if not schema.has_several_targets:
-        output = {schema.target_name: output}
+def _answer(outputs, schema):
+    """Predictions, by target, and vectors, by tower or column -> named outputs."""
     found = {}
-    for name, target in schema.targets.items():
-        found |= target.to_answers(output[name], answer_name(name))
+    for name, values in schema.by_target(outputs).items():
+        if name in schema.targets:
+            found |= schema.targets[name].to_answers(values, answer_name(name))
+        else:
+            found[f"{served_name(name)}_embedding"] = values
     return found

@@ -51,9 +51,9 @@ def verify(path, model, rows=None, index=None):
         raw, predictions = _raw_rows(model, rows)
     else:
         raw = random_tensors(model)
-        predictions = model.predict([raw[t.name] for t in model.inputs], verbose=0)
-    if not isinstance(predictions, dict):
-        predictions = {schema.target_name: predictions}
+        tensors = [raw[tensor.name] for tensor in model.inputs]
+        predictions = model.answering().predict(tensors, verbose=0)
+    predictions = schema.by_target(predictions)
     if set(exported.signatures) != expected.signatures:
         raise RuntimeError(
             f"The export must have the signatures {sorted(expected.signatures)} (with "
@@ -119,9 +119,7 @@ def _compare(path, requests, exported, expected):
     raw = {name: whole[schema.served_names[name]] for name in schema.inputs}
     tensors, readable = _to_tensors(raw, schema) if schema.is_adapted else (raw, {})
     listed = [tensors[tensor.name] for tensor in model.inputs]
-    predictions = model.predict(listed, verbose=0)
-    if not isinstance(predictions, dict):
-        predictions = {schema.target_name: predictions}
+    predictions = schema.by_target(model.answering().predict(listed, verbose=0))
     for count in sorted({_count(rows) for _, rows in requests}):
         first = [
             {name: values[:count] for name, values in arrays.items()}
@@ -160,7 +158,7 @@ def _raw_rows(model, rows):
             for name, value in raw.items()
         }
     table = pd.DataFrame({n: pd.Series(list(v)) for n, v in raw.items()})
-    return raw, model.predict(table, bad="missing", verbose=0)
+    return raw, model.answering().predict(table, bad="missing", verbose=0)
 
 
 def _to_tensors(raw, schema):

@@ -26,6 +26,7 @@ class NumberTarget(Target):
     """
 
     kind = "number"
+    hidden_units = 64
     metrics = ("r2", "mean_absolute_error", "root_mean_squared_error")
     lower_is_better = ("mean_absolute_error", "root_mean_squared_error")
 

@@ -22,6 +22,8 @@ class Target:
     # The head that is built when none is named: a name in `keras_mm.heads.HEADS`, or a
     # `Head`.
     default_head = "dense"
+    # int, units of the Dense layer that builders put before it if not told; or None.
+    hidden_units = None
     # Labels below this value are missing; None: only NaN is missing.
     least_label = None
     # Names of the scores, the default one first, and those where lower is better.

@@ -11,14 +11,11 @@ from ..data.raw import read_files, to_raw
 from ..data.targets import encode_targets
 from ..data.weights import combined_weights, row_weights
 from ..encoders.pretrained import renew_lora
-from ..errors import without_target
 from ..files import replacing
-from ..models import Reranker, Retriever
-from ..models.late import check_late, late_fusion, weigh_experts
-from ..models.rest import rest_of
+from ..models.graph import rest_of
+from ..models.late import check_late, weigh_experts
 from ..models.rows import pair_of, with_target
 from ..models.seeded import seeded
-from ..names import columns_of_model, encoders_of
 
 
 def fit_cached(
@@ -70,20 +67,13 @@ def fit_cached(
     Raises:
         ValueError: if no encoder is frozen.
     """
-    retrieves = isinstance(model, Retriever)
-    # Refuses several targets before anything is encoded.
-    if model.schema.target is None and not retrieves:
-        raise without_target(f"model={model.name!r}")
-    if retrieves and not (class_weight is None and sample_weight is None):
-        raise ValueError(
-            "A retriever has no classes, and its pairs no weights of rows. Received: "
-            f"class_weight={class_weight!r}, sample_weight={sample_weight!r}"
-        )
+    objective = model.objective
+    objective.before_fit(model, table, None, class_weight, sample_weight)
     frozen = [
-        layer
-        for layer in encoders_of(model).values()
+        name
+        for name, encoder in model.encoders.items()
         # One without any weights costs next to nothing.
-        if layer.weights and not layer.trainable_weights
+        if encoder.weights and not encoder.trainable_weights
     ]
     if not frozen:
         raise ValueError(
@@ -91,7 +81,7 @@ def fit_cached(
             "model.encoders['...'].trainable = False and compile again, "
             f"or use model.fit. Received: model={model.name!r}"
         )
-    late = late_fusion(model)
+    late = next(iter(model.late_fusions().values()), None)
     if late is not None and late.out_of_fold:
         raise ValueError(
             "Stacking trains encoders and heads again and again: use model.fit. "
@@ -100,8 +90,6 @@ def fit_cached(
     if late is not None:
         check_late(late, table, validation_data)
     renew_lora(model)
-    if isinstance(model, Reranker):
-        model.adapt_scores(table)
     rest = rest_of(model, frozen)
     rest.compile(optimizer=model.optimizer, **_settings_of(model))
     rest.save, rest.save_weights = model.save, model.save_weights
@@ -111,25 +99,23 @@ def fit_cached(
         rows = to_table(rows)
         return _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad)
 
-    inputs, target = tensors_of(table)
-    if retrieves:
-        rest.forget()
-    if not retrieves:
-        kwargs["sample_weight"] = combined_weights(
-            to_table(table), target, model.schema, class_weight, sample_weight
-        )
+    table = to_table(table)
+    inputs, labels = tensors_of(table)
+    by_target = model.schema.by_target(labels)
+    kwargs["sample_weight"] = combined_weights(
+        table, by_target, model.schema, class_weight, sample_weight
+    )
     if validation_data is not None:
-        rows, labels, weights = pair_of(validation_data)
-        rows = to_table(with_target(rows, labels, model.schema))
+        rows, own, weights = pair_of(validation_data)
+        rows = to_table(with_target(rows, own, model.schema))
         found = tensors_of(rows)
         if weights is not None:
             found = (*found, row_weights(rows, weights))
         kwargs["validation_data"] = found
     # What `model.fit` does besides, for tables, is done.
     with seeded(model.seed):
-        history = keras.Model.fit(rest, inputs, target, batch_size=batch_size, **kwargs)
-    if retrieves:
-        rest.forget()
+        history = keras.Model.fit(rest, inputs, labels, batch_size=batch_size, **kwargs)
+    objective.after_fit(model)
     if late is not None and late.weighs and validation_data is not None:
         weigh_experts(rest, kwargs["validation_data"])
     return history
@@ -139,31 +125,30 @@ def _settings_of(model):
     """What the model was compiled with besides the optimizer."""
     config = dict(model.compile_settings())
     del config["optimizer"], config["loss"]
-    settings = keras.saving.deserialize_keras_object(config)
-    return settings if isinstance(model, Retriever) else settings | {"loss": model.loss}
+    return {**keras.saving.deserialize_keras_object(config), "loss": model.loss}
 
 
 def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
-    """Inputs of the rest of the model, in order, and the target."""
-    if isinstance(model, Retriever):
-        target = model.row_ids(rows)
-    else:
-        target = encode_targets(rows, model.schema)
-    read = {column for layer in frozen for column in columns_of_model(layer)}
+    """Inputs of the rest of the model, in order, and the labels."""
+    labels = model.objective.table_labels(model, rows)
+    if labels is None:
+        labels = model.schema.without_dict(encode_targets(rows, model.schema))
+    modalities = model.modalities
+    read = {column for name in frozen for column in modalities[name]}
     tokens = {}
-    for layer in frozen:
+    for name in frozen:
         path = folder and os.path.join(
-            folder, _fingerprint(layer, model, rows, base_dir, bad) + ".npz"
+            folder, _fingerprint(name, model, rows, base_dir, bad) + ".npz"
         )
         if path and os.path.exists(path):
             with np.load(path) as file:
-                tokens[layer] = [file["tokens"], file["mask"]]
+                tokens[name] = [file["tokens"], file["mask"]]
             continue
-        tokens[layer] = _encode(layer, model, rows, batch_size, base_dir, bad)
+        tokens[name] = _encode(name, model, rows, batch_size, base_dir, bad)
         if path:
             os.makedirs(folder, exist_ok=True)
             with replacing(path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, tokens=tokens[layer][0], mask=tokens[layer][1])
+                np.savez(file, tokens=tokens[name][0], mask=tokens[name][1])
     others = [tensor.name for tensor in model.inputs if tensor.name not in read]
     inputs = []
     if others:
@@ -172,25 +157,26 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
         )
         batches = [entry[0] for entry in dataset.as_numpy_iterator()]
         inputs = [np.concatenate([batch[n] for batch in batches]) for n in others]
-    inputs += [array for layer in frozen for array in tokens[layer]]
-    return inputs, target
+    inputs += [array for name in frozen for array in tokens[name]]
+    return inputs, labels
 
 
-def _encode(layer, model, rows, batch_size, base_dir, bad):
-    names = columns_of_model(layer)
+def _encode(modality, model, rows, batch_size, base_dir, bad):
+    names = model.modalities[modality]
     dataset = to_dataset(
         rows, model.schema.part(names), batch_size, base_dir=base_dir, bad=bad
     )
     dataset = dataset.map(lambda inputs: (tuple(inputs[name] for name in names),))
-    tokens, mask = layer.predict(dataset, verbose=0)
+    tokens, mask = model.encoders[modality].predict(dataset, verbose=0)
     # A file of NumPy does not know bfloat16.
     return [tokens.astype("float32") if tokens.dtype.kind == "V" else tokens, mask]
 
 
-def _fingerprint(layer, model, rows, base_dir, bad):
+def _fingerprint(modality, model, rows, base_dir, bad):
     """Says what the tokens depend on: network, weights, preprocessing, rows."""
     digest = hashlib.blake2b(digest_size=20)
-    part = model.schema.part(columns_of_model(layer))
+    layer = model.encoders[modality]
+    part = model.schema.part(model.modalities[modality])
     for config in (layer.get_config(), part.get_config()):
         text = json.dumps(config, sort_keys=True, default=str)
         # Keras numbers its layers as they come: dense, dense_1, ...

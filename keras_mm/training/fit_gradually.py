@@ -1,7 +1,6 @@
 import keras
 
 from ..encoders.pretrained import pretrained_parts
-from ..names import encoders_of
 
 
 def fit_gradually(
@@ -78,7 +77,7 @@ def fit_gradually(
 
 def _parts_of(model, encoders):
     """The pretrained models of some encoders."""
-    available = encoders_of(model)
+    available = model.encoders
     unknown = set(encoders or ()) - set(available)
     if unknown:
         raise ValueError(

@@ -1,8 +1,7 @@
 import keras
 import numpy as np
 
-from ..models.late import experts_losses, late_fusion
-from ..names import layer_name
+from ..models.late import experts_losses
 
 
 class GradientBlending(keras.callbacks.Callback):
@@ -30,7 +29,8 @@ class GradientBlending(keras.callbacks.Callback):
 
     Attributes:
         weights: list of pairs of an epoch and the weights that follow it, one
-            weight an expert: the modalities, then (hybrid) all together.
+            weight an expert: the modalities, then (hybrid) all together; of several
+            targets a dict of such.
 
     Raises:
         ValueError: at the start of training, if the model has no experts.
@@ -50,11 +50,11 @@ class GradientBlending(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Measures where the experts start."""
-        if late_fusion(self.model) is None:
+        if not self.model.late_fusions():
             raise ValueError(
                 "Gradient blending weighs the losses of experts: build the model "
                 "with fusion='hybrid' or a late one. "
-                f"Received: fusion={self.model.get_layer(layer_name('fusion'))!r}"
+                f"Received: fusion={next(iter(self.model.fusion_layers().values()))}"
             )
         self.rows = [
             self.model._pairs(rows, None, None, self.base_dir, self.bad)
@@ -66,13 +66,17 @@ class GradientBlending(keras.callbacks.Callback):
         """Measures again, and weighs."""
         if (epoch + 1) % self.every:
             return
-        now = self._measure()
-        gained = self.before[1] - now[1]
-        overfit = (now[1] - now[0]) - (self.before[1] - self.before[0])
-        weights = blended(gained, overfit)
+        now, found = self._measure(), {}
+        for name, layer in self.model.late_fusions().items():
+            (train, validation), (train_then, then) = (
+                [losses[name] for losses in measured] for measured in (now, self.before)
+            )
+            found[name] = blended(
+                then - validation, (validation - train) - (then - train_then)
+            )
+            layer.loss_weights.assign(found[name])
         self.before = now
-        self.weights.append((epoch, weights))
-        late_fusion(self.model).loss_weights.assign(weights)
+        self.weights.append((epoch, self.model.schema.without_dict(found)))
 
     def _measure(self):
         """Losses on the training and on the validation rows."""

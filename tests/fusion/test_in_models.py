@@ -92,7 +92,7 @@ def test_every_subset_and_hidden_content(name, data):
     # Content behind a False mask changes nothing.
     between = keras.tree.flatten(model.get_layer("modality-fusion").input)
     before = keras.Model(model.inputs, between)
-    behind = keras.Model(between, model.output)
+    behind = keras.Model(between, model.predictions(model.output))
     values = numpy_of(before(tensors, training=False))
     tokens, masks = values[:4], values[4:]
     present = np.stack([mask.any(1) for mask in masks], axis=1)

@@ -6,7 +6,7 @@ import pytest
 from keras import losses, ops
 
 import keras_mm
-from keras_mm.evaluation import compare, modality_report, score, to_frame
+from keras_mm.evaluation import score, to_frame
 from keras_mm.training import fit_cached
 
 from ..helpers import dense_table, make_table, tensors_of
@@ -265,31 +265,122 @@ def test_rows_without_any_label_are_refused(trained):
         model.fit(table.drop(columns="price"), verbose=0)
 
 
-def test_what_works_with_one_target_says_so(trained):
-    model, table, _ = trained
-    schema = model.schema
-    curves = keras_mm.evaluation.ModalityCurves(table)
-    curves.set_model(model)
-    inputs, labels = tensors_of(table, schema), labels_of(table, schema)
-    for function in (
-        lambda: modality_report(schema, table, model=model),
-        lambda: modality_report(schema, table),
-        lambda: compare(schema, table),
-        lambda: fit_cached(model, table),
-        lambda: model.fit(table, class_weight="balanced"),
-        lambda: model.fit(inputs, labels, class_weight={0: 2.0}),
-        lambda: curves.on_train_begin(),
-        lambda: keras_mm.evaluation.plot_confusion(model, table),
-        lambda: keras_mm.evaluation.plot_predictions(model, table),
-    ):
-        with pytest.raises(
-            ValueError, match=r"with one target.*build_multitask.*Received: targets="
-        ):
-            function()
-    with pytest.raises(ValueError, match="Gradient blending weighs"):
-        blending = keras_mm.training.GradientBlending(table, table)
-        blending.set_model(model)
-        blending.on_train_begin()
+def log_loss(shares, places):
+    return -np.log(np.maximum(shares[np.arange(len(places)), places], 1e-7))
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "late_weighted"])
+def test_experts_of_each_target_learn_from_its_labels(fusion):
+    """The loss is that of every expert, over the rows that have it and the label."""
+    table = make_rows()
+    model = make_model(table, fusion=fusion)
+    table.loc[:4, "bad"] = None
+    inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
+    layers = [layer.name for layer in model.layers if layer.name.endswith("-fusion")]
+    assert sorted(layers) == ["category-fusion", "price-fusion"]
+    outputs = model(inputs, training=True)
+    loss = float(ops.convert_to_numpy(model.compute_loss(inputs, labels, outputs)))
+    experts = keras.tree.map_structure(ops.convert_to_numpy, model.experts(outputs))
+    total, std = 0.0, model.schema.targets["price"].std
+    for name, (logits, present) in experts.items():
+        known = model.schema.targets[name].is_known(labels[name])
+        assert not known.all() and not present[:4, 1].any()
+        for k, seen in enumerate(present.T):
+            both, z = known & seen, logits[:, k]
+            if name == "category":
+                shares = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+                losses_ = log_loss(shares[both], labels[name][both])
+            else:
+                truth = (labels[name] - model.schema.targets[name].mean) / std
+                losses_ = np.square(truth - z)[both]
+            total += losses_.sum() / known.mean() / present.size
+    np.testing.assert_allclose(loss, total, rtol=1e-4)
+    # Outside training it gives what any model gives.
+    assert set(model(inputs)) == {"category", "price"}
+    assert set(model.predict(table, verbose=0)) == {"category", "price"}
+
+
+@pytest.mark.parametrize("fusion", ["hybrid", "stacking"])
+def test_late_fusions_of_several_targets_are_fit_and_kept(fusion, tmp_path):
+    table = make_rows(30)
+    fusion = keras_mm.fusion.Stacking(folds=2) if fusion == "stacking" else fusion
+    model = make_model(table, TARGETS, fusion=fusion)
+    before = {n: layer.get_weights() for n, layer in model.fusion_layers().items()}
+    history = model.fit(table, validation_data=table, epochs=1, verbose=0)
+    assert {"category_accuracy", "val_price_loss"} <= set(history.history)
+    for name, layer in model.fusion_layers().items():
+        changed = [
+            not np.array_equal(then, now)
+            for then, now in zip(before[name], layer.get_weights())
+        ]
+        # Weights of experts as well as their scale, or the linear model.
+        assert sum(changed) >= 4, name
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for name, values in model.predict(table, verbose=0).items():
+        np.testing.assert_allclose(values, again.predict(table, verbose=0)[name])
+    assert again.wiring == model.wiring
+    labels = labels_of(table, model.schema)
+    evaluated = model.evaluate(table, verbose=0, return_dict=True)
+    arrays = tensors_of(table, model.schema)
+    other = again.evaluate(arrays, labels, verbose=0, return_dict=True)
+    assert evaluated == pytest.approx(other, rel=1e-5)
+
+
+def test_class_weights_of_several_targets():
+    """Of one target alone the loss changes, by each class's weight."""
+    table, weight = make_rows(), {"x": 3.0, "y": 0.0}
+    model = make_model(table)
+    inputs, labels = tensors_of(table, model.schema), labels_of(table, model.schema)
+    predicted = model.predict(table, verbose=0)
+    known = labels["category"] >= 0
+    names = np.array(model.schema.targets["category"].class_names)
+    each = np.array([weight.get(name, 1.0) for name in names])[labels["category"]]
+    losses_ = log_loss(predicted["category"], np.maximum(labels["category"], 0))
+    expected = (losses_ * each)[known].mean()
+    plain_price = model.evaluate(table, verbose=0, return_dict=True)["price_loss"]
+    given = {"category": weight}
+    rows = tf_rows(table, model)
+    for x, y in ((table, None), (inputs, labels), (rows, None)):
+        again = make_model(table, optimizer=keras.optimizers.SGD(0.0))
+        history = again.fit(
+            x, y, class_weight=given, batch_size=24, shuffle=False, verbose=0
+        ).history
+        np.testing.assert_allclose(history["category_loss"], [expected], rtol=1e-4)
+        np.testing.assert_allclose(history["price_loss"], [plain_price], rtol=1e-4)
+    balanced = make_model(table, optimizer=keras.optimizers.SGD(0.0))
+    history = balanced.fit(table, class_weight="balanced", batch_size=24, verbose=0)
+    counts = np.bincount(labels["category"][known])
+    each = (known.sum() / 3 / counts)[np.maximum(labels["category"], 0)]
+    expected = (losses_ * each)[known].mean()
+    np.testing.assert_allclose(history.history["category_loss"], [expected], rtol=1e-4)
+    for wrong in ({"x": 2.0}, {"price": "balanced"}):
+        with pytest.raises(ValueError, match="Received: class_weight="):
+            model.fit(table, class_weight=wrong, verbose=0)
+
+
+def tf_rows(table, model):
+    """The rows as a dataset, whose missing labels are empty."""
+    import tensorflow as tf
+
+    columns = {name: np.stack(table[name]) for name in model.schema.inputs}
+    columns["category"] = table["category"].fillna("").to_numpy(str)
+    columns["price"] = table["price"].astype("float32").to_numpy()
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+
+def test_what_is_cached_trains_several_targets():
+    table = make_rows()
+    models = [make_model(table, optimizer=keras.optimizers.SGD(0.1)) for _ in range(2)]
+    for model in models:
+        model.encoders["good"].trainable = False
+        model.compile(keras.optimizers.SGD(0.1), model.loss)
+    settings = {"batch_size": 24, "epochs": 2, "verbose": 0, "shuffle": False}
+    fit_cached(models[0], table, **settings)
+    models[1].fit(table, **settings)
+    one, other = (model.predict(table, verbose=0) for model in models)
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_picture_of_each_target(trained):
@@ -311,8 +402,6 @@ def test_builders_refuse(trained):
         (lambda: build(one), "build_classifier or .*Received: targets="),
         (lambda: build(unknown), "classes of target 'kind' are not known"),
         (lambda: build(schema.inputs), "must be a keras_mm.Schema.*Received: dict"),
-        (lambda: build(schema, fusion="hybrid"), "fusion='gated'.*Received: fusion="),
-        (lambda: build(schema, fusion="stacking"), "fusion='gated'.*Received: fusion"),
         (lambda: build(schema, loss_weights={"x": 1}), "no target.*Received: loss_w"),
         (lambda: build(schema, loss_weights={"price": -1}), "finite.*Received: loss"),
     ):

@@ -342,7 +342,7 @@ def test_file_keeps_everything(tmp_path):
         "query",
         "set",
     )
-    assert again.retrieval_loss.margin == 0.4
+    assert again.objective.pair_loss.margin == 0.4
     for one, other in zip(model.weights, again.weights):
         np.testing.assert_array_equal(
             ops.convert_to_numpy(one), ops.convert_to_numpy(other)

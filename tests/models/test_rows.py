@@ -108,7 +108,7 @@ def test_models_of_a_dict_of_inputs_take_arrays(tmp_path):
     )
     reranker = keras_mm.build_reranker(retriever, "v", "w", seed=0)
     for model_ in (retriever, reranker):
-        assert not model_._is_table({"v": pixels, "w": pixels})
+        assert not model_.is_table({"v": pixels, "w": pixels})
     # Two missing cells are not alike.
     retriever.schema.missing = ["?"]
     cells = {"v": ["?", "?"], "w": ["[1, 2]", "?"]}
@@ -118,7 +118,7 @@ def test_models_of_a_dict_of_inputs_take_arrays(tmp_path):
     # A schema that has seen a table reads tables.
     table = pd.DataFrame({"image": [None, None], "target": [1.0, 2.0]})
     model.schema.adapt(table)
-    assert model._is_table({"image": [b"", b""]})
+    assert model.is_table({"image": [b"", b""]})
 
 
 def test_generators_of_tensors(model, tensors):

@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import shutil
-import sys
 import types
 
 import keras
@@ -16,8 +15,7 @@ import keras_mm
 from keras_mm.serving import ExportedModel, verify
 from keras_mm.serving.expected import Expected
 from keras_mm.serving.libtensorflow import read_signatures
-from keras_mm.serving.signatures import signatures
-from keras_mm.serving.verify import _rehearse, _to_tensors, verification_rows
+from keras_mm.serving.verify import _rehearse
 from keras_mm.serving.warmup import read_warmup, write_warmup
 
 pytestmark = pytest.mark.skipif(
@@ -94,59 +92,6 @@ def test_faults_are_found(calls, signature, output, fault):
         check_with_fault(calls, signature, output, fault)
     with pytest.raises(RuntimeError, match=f"must answer with.*'{output}'"):
         check_with_fault(calls, signature, output, None)
-
-
-@pytest.fixture(scope="module")
-def mixed():
-    """A model whose modalities have one shape, and names that run into another."""
-    names = ["c", "a_to_b", "a", "b_to_c"]
-    table = pd.DataFrame({n: np.random.default_rng(0).normal(size=8) for n in names})
-    table["y"] = ["no", "yes"] * 4
-    schema = keras_mm.Schema(
-        {name: keras_mm.Number() for name in names}, {"y": keras_mm.ClassLabel()}
-    ).adapt(table)
-    return schema, dict.fromkeys(names, "dense")
-
-
-@pytest.mark.parametrize(
-    "options, planted",
-    [
-        ({"fusion": "attention"}, "signatures.modality_names"),
-        ({"fusion": "gated", "missing_token": True}, "signatures.modality_names"),
-        ({"fusion": "gated", "imputation": True}, "signatures.encoders_of"),
-    ],
-)
-def test_swapped_modalities_are_found(mixed, monkeypatch, options, planted):
-    """The exporter's own idea of which modality is which is not believed."""
-    import tensorflow as tf
-
-    schema, encoders = mixed
-    model = keras_mm.build_classifier(schema, encoders=encoders, seed=0, **options)
-    raw = verification_rows(model.schema)
-    tensors, _ = _to_tensors(raw, model.schema)
-    predictions = {"y": raw["a"]}
-
-    def check():
-        expected = Expected(model)
-        found = signatures(model)
-        assert set(found) == expected.signatures
-        for signature, (function, specs) in found.items():
-            if not signature.startswith("serving_"):
-                answer = function({name: tf.constant(raw[name]) for name in specs})
-                answer = {name: np.array(values) for name, values in answer.items()}
-                expected.check(signature, answer, predictions, tensors, {})
-
-    check()
-    module, name = planted.split(".")
-    module = sys.modules[f"keras_mm.serving.{module}"]
-    right = getattr(module, name)(model)
-    if isinstance(right, dict):
-        wrong = dict(zip(right, [*list(right.values())[1:], right[next(iter(right))]]))
-    else:
-        wrong = [*right[1:], right[0]]
-    monkeypatch.setattr(module, name, lambda model: wrong)
-    with pytest.raises(RuntimeError, match="does not answer as the model does"):
-        check()
 
 
 def test_every_output_is_listed(shop):

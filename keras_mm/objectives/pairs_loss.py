@@ -3,16 +3,17 @@
 from keras import ops
 
 
-def pairs_loss(retriever, y, vectors, training):
+def pairs_loss(objective, similarity, y, vectors, training):
     """Mean loss of all pairs of towers, both ways; the memory takes the batch in.
 
     Args:
-        retriever: `Retriever`.
-        y: numbers of equal rows, as in `Retriever.compute_loss`.
+        objective: `Contrastive`.
+        similarity: the `Similarity` layer of the model.
+        y: numbers of equal rows, the labels of `Contrastive`, or of groups alone.
         vectors: dict of embeddings.
         training: bool.
     """
-    similarity, names = retriever.similarity, list(retriever.towers)
+    names = list(objective.towers)
     ids = _ids(y, ops.shape(vectors[names[0]])[0], len(names) + 1)
     remembers = bool(training and similarity.memory)
     if remembers and y is None:
@@ -22,7 +23,7 @@ def pairs_loss(retriever, y, vectors, training):
             f"with numbers of rows as target. Received: memory={similarity.memory}"
         )
     losses = []
-    for first, second in retriever.pairs:
+    for first, second in objective.pairs:
         for query, item in ((first, second), (second, first)):
             columns = [names.index(query), names.index(item), len(names)]
             one, other = vectors[query], vectors[item]
@@ -39,7 +40,7 @@ def pairs_loss(retriever, y, vectors, training):
             labels = ops.where(there, ops.cast(matches, "float32"), -1.0)
             logits = similarity.logits(one, other)
             counts = ops.cast(ops.any(labels > 0, axis=1), "float32")
-            each = retriever.retrieval_loss.call(labels, logits) * counts
+            each = objective.pair_loss.call(labels, logits) * counts
             losses.append(ops.divide_no_nan(ops.sum(each), ops.sum(counts)))
     if remembers:
         similarity.remember([vectors[name] for name in names], ids)

@@ -1,0 +1,83 @@
+from ..data import Schema
+from .build import as_schema, wire_model
+
+
+def build_model(
+    schema,
+    encoders=None,
+    fusion=None,
+    modality_dropout=0.3,
+    missing_token=False,
+    imputation=False,
+    hidden_units="usual",
+    dropout=0.0,
+    label_smoothing=0.0,
+    loss_weights=None,
+    optimizer=None,
+    learning_rates=None,
+    heads=None,
+    seed=None,
+):
+    """Builds a compiled model of whatever targets a schema has.
+
+    It is what `build_classifier`, `build_regressor` and `build_multitask` build, for
+    targets of other kinds, too, such as one of your own.
+
+    Examples:
+
+    >>> model = keras_mm.build_model(schema)
+    >>> model.predict(test, verbose=0).shape
+    (6, 15)
+
+    Args:
+        schema: an adapted `Schema` with one target or more.
+        encoders: as in `build_classifier`.
+        fusion: as in `build_classifier`. Default: `"hybrid"`, of several targets
+            `"gated"`. A late fusion and the hybrid one have experts for each target.
+        modality_dropout: as in `build_classifier`.
+        missing_token: as in `build_classifier`.
+        imputation: as in `build_classifier`.
+        hidden_units: int, units of a Dense layer before the outputs, which they share,
+            or None; `"usual"`: what suits the targets (none before classes, 64 before
+            a number and before several targets).
+        dropout: float, dropout rate before the outputs.
+        label_smoothing: float, share of each class label spread over all classes.
+        loss_weights: dict from a target's name to how much its loss counts.
+            Default: 1.
+        optimizer: Keras optimizer or its name.
+        learning_rates: as in `build_classifier`.
+        heads: as in `build_classifier`.
+        seed: int, for initialisation, dropout and the order of the rows.
+
+    Returns:
+        A compiled functional `keras.Model` with the attribute `schema`, giving the
+        target's predictions, of several targets a dict from name to predictions.
+
+    Raises:
+        ValueError: if the schema is not adapted or has no target, or a name is unknown.
+    """
+    if not isinstance(schema, Schema) or not schema.targets:
+        raise ValueError(
+            "The first argument must be a keras_mm.Schema with a target. "
+            f"Received: schema={schema!r}"
+        )
+    schema = as_schema(schema, None)
+    if hidden_units == "usual":
+        each = [target.hidden_units for target in schema.targets.values()]
+        hidden_units = each[0] if len(each) == 1 else 64
+    return wire_model(
+        schema,
+        encoders=encoders,
+        fusion=fusion,
+        modality_dropout=modality_dropout,
+        missing_token=missing_token,
+        imputation=imputation,
+        hidden_units=hidden_units,
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        loss_weights=loss_weights,
+        optimizer=optimizer,
+        learning_rates=learning_rates,
+        heads=heads,
+        seed=seed,
+    )

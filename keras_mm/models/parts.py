@@ -1,0 +1,147 @@
+"""Parts of a model that are of use by themselves: vectors and explanations."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..encoders.encoder import masked_mean
+from ..fusion.late_fusion import LateFusion
+from ..names import layer_name, pair_names, served_name
+from .graph import part_of
+from .unit import unit
+
+
+class Part(NamedTuple):
+    """A part of a model, and what it tells.
+
+    What is computed on top is not wired into the part: a model that was loaded from a
+    file has names that new operations could take again.
+
+    Args:
+        model: `keras.Model` from some columns' tensors.
+        columns: list of these columns, in the order of its inputs.
+        outputs_of: function from what the model gives, Keras tensors, to a dict of
+            named tensors.
+    """
+
+    model: keras.Model
+    columns: list
+    outputs_of: Callable
+
+    def __call__(self, tensors):
+        """dict of columns' tensors -> dict of named tensors."""
+        listed = [tensors[column] for column in self.columns]
+        return self.outputs_of(self.model(listed, training=False))
+
+
+def parts_of(model):
+    """The parts of a model of encoders and fusions: dict from signature to `Part`.
+
+    `embed` is the fused vector (of several fusions, theirs side by side), `embed_
+    <modality>` the mean of a modality's tokens, and `explain` the fusion's weights,
+    where it has some.
+    """
+    wiring, columns = model.wiring, [tensor.name for tensor in model.inputs]
+    layers = fusions_of(model)
+    fused = part_of(model, lambda graph: _flat(graph.outputs, layers))
+    parts = {"embed": Part(fused, columns, _embedding)}
+    for name, members in wiring.modalities.items():
+        parts[f"embed_{served_name(name)}"] = _modality(model, name, members)
+    explain = {}
+    for name, layer in layers.items():
+        of = ""
+        if len(layers) > 1:
+            of = next(t for t, fusion in wiring.fusions.items() if fusion == name)
+            of = f"{served_name(of)}_"
+        explain |= _weights(name, layer, map(served_name, wiring.modalities), of)
+    if explain:
+        parts["explain"] = Part(
+            fused, columns, lambda out: {key: of(out) for key, of in explain.items()}
+        )
+    return parts
+
+
+def fusions_of(model):
+    """dict from the names of the layers that fuse to them, each once."""
+    return {name: model.get_layer(name) for name in model.wiring.fusions.values()}
+
+
+def vectors_of(model):
+    """The part that gives a vector for each row, for people to compare rows by.
+
+    Late fusions give no vector: each modality's mean token is scaled to length 1, and
+    they are put side by side, 0 where one is absent; of the hybrid fusion it is what
+    its early part gives.
+
+    Returns:
+        `keras.Model`, and the function from what it gives, arrays, to an array
+        `(batch, units)`.
+    """
+    layers = fusions_of(model)
+    is_late = any(isinstance(layer, LateFusion) for layer in layers.values())
+
+    def choose(graph):
+        return _flat(graph.given if is_late else graph.outputs, layers)
+
+    def vectors(given):
+        if not is_late:
+            return np.concatenate([given[name][0] for name in layers], axis=1)
+        return _experts(layers, given)
+
+    return part_of(model, choose), vectors
+
+
+def _flat(values, layers):
+    """Each layer's tensors as a list: the vector comes first, then weights."""
+    return {name: keras.tree.flatten(values[name]) for name in layers}
+
+
+def _embedding(outputs):
+    vectors = [tensors[0] for tensors in outputs.values()]
+    return {"embedding": ops.concatenate(vectors, axis=-1)}
+
+
+def _modality(model, name, columns):
+    """The part that embeds one modality."""
+    if name in model.wiring.encoders:
+        encoder = model.encoders[name]
+        return Part(encoder, columns, lambda out: {"embedding": masked_mean(*out)})
+    # The textbook's model has no nested encoders.
+    vector = layer_name("vector", name)
+    part = part_of(model, lambda graph: graph.outputs[vector], columns)
+    return Part(part, columns, lambda out: {"embedding": out})
+
+
+def _weights(name, layer, modalities, of):
+    """dict from a weight's name to the function that takes it from `_flat` outputs."""
+    modalities = list(modalities)
+    kind = getattr(layer, "weights_kind", None)
+    if kind == "modalities":
+        return {
+            f"{of}{modality}": lambda out, place=place: out[name][1][:, place]
+            for place, modality in enumerate(modalities)
+        }
+    if kind == "pairs" and len(modalities) > 1:
+        return {
+            f"{of}{pair}": lambda out, place=place: out[name][1 + place]
+            for place, pair in enumerate(pair_names(modalities))
+        }
+    return {}
+
+
+def _experts(layers, given):
+    """What the experts of late fusions read, or those that read everything."""
+    together = []
+    for name, layer in layers.items():
+        tensors = [ops.convert_to_tensor(value) for value in given[name]]
+        count = len(tensors) // 2
+        vectors = layer.vectors(tensors[:count], tensors[count:])[0]
+        vectors = [ops.convert_to_numpy(vector) for vector in vectors]
+        together += vectors[count:]
+    if together:
+        return np.concatenate(together, axis=1)
+    # The same for each target. Encoders differ in scale: the largest would decide.
+    return np.concatenate([unit(vector) for vector in vectors], axis=1)

@@ -1,0 +1,42 @@
+from typing import NamedTuple
+
+from ..names import answer_name, encoders_of, layer_name
+
+# What the outputs of a model with experts are called, in training.
+PREDICTIONS, EXPERTS = "predictions", "experts"
+
+
+class Wiring(NamedTuple):
+    """Which layer of a model is which; the model's file keeps it.
+
+    Args:
+        modalities: dict from modality to its columns, in the order in which they are
+            fused.
+        encoders: dict from modality to the name of its encoder, a nested model that
+            gives tokens and mask.
+        fusions: dict from target to the name of the layer whose result it is predicted
+            from; several targets may share one.
+        heads: dict from target to the name of the layer that predicts it.
+        has_experts: bool, whether the outputs are a dict of `predictions` and of what
+            the `experts` of late fusions predict by themselves.
+    """
+
+    modalities: dict = {}
+    encoders: dict = {}
+    fusions: dict = {}
+    heads: dict = {}
+    has_experts: bool = False
+
+    @classmethod
+    def of_names(cls, model, schema):
+        """The wiring of a model whose file does not say it: by its layers' names."""
+        encoders = encoders_of(model)
+        fusion = layer_name("fusion")
+        is_fused = any(layer.name == fusion for layer in model.layers)
+        return cls(
+            schema.modalities(own=encoders),
+            {name: layer.name for name, layer in encoders.items()},
+            dict.fromkeys(schema.targets, fusion) if is_fused else {},
+            {name: answer_name(name) for name in schema.targets},
+            isinstance(model.output, dict) and EXPERTS in model.output,
+        )

@@ -1,0 +1,66 @@
+import keras
+import numpy as np
+from keras import ops
+
+from .objective import Objective
+
+
+@keras.saving.register_keras_serializable(package="keras_mm")
+class Supervised(Objective):
+    """Predictions near the labels: the compiled loss.
+
+    Each expert of a late fusion is trained by its own loss, on the rows that it is
+    present in: the mean over the experts.
+    """
+
+    predicts_targets = True
+
+    def tensor_labels(self, model, x, y):
+        """Lists, and what pandas has, as arrays; of several targets a dict of such.
+
+        Keras takes a list for the targets of several outputs.
+        """
+        if isinstance(y, dict):
+            by_name = {name: _array(values) for name, values in y.items()}
+            # The only target's labels go without its name.
+            alone = set(by_name) == set(model.schema.targets) and len(by_name) == 1
+            return model.schema.without_dict(by_name) if alone else by_name
+        several = model.schema is not None and len(model.schema.targets) > 1
+        return y if isinstance(y, list) and several else _array(y)
+
+    def loss(self, model, x, y, outputs, sample_weight, training):
+        """The compiled loss; in training of a late fusion expert by expert."""
+        predictions = model.predictions(outputs)
+        experts = model.experts(outputs) if training else {}
+        if not experts:
+            return model.compiled_loss(x, y, predictions, sample_weight, training)
+        schema, layers = model.schema, model.fusion_layers()
+        labels, weights = schema.by_target(y), sample_weight
+        if not isinstance(weights, dict):
+            weights = dict.fromkeys(experts, weights)
+        repeated, stacked, counted = {}, {}, {}
+        for name, (logits, present) in experts.items():
+            layers[name].observe(logits, present, labels[name])
+            count = logits.shape[1]
+            scales = ops.cast(layers[name].loss_weights, "float32")
+            parts = [
+                ops.cast(present[:, k], "float32") * scales[k] for k in range(count)
+            ]
+            counted[name] = ops.concatenate(parts, axis=0)
+            if weights[name] is not None:
+                own = ops.reshape(weights[name], (-1,))
+                counted[name] *= ops.concatenate([own] * count, axis=0)
+            repeated[name] = ops.concatenate([labels[name]] * count, axis=0)
+            each = [model.predict_from_logits(logits[:, k], name) for k in range(count)]
+            stacked[name] = ops.concatenate(each, axis=0)
+        repeated, stacked, counted = map(
+            schema.without_dict, (repeated, stacked, counted)
+        )
+        return model.compiled_loss(x, repeated, stacked, counted, training)
+
+
+def _array(y):
+    if not (isinstance(y, list) or hasattr(y, "iloc")):
+        return y
+    values = np.asarray(y)
+    return values.reshape(-1) if values.shape[1:] == (1,) else values
