@@ -1,6 +1,7 @@
 """What kind of value a single cell holds, whatever the dtype of its column."""
 
 import datetime
+import decimal
 import math
 import numbers
 import os
@@ -42,7 +43,7 @@ def is_number(cell):
         except ValueError:
             return False
     # Decimal counts as one.
-    if not isinstance(cell, numbers.Number) or isinstance(cell, complex):
+    if not isinstance(cell, (numbers.Real, decimal.Decimal)):
         return False
     try:
         return not math.isnan(cell)

@@ -32,6 +32,7 @@ class Dense(Head):
     """
 
     reads = tuple(OUTPUTS)
+    has_linear_model = True
 
     def __init__(self, hidden_units=None, dropout=0.0, label_smoothing=0.0, loss=None):
         self.hidden_units = hidden_units
@@ -79,7 +80,7 @@ class Dense(Head):
         """list of metrics of rows that have a label."""
         return OUTPUTS[target.kind].metrics(target)
 
-    def row_losses(self, logits, labels, target):
+    def row_losses(self, logits, labels, target, predict=None):
         """The loss per row in NumPy; see `Head`."""
         return OUTPUTS[target.kind].row_losses(logits, labels, target)
 

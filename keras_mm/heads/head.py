@@ -1,5 +1,8 @@
 """The interface of heads: from the fused vector to predictions of a target."""
 
+import numpy as np
+from keras import ops
+
 from ..names import answer_name
 from .masked_loss import MaskedLoss
 from .masked_metric import MaskedMetric
@@ -20,6 +23,8 @@ class Head:
     # Layers before the last one; a late fusion creates them for each expert.
     hidden_units = None
     dropout = 0.0
+    # Whether it has a `linear_model`, which stacking needs.
+    has_linear_model = False
 
     def build(self, fused, target, name):
         """Creates the layers and applies them.
@@ -58,7 +63,7 @@ class Head:
 
     def metrics(self, target):
         """list of metrics of rows that have a label."""
-        raise NotImplementedError
+        return []
 
     def compiled(self, target, masked=False):
         """The loss and the list of metrics that `compile` takes.
@@ -73,15 +78,23 @@ class Head:
         least = target.least_label
         return MaskedLoss(loss, least), [MaskedMetric(m, least) for m in metrics]
 
-    def row_losses(self, logits, labels, target):
+    def row_losses(self, logits, labels, target, predict):
         """The loss of each row, in NumPy and `float64`.
+
+        Late fusions find the weights of their experts by it.
 
         Args:
             logits: array `(rows, units)`.
             labels: array, the result of `target.encode`.
             target: `Target`.
+            predict: function from logits to the predictions that `loss` takes.
+
+        Returns:
+            Array `(rows,)`.
         """
-        raise NotImplementedError
+        logits = ops.convert_to_tensor(logits, "float32")
+        losses = self.loss(target).call(ops.convert_to_tensor(labels), predict(logits))
+        return np.asarray(ops.convert_to_numpy(losses), "float64")
 
     def linear_model(self, features, labels, weights, target):
         """Fits a linear model from features to logits.
@@ -96,3 +109,12 @@ class Head:
             kernel `(features, units)` and bias `(units,)`.
         """
         raise NotImplementedError
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        """Creates the head again from `get_config()`."""
+        return cls(**config)

@@ -138,6 +138,12 @@ def _late(fusion, tokens, masks, schema, heads, settings):
     predictions, experts, names = {}, {}, {}
     for name, head in heads.items():
         target = schema.targets[name]
+        if fusion.out_of_fold and not head.has_linear_model:
+            raise ValueError(
+                f"Stacking fits a linear model, which the head of {name!r} has not. "
+                "Take fusion='hybrid' or another one. "
+                f"Received: fusion={fusion!r}, heads[{name!r}]={head!r}"
+            )
         of = name if len(heads) > 1 else "modality"
         names[name] = layer_name("fusion", of)
         layer = fusion.with_head(

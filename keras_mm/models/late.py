@@ -113,7 +113,11 @@ def experts_losses(model, rows):
 
 def _row_losses(model, name):
     head, target = head_of(model, name), model.schema.targets[name]
-    return lambda logits, labels: head.row_losses(logits, labels, target)
+
+    def predict(logits):
+        return model.predict_from_logits(logits, name)
+
+    return lambda logits, labels: head.row_losses(logits, labels, target, predict)
 
 
 def fit_linear_model(model, x, y, validation_data, **settings):

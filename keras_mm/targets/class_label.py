@@ -144,10 +144,6 @@ class ClassLabel(Target):
                 refuse_rows(name, rows, what, remedy, column.iloc[rows[0]])
         return np.maximum(codes, -1)
 
-    def is_known(self, labels):
-        """Mask of the rows that have a label: bool array `(rows,)`."""
-        return (np.reshape(labels, (len(labels), -1)) >= 0).all(axis=1)
-
     def check(self, labels, name="y", allow_missing=False):
         """Raises a `ValueError` unless labels are class indices or one-hot."""
         check_numbers(labels, name)

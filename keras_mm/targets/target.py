@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..inputs.in_use import refuse_in_use
+from .checks import check_numbers
 
 
 class Target:
@@ -29,6 +30,10 @@ class Target:
     # Names of the scores, the default one first, and those where lower is better.
     metrics = ()
     lower_is_better = ()
+    # Whether predictions can be interpreted, such as by class names, and the number of
+    # values that are predicted per row, None if not known yet.
+    is_adapted = True
+    units = None
     # Whether a model's weights depend on what `adapt` learned.
     is_in_use = False
     # The shape of a cell in a dataset of rows: one value, or a list of them.
@@ -47,18 +52,8 @@ class Target:
         return self
 
     def learn(self, column, name, allow_missing):
-        """The implementation of `adapt`, for subclasses."""
-        raise NotImplementedError
-
-    @property
-    def is_adapted(self):
-        """Whether predictions can be interpreted, such as by class names."""
-        raise NotImplementedError
-
-    @property
-    def units(self):
-        """int, number of values that are predicted per row; None if not known yet."""
-        raise NotImplementedError
+        """The implementation of `adapt`, for subclasses; here it checks the cells."""
+        self.encode(column, name, allow_missing)
 
     def encode(self, column, name="target", allow_missing=False):
         """Cells -> array of labels, one per row.
@@ -74,11 +69,14 @@ class Target:
     def is_known(self, labels):
         """Mask of the rows that have a label: bool array `(rows,)`."""
         labels = np.reshape(labels, (len(labels), -1))
-        return ~np.isnan(labels).any(axis=1)
+        if self.least_label is None:
+            return ~np.isnan(labels).any(axis=1)
+        # NaN is not.
+        return (labels >= self.least_label).all(axis=1)
 
     def check(self, labels, name="y", allow_missing=False):
         """Raises a `ValueError` if an array given by the user does not hold labels."""
-        raise NotImplementedError
+        check_numbers(labels, name)
 
     def to_labels(self, array):
         """An array given by the user -> labels in the form that `encode` returns."""
@@ -142,7 +140,7 @@ class Target:
         raise NotImplementedError
 
     def expected_answers(self, predictions, name, answers):
-        """The expected result of `to_answers`, in NumPy.
+        """The expected result of `to_answers`, in NumPy: the column of `to_columns`.
 
         Args:
             predictions: array, the model's.
@@ -154,7 +152,7 @@ class Target:
         Returns:
             dict from output to array or list.
         """
-        raise NotImplementedError
+        return {name: list(self.to_columns(predictions, name)[name])}
 
     @property
     def unit(self):
@@ -163,11 +161,11 @@ class Target:
 
     def answers(self, name):
         """Outputs of an exported model: {output name: description}."""
-        raise NotImplementedError
+        return {name: "the prediction"}
 
     def caption(self, prediction):
-        """One row's prediction as a short text."""
-        raise NotImplementedError
+        """One row's prediction as a short text: its cell in `to_columns`."""
+        return str(self.to_columns(prediction[None], "")[""][0])
 
     def is_right(self, label, prediction):
         """Whether one row's prediction is right; None if that is not defined."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 import keras_mm
+from keras_mm.fusion import Fused
 from keras_mm.heads import Crossentropy, Dense
 from keras_mm.targets import NumberTarget
 
@@ -63,7 +64,7 @@ def test_certain_and_wrong_is_finite():
 def test_heads(target, width, activation, loss, metrics):
     head = Dense(label_smoothing=0.1)
     x = keras.Input((4,))
-    y = head.build(x, target, "answer")
+    y = head.build(Fused(x), target, "answer")
     assert y.shape == (None, width)
     model = keras.Model(x, y)
     assert model.layers[-1].name == "answer"
@@ -78,7 +79,7 @@ def test_heads(target, width, activation, loss, metrics):
 
 def test_number_head_answers_in_the_targets_unit():
     x = keras.Input((4,))
-    model = keras.Model(x, Dense().build(x, NumberTarget(100.0, 20.0), "price"))
+    model = keras.Model(x, Dense().build(Fused(x), NumberTarget(100.0, 20.0), "price"))
     data = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
     kernel, bias = model.get_weights()
     np.testing.assert_allclose(
@@ -95,7 +96,9 @@ def test_predictions_stay_in_float32():
             NumberTarget(0.0, 1.0),
         ):
             assert (
-                Dense().build(keras.Input((4,), dtype="bfloat16"), target, "y").dtype
+                Dense()
+                .build(Fused(keras.Input((4,), dtype="bfloat16")), target, "y")
+                .dtype
                 == "float32"
             )
     finally:
@@ -110,7 +113,7 @@ def test_the_unit_of_a_number_does_not_matter(unit):
     for scale in (1.0, unit):
         target = NumberTarget(5.0 * scale, 2.0 * scale)
         inputs = keras.Input((1,))
-        model = keras.Model(inputs, Dense().build(inputs, target, "price"))
+        model = keras.Model(inputs, Dense().build(Fused(inputs), target, "price"))
         model.set_weights([np.array([[0.5]]), np.zeros(1)])
         model.compile("sgd", loss=Dense().loss(target))
         loss = model.train_on_batch(x, (scale * y).astype("float32"))
