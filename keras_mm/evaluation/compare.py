@@ -1,16 +1,11 @@
-import json
-import os
-
 import numpy as np
 
-from ..files import replacing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
 from .fingerprint import fingerprint, rows_fingerprint
-from .metrics import metric_of
+from .kept_fits import KeptFits
+from .metrics import metrics_of
 from .trials import Trials, check_fusion, predict
-
-_KEYS = ("name", "fold", "parameters", "seconds", "fusion", "settings")
 
 
 def compare(
@@ -35,6 +30,9 @@ def compare(
     kept as soon as it is done, and the same call goes on where it was
     interrupted; more fusions may be added later.
 
+    Of several targets there is a leaderboard of each, from the same models: of the
+    rows that have its label.
+
     Examples:
 
     >>> schema = keras_mm.Schema(
@@ -50,7 +48,7 @@ def compare(
     Args:
         schema: `Schema` of two modalities or more, adapted or not: each fold
             adapts a copy to its training rows.
-        table: rows with the target, in any form that `keras_mm.data.to_table`
+        table: rows with the targets, in any form that `keras_mm.data.to_table`
             reads.
         fusions: list of names (`keras_mm.fusion.FUSIONS`) and `Fusion` objects,
             or a dict from a name of yours to either.
@@ -59,7 +57,8 @@ def compare(
         groups: name of a column; rows with the same value stay in one fold and
             are drawn together.
         metric: name of a score that `score` gives; default `accuracy`,
-            `macro_f1` for several labels, `r2` for numbers.
+            `macro_f1` for several labels, `r2` for numbers. Of several targets a
+            dict from target to name.
         epochs: int, most epochs of a fit.
         patience: int, epochs without improvement on a seventh of the training
             rows until a fit stops, or None: all rows train, for all epochs.
@@ -77,6 +76,7 @@ def compare(
         `std` between folds; `difference` to the best single modality with
         `difference_low`, `difference_high`, from the same draws of rows;
         `parameters`; mean `seconds` of a fit. The metric is `attrs["metric"]`.
+        Of several targets a dict from target to such a DataFrame.
 
     Raises:
         ValueError: if an argument does not fit, or the file at `path` is of
@@ -95,7 +95,7 @@ def compare(
         bad,
         options,
     )
-    metric = metric_of(trials.target, metric)
+    metrics = metrics_of(trials.schema, metric)
     names = tuple(trials.modalities)
     if len(names) < 2:
         raise ValueError(
@@ -111,7 +111,7 @@ def compare(
             )
         check_fusion(fusion, patience)
         entries[name] = (names, fusion)
-    kept = _Kept(path, _settings(trials))
+    kept = KeptFits(path, metrics, _settings(trials))
     kept.check(entries)
     missing = [
         (fold, name)
@@ -130,18 +130,34 @@ def compare(
             columns, fusion = entries[name]
             model, seconds = trials.fit(adapted, train, columns, fusion)
             tensors = trials.tensors(trials.part(held), model.schema)
-            predicted = predict(model, tensors)
-            scores = trials.target.score(trials.truth[held], predicted)
+            predictions = predict(model, tensors)
+            scores = {}
+            for target, value in trials.schema.targets.items():
+                answers = trials.answers(target, fold, predictions[target])
+                scores[target] = value.score(*answers)
             row = {
                 "name": name,
                 "fold": fold,
-                **scores,
+                **_columns(scores),
                 "parameters": model.count_params(),
                 "seconds": round(seconds, 2),
             }
-            kept.add(row, fusion, predicted)
-            advance(f"{name} {metric} {scores[metric]:.3f}")
-    return _leaderboard(trials, entries, kept, metric)
+            kept.add(row, fusion, predictions)
+            chosen = _columns({t: {m: scores[t][m]} for t, m in metrics.items()})
+            text = ", ".join(f"{key} {value:.3f}" for key, value in chosen.items())
+            advance(f"{name} {text}")
+    tables = {
+        target: _leaderboard(trials, target, entries, kept, metric)
+        for target, metric in metrics.items()
+    }
+    return trials.schema.without_dict(tables)
+
+
+def _columns(scores):
+    """Scores by target as columns; of several targets with the target's name."""
+    if len(scores) == 1:
+        return next(iter(scores.values()))
+    return {f"{t} {name}": v for t, each in scores.items() for name, v in each.items()}
 
 
 def _named(fusions):
@@ -165,9 +181,10 @@ def _named(fusions):
 
 def _settings(trials):
     """What results depend on besides the fusion, each as a few letters."""
+    columns = [*trials.schema.inputs, *trials.schema.targets]
     return {
         "schema": fingerprint(trials.adapted(trials.folds[0]).get_config()),
-        "rows": rows_fingerprint(trials.table, [*trials.schema.inputs, trials.name]),
+        "rows": rows_fingerprint(trials.table, columns),
         "folds": fingerprint(trials.fold.tolist()),
         "encoders": fingerprint(trials.encoders),
         "epochs": trials.epochs,
@@ -177,94 +194,25 @@ def _settings(trials):
     }
 
 
-class _Kept:
-    """Fits that are done: rows by name and fold, in memory and on disk."""
-
-    def __init__(self, path, settings):
-        self.path, self.settings = path, settings
-        self.rows, self.predictions = {}, {}
-        if path is None or not os.path.exists(path):
-            return
-        import pandas as pd
-
-        table = pd.read_csv(path)
-        absent = [name for name in _KEYS if name not in table.columns]
-        if absent:
-            raise ValueError(
-                "The file holds no results of `compare`. Choose another path. "
-                f"Received: path={os.fspath(path)!r} without the columns {absent}"
-            )
-        arrays = {}
-        if os.path.exists(self._arrays):
-            with np.load(self._arrays) as file:
-                arrays = dict(file)
-        for row in table.to_dict("records"):
-            key = f"{row['fold']} {row['name']}"
-            # Predictions are written first; a row without them is not done.
-            if key in arrays:
-                self.rows[row["name"], row["fold"]] = row
-                self.predictions[row["name"], row["fold"]] = arrays[key]
-
-    @property
-    def _arrays(self):
-        return os.path.splitext(os.fspath(self.path))[0] + ".npz"
-
-    def check(self, entries):
-        """Refuses to mix results of different settings."""
-        for row in self.rows.values():
-            then = json.loads(row["settings"])
-            other = [key for key, now in self.settings.items() if then.get(key) != now]
-            if not other and row["name"] in entries:
-                fusion = fingerprint(entries[row["name"]][1])
-                other = ["fusion"] * (row["fusion"] != fusion)
-            if other:
-                raise ValueError(
-                    f"The file holds results of {row['name']!r} with other settings: "
-                    f"{', '.join(other)} differ. Choose another path, or delete the "
-                    f"file. Received: path={os.fspath(self.path)!r}"
-                )
-
-    def add(self, row, fusion, predicted):
-        """Keeps one more fit."""
-        key = row["name"], row["fold"]
-        settings = json.dumps(self.settings)
-        row = {**row, "fusion": fingerprint(fusion), "settings": settings}
-        self.rows[key], self.predictions[key] = row, predicted
-        if self.path is None:
-            return
-        import pandas as pd
-
-        folder = os.path.dirname(os.fspath(self.path))
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-        arrays = {f"{fold} {name}": v for (name, fold), v in self.predictions.items()}
-        with replacing(self._arrays) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-        with replacing(self.path) as temporary:
-            pd.DataFrame(list(self.rows.values())).to_csv(temporary, index=False)
-
-
-def _leaderboard(trials, entries, kept, metric):
+def _leaderboard(trials, target_name, entries, kept, metric):
+    """The table of one target, of the rows that have its label."""
     import pandas as pd
 
-    target, groups = trials.target, trials.group_values()
-    parts = {
-        fold: Bootstrap(
-            len(trials.rows(fold)),
-            None if groups is None else groups[trials.rows(fold)],
-            seed=trials.seed,
-        )
-        for fold in trials.folds
-    }
+    target, groups = trials.schema.targets[target_name], trials.group_values()
+    parts = {}
+    for fold in trials.folds:
+        rows = np.intersect1d(trials.rows(fold), trials.label_rows[target_name])
+        group = None if groups is None else groups[rows]
+        parts[fold] = Bootstrap(len(rows), group, seed=trials.seed)
 
     def scores(name):
         """Mean over the folds, then its draws; scores of the folds."""
         folds, drawn = [], []
         for fold, draws in parts.items():
-            truth = trials.truth[trials.rows(fold)]
-            predicted = kept.predictions[name, fold]
-            folds.append(target.score(truth, predicted)[metric])
-            drawn.append(draws.scores(target, metric, truth, predicted))
+            predictions = kept.predictions[name, fold][target_name]
+            answers = trials.answers(target_name, fold, predictions)
+            folds.append(target.score(*answers)[metric])
+            drawn.append(draws.scores(target, metric, *answers))
         return np.append(np.mean(folds), np.mean(drawn, axis=0)), folds
 
     found = {name: scores(name) for name in entries}

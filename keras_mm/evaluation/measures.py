@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .additive import Additive
 from .interactions import additive_projection, all_subsets
 from .parts import Parts
 from .tensors import add_noise, is_present, remove_cells, take
@@ -13,7 +14,11 @@ _PERMUTATIONS = 5
 
 
 class Pooled(dict):
-    """Predictions of all held-out rows, by what was done to the inputs."""
+    """Predictions of all held-out rows, by what was done to the inputs.
+
+    Each entry is a dict from target to array; in what `of` gives, the array of one
+    target.
+    """
 
     def __init__(self, rows):
         super().__init__()
@@ -21,11 +26,22 @@ class Pooled(dict):
         self.counts = {}
 
     def put(self, *key, rows, values):
-        """Some rows' predictions."""
+        """Some rows' predictions, by target."""
         key = key if len(key) > 1 else key[0]
         if key not in self:
-            self[key] = np.full((self.rows, *values.shape[1:]), np.nan)
-        self[key][rows] = values
+            self[key] = {
+                name: np.full((self.rows, *array.shape[1:]), np.nan)
+                for name, array in values.items()
+            }
+        for name, array in values.items():
+            self[key][name][rows] = array
+
+    def of(self, target, rows):
+        """The predictions of one target for some rows, as a `Pooled` of arrays."""
+        part = Pooled(len(rows))
+        part.update({key: values[target][rows] for key, values in self.items()})
+        part.counts = self.counts
+        return part
 
     def count(self, key, part, whole):
         """How many cells were there and how many of them went."""
@@ -38,11 +54,11 @@ class Pooled(dict):
         return part / max(whole, 1)
 
 
-def ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
+def ask(pooled, rows, models, whole, tensors, modalities, random, emap_rows):
     """Everything that the model of all modalities is asked about some rows.
 
     Args:
-        found: `Pooled`, for the answers.
+        pooled: `Pooled`, for the predictions.
         rows: int array, numbers of the rows.
         models: dict from a tuple of modality names to the model of these.
         whole: tuple of all names.
@@ -52,57 +68,57 @@ def ask(found, rows, models, whole, tensors, modalities, random, emap_rows):
         emap_rows: int, most rows for the interaction.
     """
     model, names = Parts(models[whole], modalities), list(modalities)
-    target = models[whole].schema.target
+    additive = Additive(models[whole].schema.targets)
     arrays = model.encode(tensors)
     present = presence(tensors, modalities)
     logits = counts = 0.0
     for subset in all_subsets(names)[1:]:
         answer = model.predict(model.withhold(arrays, _others(names, subset)))
-        found.put("subset", subset, rows=rows, values=answer)
+        pooled.put("subset", subset, rows=rows, values=answer)
         # What a model says of nothing does not count; of an empty row it must.
         seen = present[:, [name in subset for name in names]].any(axis=1)
         seen = (seen | ~present.any(axis=1))[:, None]
-        logits = logits + np.where(seen, target.to_additive(answer), 0.0)
+        logits = logits + np.where(seen, additive.join(answer), 0.0)
         counts = counts + seen
-    answer = target.from_additive(logits / counts)
-    found.put("ensemble", rows=rows, values=answer)
+    answer = additive.split(logits / counts)
+    pooled.put("ensemble", rows=rows, values=answer)
     for name in names:
         for turn in range(_PERMUTATIONS):
             order = random.permutation(len(rows))
             swapped = {**arrays, **take(arrays, order, model.keys[name])}
             answer = model.predict(swapped)
-            found.put("permuted", (name, turn), rows=rows, values=answer)
+            pooled.put("permuted", (name, turn), rows=rows, values=answer)
     for rate in missing_rates(len(names)):
         gone = remove_cells(present, rate, random)
         answer = without_cells(model, arrays, gone)
-        found.put("missing", rate, rows=rows, values=answer)
-        found.count(("missing", rate), gone.sum(), present.sum())
-    _ask_with_noise(found, rows, models, model, tensors, arrays, random)
+        pooled.put("missing", rate, rows=rows, values=answer)
+        pooled.count(("missing", rate), gone.sum(), present.sum())
+    _ask_with_noise(pooled, rows, models, model, tensors, arrays, random)
     if emap_rows and len(names) > 1:
         some = np.sort(random.permutation(len(rows))[:emap_rows])
-        additive = additive_projection(
-            lambda mixed: target.to_additive(model.predict(mixed)),
-            arrays,
-            model.keys,
-            some,
-        )
-        plain = target.to_additive(model.predict(take(arrays, some)))
-        for key, logits in (("plain", plain), ("additive", additive)):
-            answer = target.from_additive(logits)
-            found.put(key, rows=rows[some], values=answer)
+
+        def logits_of(arrays):
+            return additive.join(model.predict(arrays))
+
+        nearest = additive_projection(logits_of, arrays, model.keys, some)
+        plain = logits_of(take(arrays, some))
+        for key, logits in (("plain", plain), ("additive", nearest)):
+            answer = additive.split(logits)
+            pooled.put(key, rows=rows[some], values=answer)
 
 
-def _ask_with_noise(found, rows, models, model, tensors, arrays, random):
+def _ask_with_noise(pooled, rows, models, model, tensors, arrays, random):
     """The model and late fusion, with noise in one modality or in all."""
     modalities, names = model.modalities, list(model.modalities)
     schema = model.model.schema
+    additive = Additive(schema.targets)
 
     def alone(name, tensors, arrays):
         if (name,) in models:
             answer = predict(models[name,], tensors)
         else:
             answer = model.predict(model.withhold(arrays, _others(names, [name])))
-        return schema.target.to_additive(answer)
+        return additive.join(answer)
 
     present = presence(tensors, modalities)
     # Of a row without anything, all answers are as good.
@@ -121,13 +137,13 @@ def _ask_with_noise(found, rows, models, model, tensors, arrays, random):
         for hit in hits:
             keys = list(noisy) if hit is None else model.keys[hit]
             answer = model.predict({**arrays, **{key: noisy[key] for key in keys}})
-            found.put("noise", (hit, level), rows=rows, values=answer)
+            pooled.put("noise", (hit, level), rows=rows, values=answer)
             late = sum(
                 weight * (heard if hit in (name, None) else clean)[name]
                 for name, weight in zip(names, weights)
             )
-            answer = schema.target.from_additive(late)
-            found.put("late", (hit, level), rows=rows, values=answer)
+            answer = additive.split(late)
+            pooled.put("late", (hit, level), rows=rows, values=answer)
 
 
 def _others(names, subset):
@@ -148,7 +164,7 @@ def presence(tensors, modalities):
 
 
 def without_cells(model, arrays, gone):
-    """Predictions of `Parts` without some cells."""
+    """Predictions of `Parts` without some cells, by target."""
     for index, name in enumerate(model.modalities):
         arrays = model.withhold(arrays, [name], gone[:, index])
     return model.predict(arrays)

@@ -1,11 +1,11 @@
 import keras
-import numpy as np
 
 from ..data import to_table
 from ..data.targets import encode_targets
-from .metrics import metric_of
+from .labels import constant_predictions, rows_with_label
+from .metrics import metrics_of
 from .tensors import table_tensors, withhold
-from .trials import constant_answer, predict
+from .trials import predict
 
 
 class ModalityCurves(keras.callbacks.Callback):
@@ -26,18 +26,22 @@ class ModalityCurves(keras.callbacks.Callback):
     ['all', 'image', 'text']
 
     Args:
-        validation: rows with the target, in any form that
+        validation: rows with the targets, in any form that
             `keras_mm.data.to_table` reads. They are kept in memory as tensors.
         metric: name of a score that `score` gives; default `accuracy`, `macro_f1`
-            for several labels, `r2` for numbers.
+            for several labels, `r2` for numbers. Of several targets a dict from
+            target to name.
         base_dir: as in `model.fit`.
         bad: as in `model.fit`.
 
     Attributes:
         table: DataFrame, one row an epoch: the score of `all` modalities, and of
-            each alone.
-        baseline: float, the score of the best constant answer.
-        sentences: list of strings, one for each modality that is lazy.
+            each alone. Of several targets, columns have two levels:
+            `table["price"]` is the table of one.
+        baseline: float, the score of the best constant answer; of several targets a
+            dict from target to it.
+        sentences: list of strings, one for each modality that is lazy, of several
+            targets for each target.
 
     Reference:
         Wang et al. 2020, "What Makes Training Multi-modal Classification Networks
@@ -49,23 +53,26 @@ class ModalityCurves(keras.callbacks.Callback):
         super().__init__()
         self.validation, self.metric = validation, metric
         self.base_dir, self.bad = base_dir, bad
-        self._rows = []
+        self._rows, self._targets = [], {}
 
     def on_train_begin(self, logs=None):
         """Reads the rows, once."""
         schema = self.model.schema
-        self.metric = metric_of(schema.target, self.metric)
+        self._metrics = metrics_of(schema, self.metric)
         rows = to_table(self.validation)
-        self._modalities = self.model.modalities
-        self._truth = encode_targets(rows, schema)
+        self._targets, self._modalities = schema.targets, self.model.modalities
+        self._labels = encode_targets(rows, schema)
+        self._label_rows = rows_with_label(self._labels, schema)
         self._tensors = table_tensors(rows, schema, self.base_dir, self.bad)
-        constant = constant_answer(schema.target, self._truth, len(rows))
-        self.baseline = self._score(constant)
+        constant = constant_predictions(self._labels, schema, len(rows))
+        self._baselines = self._scores(constant)
+        self.metric = schema.without_dict(self._metrics)
+        self.baseline = schema.without_dict(self._baselines)
         self._rows = []
 
     def on_epoch_end(self, epoch, logs=None):
         """Scores all, and each alone."""
-        row = {"all": self._score(predict(self.model, self._tensors))}
+        row = {"all": self._scores(predict(self.model, self._tensors))}
         for name in self._modalities:
             others = [
                 column
@@ -74,7 +81,7 @@ class ModalityCurves(keras.callbacks.Callback):
                 if other != name
             ]
             alone = withhold(self._tensors, others)
-            row[name] = self._score(predict(self.model, alone))
+            row[name] = self._scores(predict(self.model, alone))
         self._rows.append(row)
 
     def on_train_end(self, logs=None):
@@ -87,21 +94,36 @@ class ModalityCurves(keras.callbacks.Callback):
         """The scores, epoch by epoch."""
         import pandas as pd
 
-        index = pd.RangeIndex(1, len(self._rows) + 1, name="epoch")
-        return pd.DataFrame(self._rows, index=index)
+        tables = {name: self._table(name) for name in self._targets}
+        if len(tables) == 1:
+            return next(iter(tables.values()))
+        return pd.concat(tables, axis=1) if tables else pd.DataFrame()
+
+    def _table(self, target):
+        """The scores of one target."""
+        import pandas as pd
+
+        rows = [{n: scores[target] for n, scores in row.items()} for row in self._rows]
+        index = pd.RangeIndex(1, len(rows) + 1, name="epoch")
+        return pd.DataFrame(rows, index=index)
 
     @property
     def sentences(self):
         """One sentence for each modality that is lazy."""
         if not self._rows:
             return []
-        sign = -1.0 if self.metric in self.model.schema.target.lower_is_better else 1.0
-        last = self._rows[-1]
-        gains = {name: sign * (last[name] - self.baseline) for name in self._modalities}
+        return [line for name in self._targets for line in self._sentences(name)]
+
+    def _sentences(self, target):
+        metric, baseline = self._metrics[target], self._baselines[target]
+        sign = -1.0 if metric in self._targets[target].lower_is_better else 1.0
+        of = f"{target}: " if len(self._targets) > 1 else ""
+        last = {name: scores[target] for name, scores in self._rows[-1].items()}
+        gains = {name: sign * (last[name] - baseline) for name in self._modalities}
         best = max(gains, key=gains.get)
         return [
-            f"{name} is lazy: alone it has {self.metric} {last[name]:.3f} "
-            f"(knowing nothing: {self.baseline:.3f}), {best} has {last[best]:.3f}. "
+            f"{of}{name} is lazy: alone it has {metric} {last[name]:.3f} "
+            f"(knowing nothing: {baseline:.3f}), {best} has {last[best]:.3f}. "
             "Either it does not tell, or it was left behind: compare it with a "
             "model of its own; fusion='hybrid', learning_rates= and "
             "GradientBlending let it catch up."
@@ -110,28 +132,39 @@ class ModalityCurves(keras.callbacks.Callback):
         ]
 
     def plot(self):
-        """Draws the curves.
+        """Draws the curves, of several targets side by side.
 
         Returns:
             `matplotlib.figure.Figure`.
         """
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-        axes, table = figure.subplots(), self.table
-        for name in table:
-            style = {"color": "black", "linewidth": 2} if name == "all" else {}
-            label = "all together" if name == "all" else f"{name} alone"
-            axes.plot(table.index, table[name], label=label, **style)
-        axes.axhline(self.baseline, color="grey", linestyle=":", label="constant")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(self.metric.replace("_", " "))
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=8)
+        count = len(self._targets)
+        figure = Figure(figsize=(6.4 * count, 3.8), layout="constrained")
+        panels = figure.subplots(1, count, squeeze=False)[0]
+        for axes, target in zip(panels, self._targets):
+            table = self._table(target)
+            for name in table:
+                style = {"color": "black", "linewidth": 2} if name == "all" else {}
+                label = "all together" if name == "all" else f"{name} alone"
+                axes.plot(table.index, table[name], label=label, **style)
+            baseline = self._baselines[target]
+            axes.axhline(baseline, color="grey", linestyle=":", label="constant")
+            axes.set_xlabel("epoch")
+            axes.set_ylabel(self._metrics[target].replace("_", " "))
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            if count > 1:
+                axes.set_title(target, fontsize=11)
+        panels[0].legend(fontsize=8)
         return figure
 
-    def _score(self, predicted):
-        target = self.model.schema.target
-        return target.score(self._truth, np.asarray(predicted))[self.metric]
+    def _scores(self, predictions):
+        """The metric of each target, of the rows that have its label."""
+        scores = {}
+        for name, target in self._targets.items():
+            rows = self._label_rows[name]
+            answers = self._labels[name][rows], predictions[name][rows]
+            scores[name] = target.score(*answers)[self._metrics[name]]
+        return scores

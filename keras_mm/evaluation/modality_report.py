@@ -8,12 +8,13 @@ from ..inputs.cells import is_missing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
 from .interactions import all_subsets
+from .labels import constant_predictions, rows_with_label
 from .measures import Pooled, ask, presence, without_cells
-from .metrics import metric_of
+from .metrics import metrics_of
 from .parts import Parts
 from .report import ModalityReport
 from .tensors import remove_cells, table_tensors
-from .trials import Trials, check_fusion, constant_answer, predict
+from .trials import Trials, check_fusion, predict
 
 _MOST = 10
 
@@ -51,6 +52,9 @@ def modality_report(
     `groups`), not from training again and again: what a modality adds by chance
     of one training is not in them.
 
+    Of several targets there is a report of each, from the same models: of the rows
+    that have its label.
+
     Examples:
 
     >>> report = keras_mm.evaluation.modality_report(schema, test, model=model)
@@ -60,7 +64,7 @@ def modality_report(
     Args:
         schema: `Schema`, adapted or not: each fold adapts a copy to its training
             rows. With `model` its own is used, and None will do.
-        table: rows with the target, in any form that `keras_mm.data.to_table`
+        table: rows with the targets, in any form that `keras_mm.data.to_table`
             reads. Those of one fold must fit in memory as tensors.
         fusion: as in `build_classifier`.
         encoders: as in `build_classifier`.
@@ -69,7 +73,8 @@ def modality_report(
             are drawn together.
         model: a trained model made by a builder, or None.
         metric: name of a score that `score` gives; default `accuracy`,
-            `macro_f1` for several labels, `r2` for numbers.
+            `macro_f1` for several labels, `r2` for numbers. Of several targets a
+            dict from target to name.
         epochs: int, most epochs of a fit.
         patience: int, epochs without improvement on a seventh of the training
             rows until a fit stops, or None: all rows train, for all epochs.
@@ -84,7 +89,7 @@ def modality_report(
             `modality_dropout`...
 
     Returns:
-        `ModalityReport`.
+        `ModalityReport`; of several targets a dict from target to one.
 
     Raises:
         ValueError: if an argument does not fit, before anything is trained.
@@ -123,14 +128,14 @@ def modality_report(
         bad,
         options,
     )
-    metric = metric_of(trials.target, metric)
+    metrics = metrics_of(trials.schema, metric)
     names = list(trials.modalities)
     _check_count(names)
     whole = tuple(names)
     subsets = {whole, *((name,) for name in names)}
     subsets |= {_without(names, name) for name in names} - {()}
     total = len(trials.folds) * (len(subsets) + len(matched))
-    found = Pooled(len(trials.table))
+    pooled = Pooled(len(trials.table))
     with counted("modality report", total, "fits") as advance:
         for fold in trials.folds:
             random = np.random.default_rng((seed, fold))
@@ -143,12 +148,12 @@ def modality_report(
             full = models[whole]
             tensors = trials.tensors(trials.part(rows), full.schema)
             share = -(-emap_rows // len(trials.folds))
-            ask(found, rows, models, whole, tensors, trials.modalities, random, share)
+            ask(pooled, rows, models, whole, tensors, trials.modalities, random, share)
             for subset, one in models.items():
-                found.put("trained", subset, rows=rows, values=predict(one, tensors))
-            truth = trials.truth[trials.train_rows(fold)]
-            answer = constant_answer(trials.target, truth, len(rows))
-            found.put("constant", rows=rows, values=answer)
+                pooled.put("trained", subset, rows=rows, values=predict(one, tensors))
+            labels = trials.labels_of(trials.train_rows(fold))
+            answer = constant_predictions(labels, trials.schema, len(rows))
+            pooled.put("constant", rows=rows, values=answer)
             for rate in matched:
                 gone = remove_cells(_present(train, trials.modalities), rate, random)
                 holed = _with_holes(train, trials.modalities, gone)
@@ -157,43 +162,58 @@ def modality_report(
                 present = presence(tensors, trials.modalities)
                 gone = remove_cells(present, rate, random)
                 answer = without_cells(parts, parts.encode(tensors), gone)
-                found.put("matched", rate, rows=rows, values=answer)
-                found.count(("matched", rate), gone.sum(), present.sum())
+                pooled.put("matched", rate, rows=rows, values=answer)
+                pooled.count(("matched", rate), gone.sum(), present.sum())
                 advance(f"{rate:.0%} missing")
     draws = Bootstrap(len(trials.table), trials.group_values(), seed=seed)
-    return ModalityReport(
-        trials.target, metric, names, trials.truth, found, draws, len(trials.folds)
+    return _reports(
+        trials.schema, metrics, names, trials.labels, pooled, draws, len(trials.folds)
     )
 
 
 def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
     """The report of a trained model."""
     schema = getattr(model, "schema", None)
-    if schema is None or schema.target is None:
+    if schema is None or not (schema.targets and model.modalities):
         raise ValueError(
             "The model must be made by a builder and predict a target. "
             f"Received: model={model!r}"
         )
-    target, name = schema.target, schema.target_name
     groups = column_name(groups)
-    require_columns(table.columns, [name, *([groups] if groups else [])])
-    metric = metric_of(target, metric)
+    require_columns(table.columns, [*schema.targets, *([groups] if groups else [])])
+    metrics = metrics_of(schema, metric)
     modalities = model.modalities
     names = list(modalities)
     _check_count(names)
-    truth = encode_targets(table, schema)
+    labels = encode_targets(table, schema)
+    constant = constant_predictions(labels, schema, len(table))
     tensors = table_tensors(table, schema, base_dir, bad)
     rows = np.arange(len(table))
     random = np.random.default_rng((seed, 0))
-    found = Pooled(len(table))
+    pooled = Pooled(len(table))
     whole = tuple(names)
-    ask(found, rows, {whole: model}, whole, tensors, modalities, random, emap_rows)
-    answer = constant_answer(target, truth, len(rows))
-    found.put("constant", rows=rows, values=answer)
+    ask(pooled, rows, {whole: model}, whole, tensors, modalities, random, emap_rows)
+    pooled.put("constant", rows=rows, values=constant)
     for subset in all_subsets(names)[1:]:
-        found["trained", subset] = found["subset", subset]
+        pooled["trained", subset] = pooled["subset", subset]
     draws = Bootstrap(len(table), texts(table[groups]) if groups else None, seed=seed)
-    return ModalityReport(target, metric, names, truth, found, draws, 0)
+    return _reports(schema, metrics, names, labels, pooled, draws, 0)
+
+
+def _reports(schema, metrics, names, labels, pooled, draws, folds):
+    """A report of each target, of the rows that have its label."""
+    reports = {}
+    for target, rows in rows_with_label(labels, schema).items():
+        reports[target] = ModalityReport(
+            schema.targets[target],
+            metrics[target],
+            names,
+            labels[target][rows],
+            pooled.of(target, rows),
+            draws.part(rows),
+            folds,
+        )
+    return schema.without_dict(reports)
 
 
 def _present(table, modalities):

@@ -1,8 +1,6 @@
-import numpy as np
-
 from ..models.graph import rest_of
 from .tensors import take, withhold
-from .trials import predict, predict_list
+from .trials import predict, predict_arrays
 
 
 class Parts:
@@ -49,7 +47,7 @@ class Parts:
         for name in names:
             encoder = self.encoders[name]
             columns = [tensors[column] for column in self.modalities[name]]
-            for key, array in zip(self.keys[name], predict_list(encoder, columns)):
+            for key, array in zip(self.keys[name], predict_arrays(encoder, columns)):
                 arrays[key] = array
         return arrays
 
@@ -63,9 +61,8 @@ class Parts:
         return changed
 
     def predict(self, arrays):
-        """Predictions of arrays."""
+        """Predictions of arrays, by target."""
         if self.rest is None:
             return predict(self.model, arrays)
         ordered = [arrays[key] for keys in self.keys.values() for key in keys]
-        (answer,) = predict_list(self.rest, ordered)
-        return np.asarray(answer)
+        return self.model.schema.by_target(predict_arrays(self.rest, ordered))

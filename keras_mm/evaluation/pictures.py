@@ -66,24 +66,24 @@ def plot_confusion(models, table, base_dir=None):
 
     Args:
         models: a classifier made by a builder, or a dict from a name to one, to
-            draw several side by side.
-        table: rows with the target.
+            draw several side by side. Of several targets, each is drawn.
+        table: rows with the targets.
         base_dir: folder that relative file paths start from.
 
     Returns:
         `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: if a model is no classifier.
+        ValueError: if a target of a model is no class.
     """
     for model in (models if isinstance(models, dict) else {"": models}).values():
-        target, name = _target_of(model)
-        if target.kind != "class":
-            raise ValueError(
-                "A confusion matrix is about classes, one a row. Give a classifier; "
-                "keras_mm.evaluation.plot_targets draws what suits any target. "
-                f"Received: {name}={target!r}"
-            )
+        for name, target in _targets_of(model).items():
+            if target.kind != "class":
+                raise ValueError(
+                    "A confusion matrix is about classes, one a row. Give a "
+                    "classifier; keras_mm.evaluation.plot_targets draws what suits "
+                    f"any target. Received: {name}={target!r}"
+                )
     return plot_targets(models, table, base_dir)
 
 
@@ -135,13 +135,17 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     Without a column of pictures it draws the first column of clips (three
     frames, in order), sounds (log-mel features, low bands below) or sequences.
 
+    The prediction is green if it is right and red if it is wrong. Of several targets
+    each has a line, and one that is wrong makes them red; a label that is missing
+    counts neither way.
+
     Examples:
 
     >>> keras_mm.evaluation.plot_predictions(model, test).savefig("sheet.png")
 
     Args:
-        model: a model of one target, made by a builder.
-        table: rows with the target.
+        model: a model made by a builder.
+        table: rows with the targets.
         count: int, how many rows to show, chosen at random.
         seed: int.
         base_dir: folder that relative file paths start from.
@@ -150,19 +154,21 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: if the model has no target, or several.
+        ValueError: if the model has no target.
     """
     import textwrap
 
     from matplotlib.figure import Figure
 
     schema = model.schema
-    target, name = _target_of(model)
+    targets = _targets_of(model)
     table = schema.known_cells(to_table(table))
     table = table.sample(min(count, len(table)), random_state=seed)
     table = table.reset_index(drop=True)
     labels = encode_targets(table, schema)
-    predicted = model.predict(table, base_dir=base_dir, verbose=0)
+    predictions = model.predict(table, base_dir=base_dir, verbose=0)
+    predictions = schema.by_target(predictions)
+    known = {name: target.is_known(labels[name]) for name, target in targets.items()}
     drawn = _drawn(schema)
     # What fits into a line: no sounds, clips, signals or graphs.
     texts = [n for n, v in schema.inputs.items() if not (v.is_file or v.raw_shape)]
@@ -176,26 +182,32 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     for row, axes in zip(range(len(table)), figure.axes):
         if drawn:
             _draw(axes, schema.inputs[drawn], table[drawn][row], base_dir)
-        right = target.is_right(labels[row], predicted[row])
+        title, rights = [], []
+        for name, target in targets.items():
+            line = target.caption(predictions[name][row])
+            title.append(f"{name}: {line}" if len(targets) > 1 else line)
+            if known[name][row]:
+                right = target.is_right(labels[name][row], predictions[name][row])
+                rights.append(right)
+                if not right:
+                    title.append(f"(is {table[name][row]})")
+        # Wrong if any is wrong, and right if any is right.
+        right = min((one for one in rights if one is not None), default=None)
         caption = "; ".join(
             str(table[name][row]) for name in texts if not is_missing(table[name][row])
         )
-        title = target.caption(predicted[row])
-        if not right:
-            title += f"\n(is {table[name][row]})"
-        axes.set_title(title, fontsize=8.5, color=_COLORS[right])
+        axes.set_title("\n".join(title), fontsize=8.5, color=_COLORS[right])
         # "$" would start a formula.
         caption = textwrap.shorten(caption, 46, placeholder="...").replace("$", r"\$")
         axes.set_xlabel(textwrap.fill(caption, 24), fontsize=7, color="#444444")
     return figure
 
 
-def _target_of(model):
-    """A model's only target, and its name; refuses other models."""
-    target, name = model.schema.target, model.schema.target_name
-    if target is None:
+def _targets_of(model):
+    """A model's targets by name; refuses models without one."""
+    if not model.schema.targets:
         raise without_target(f"model={model.name!r}")
-    return target, name
+    return model.schema.targets
 
 
 def _drawn(schema):

@@ -12,7 +12,8 @@ class ModalityReport:
     """What `modality_report` found: tables, sentences and a picture.
 
     `score`, `low` and `high` are the metric of all held-out rows together and
-    its 95% interval.
+    its 95% interval. Of several targets, a report is of one, and of the rows that have
+    its label.
 
     Attributes:
         metric: string, the metric's name; all numbers are in its unit.
@@ -32,7 +33,8 @@ class ModalityReport:
             the score of all less the baseline.
         interactions: Series: the `score` of the model on the rows that were
             used, `additive`, the score of its nearest additive model, and their
-            difference `gap`; None if it was left out or there is one modality.
+            difference `gap`; None if it was left out, there is one modality, or none
+            of these rows has a label.
         missing: DataFrame: `rate` of cells asked to go, share `removed` (each row
             keeps one), and whether training rows missed as much (`matched`).
         noise: DataFrame: score by modality (`"all"`: each of them) and level,
@@ -117,9 +119,10 @@ class ModalityReport:
         )
 
         self.interactions = None
+        used = []
         if "additive" in found:
-            asked = ~np.isnan(found["additive"]).any(axis=1)
-            used = np.flatnonzero(asked)
+            used = np.flatnonzero(~np.isnan(found["additive"]).any(axis=1))
+        if len(used):
             plain, additive = score("plain", used), score("additive", used)
             self.interactions = pd.Series(
                 {

@@ -6,7 +6,7 @@ _ALONE, _FUSED = "#9aa5b1", "#2f6fb3"
 
 
 def plot_comparison(results):
-    """Draws a leaderboard; single modalities are grey.
+    """Draws a leaderboard, of several targets theirs; single modalities are grey.
 
     Examples:
 
@@ -16,15 +16,24 @@ def plot_comparison(results):
     >>> keras_mm.evaluation.plot_comparison(results).savefig("results.png")
 
     Args:
-        results: DataFrame that `compare` gave.
+        results: DataFrame that `compare` gave; of several targets the dict.
 
     Returns:
         `matplotlib.figure.Figure`.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 1.0 + 0.42 * len(results)), layout="constrained")
-    axes = figure.subplots()
+    tables = results if isinstance(results, dict) else {"": results}
+    height = 1.0 + 0.42 * max(map(len, tables.values()))
+    figure = Figure(figsize=(7 * len(tables), height), layout="constrained")
+    panels = figure.subplots(1, len(tables), squeeze=False)[0]
+    for axes, (target, table) in zip(panels, tables.items()):
+        _draw_leaderboard(axes, table)
+        axes.set_title(target, fontsize=11)
+    return figure
+
+
+def _draw_leaderboard(axes, results):
     best_last = results.iloc[::-1]
     _bars(
         axes,
@@ -39,7 +48,6 @@ def plot_comparison(results):
     if len(single):
         # The first one is the best.
         axes.axvline(single["mean"].iloc[0], color=_ALONE, linestyle="--", linewidth=1)
-    return figure
 
 
 def plot_report(report):

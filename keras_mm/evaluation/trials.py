@@ -1,6 +1,7 @@
 import copy
 import time
 
+import keras
 import numpy as np
 
 from .. import fusion as fusion_room
@@ -11,13 +12,14 @@ from ..data.folds import texts
 from ..data.targets import encode_targets
 from ..models import build_model
 from ..training import callbacks
+from .labels import rows_with_label
 from .tensors import table_tensors
 
 _BATCH = 256
 
 
 class Trials:
-    """Models of a table's modalities, trained and judged fold by fold.
+    """Models of a table's modalities, trained and evaluated fold by fold.
 
     Each fold has a copy of the schema of its own, adapted to its training rows,
     and each fit starts from copies of what the user passed, so that no fold
@@ -25,7 +27,7 @@ class Trials:
 
     Args:
         schema: `Schema`, adapted or not; only class names that it knows are kept.
-        table: rows with the target.
+        table: rows with the targets.
         folds: int, 2 or more.
         groups: name of a column whose equal values stay in one fold, or None.
         encoders: as in the builders.
@@ -54,19 +56,21 @@ class Trials:
     ):
         self.schema = schema_copy(schema)
         self.table = self.schema.known_cells(to_table(table))
-        self.target, self.name = self.schema.target, self.schema.target_name
-        if self.target is None:
+        targets = self.schema.targets
+        if not targets:
             raise ValueError(
                 "The schema has no target to predict: Schema(inputs, targets="
                 f"{{...}}). Received: schema={schema!r}"
             )
         groups = column_name(groups)
-        wanted = [*self.schema.inputs, self.name, *([groups] if groups else [])]
+        wanted = [*self.schema.inputs, *targets, *([groups] if groups else [])]
         require_columns(self.table.columns, wanted)
-        if self.target.kind != "number":
-            # Which classes there are is known before a row is held out.
-            self.target.adapt(self.table[self.name], self.name)
-        self.truth = encode_targets(self.table, self.schema)
+        for name, target in targets.items():
+            if target.kind != "number":
+                # Which classes there are is known before a row is held out.
+                allow_missing = self.schema.allows_missing_labels
+                target.adapt(self.table[name], name, allow_missing)
+        self.labels = encode_targets(self.table, self.schema)
         self.groups = groups
         self.encoders = dict(encoders or {})
         self.modalities = self.schema.modalities(own=self.encoders)
@@ -79,7 +83,8 @@ class Trials:
         self.epochs, self.patience = epochs, patience
         self.seed, self.base_dir, self.bad = seed, base_dir, bad
         self.options = dict(options or {})
-        self.stratify = self.name if self.target.is_divided_evenly else None
+        even = (name for name, target in targets.items() if target.is_divided_evenly)
+        self.stratify = next(even, None)
         units = texts(self.table[groups]).nunique() if groups else len(self.table)
         if int(folds) != folds or not 2 <= folds <= units:
             raise ValueError(
@@ -87,7 +92,7 @@ class Trials:
                 f"{'groups' if groups else 'rows'}, {units}. Received: folds={folds}"
             )
         if self.stratify:
-            most = texts(self.table[self.name]).value_counts().max()
+            most = texts(self.table[self.stratify]).value_counts().max()
             if most < folds:
                 raise ValueError(
                     "Some class must have a row for each fold. Take fewer folds or "
@@ -96,6 +101,14 @@ class Trials:
                 )
         self.fold = fold_numbers(self.table, folds, groups, self.stratify, seed)
         self.folds = sorted(set(self.fold.tolist()))
+        self.label_rows = rows_with_label(self.labels, self.schema)
+        for name, known in self.label_rows.items():
+            if len(set(self.fold[known])) < len(self.folds):
+                raise ValueError(
+                    f"The target {name!r} must have a label in each fold. Take fewer "
+                    "folds, or more rows that have one. Received: "
+                    f"folds={folds}, and {len(known)} rows with a label of {name!r}"
+                )
 
     def group_values(self):
         """Which rows belong together, for the bootstrap, or None."""
@@ -108,6 +121,22 @@ class Trials:
     def train_rows(self, fold):
         """Numbers of the rows that the fold's models learn from."""
         return np.flatnonzero(self.fold != fold)
+
+    def labels_of(self, rows):
+        """Some rows' labels, by target."""
+        return {name: labels[rows] for name, labels in self.labels.items()}
+
+    def answers(self, target, fold, predictions):
+        """Labels and predictions of the held-out rows that have the target's label.
+
+        Args:
+            target: string.
+            fold: int.
+            predictions: array, of all held-out rows of the fold.
+        """
+        rows = self.rows(fold)
+        known = np.isin(rows, self.label_rows[target])
+        return self.labels[target][rows[known]], predictions[known]
 
     def part(self, rows):
         """Some rows of the table."""
@@ -159,7 +188,7 @@ class Trials:
 
 
 def schema_copy(schema):
-    """A schema of its own with the same inputs and target."""
+    """A schema of its own with the same inputs and targets."""
     if not isinstance(schema, Schema):
         raise ValueError(
             "The first argument must be a keras_mm.Schema. "
@@ -181,21 +210,16 @@ def check_fusion(fusion, patience):
 
 
 def predict(model, tensors):
-    """Predictions of tensors, of which the model takes those that it has."""
-    return predict_list(model, [tensors[tensor.name] for tensor in model.inputs])[0]
+    """Predictions by target; of the tensors, the model takes those that it has."""
+    arrays = [tensors[tensor.name] for tensor in model.inputs]
+    return model.schema.by_target(predict_arrays(model, arrays))
 
 
-def predict_list(model, arrays):
-    """What a model gives for a list of arrays, in the order of its inputs."""
+def predict_arrays(model, arrays):
+    """The outputs of a model for a list of arrays, in the order of its inputs."""
     batches = []
     # Without a data set around it: hundreds of small calls are to be made.
     for start in range(0, len(arrays[0]), _BATCH):
         batch = [array[start : start + _BATCH] for array in arrays]
-        answer = model.predict_on_batch(batch)
-        batches.append(answer if isinstance(answer, (list, tuple)) else [answer])
-    return [np.concatenate(parts) for parts in zip(*batches)]
-
-
-def constant_answer(target, truth, rows):
-    """What is best said without looking: predictions for `rows` rows."""
-    return np.tile(target.constant(truth), (rows, 1))
+        batches.append(model.predict_on_batch(batch))
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)

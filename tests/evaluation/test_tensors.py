@@ -26,10 +26,10 @@ def made():
 def test_withheld_tensors_are_missing_cells(made, columns):
     model, table, tensors = made
     expected = evaluation.predict_without(model, table, columns)
-    got = predict(model, room.withhold(tensors, columns))
+    got = predict(model, room.withhold(tensors, columns))["category"]
     np.testing.assert_allclose(got, expected, atol=1e-6)
     if columns:
-        assert not np.allclose(got, predict(model, tensors))
+        assert not np.allclose(got, predict(model, tensors)["category"])
 
 
 def test_parts_of_a_model(made):
@@ -38,17 +38,20 @@ def test_parts_of_a_model(made):
     parts = Parts(model, model.schema.modalities())
     assert set(parts.encoders) == {"image", "text", "numbers", "shop"}
     arrays = parts.encode(tensors)
-    expected = predict(model, tensors)
-    np.testing.assert_allclose(parts.predict(arrays), expected, atol=1e-6)
+
+    def compare(arrays, tensors):
+        got, expected = parts.predict(arrays), predict(model, tensors)
+        assert list(got) == list(expected) == ["category"]
+        np.testing.assert_allclose(got["category"], expected["category"], atol=1e-6)
+
+    compare(arrays, tensors)
     for names, columns in ((["numbers"], _NUMBERS), (["image", "text"],) * 2):
-        got = parts.predict(parts.withhold(arrays, names, slice(5, None)))
-        expected = predict(model, room.withhold(tensors, columns, slice(5, None)))
-        np.testing.assert_allclose(got, expected, atol=1e-6)
+        withheld = parts.withhold(arrays, names, slice(5, None))
+        compare(withheld, room.withhold(tensors, columns, slice(5, None)))
     order = np.random.default_rng(0).permutation(24)
     swapped = {**tensors, "text": tensors["text"][order]}
     mixed = {**arrays, **room.take(arrays, order, parts.keys["text"])}
-    expected = predict(model, swapped)
-    np.testing.assert_allclose(parts.predict(mixed), expected, atol=1e-6)
+    compare(mixed, swapped)
 
 
 def test_withheld_in_some_rows(made):
@@ -56,7 +59,7 @@ def test_withheld_in_some_rows(made):
     some = np.arange(24) % 5 == 0
     holed = table.copy()
     holed["text"] = holed.text.astype(object).where(~some, None)
-    got = predict(model, room.withhold(tensors, ["text"], some))
+    got = predict(model, room.withhold(tensors, ["text"], some))["category"]
     np.testing.assert_allclose(got, model.predict(holed, verbose=0), atol=1e-6)
     # What went in is as it was.
     assert room.is_present(tensors, ["text"]).sum() == 22
