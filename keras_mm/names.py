@@ -113,16 +113,3 @@ def is_layer_name(name):
 def is_encoder_name(name):
     """Whether a layer of this name is a modality's encoder."""
     return name.endswith(_ENCODER)
-
-
-def encoders_of(model):
-    """dict from modality to its encoder, of a model whose file does not say it."""
-    names = {layer_name("encoder", tensor.name): tensor.name for tensor in model.inputs}
-    return {
-        # All else are groups, such as "all-numbers".
-        names.get(
-            layer.name, layer.name.removesuffix(_ENCODER).replace("_", "-")
-        ): layer
-        for layer in model.layers
-        if is_encoder_name(layer.name)
-    }

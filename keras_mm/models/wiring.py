@@ -1,6 +1,6 @@
 from typing import NamedTuple
 
-from ..names import answer_name, encoders_of, layer_name
+from ..names import answer_name, layer_name, served_name
 
 # What the outputs of a model with experts are called, in training.
 PREDICTIONS, EXPERTS = "predictions", "experts"
@@ -30,13 +30,21 @@ class Wiring(NamedTuple):
     @classmethod
     def of_names(cls, model, schema):
         """The wiring of a model whose file does not say it: by its layers' names."""
-        encoders = encoders_of(model)
-        fusion = layer_name("fusion")
-        is_fused = any(layer.name == fusion for layer in model.layers)
+        names = [layer.name for layer in model.layers]
+        columns = {served_name(column): column for column in schema.inputs}
+        encoders = {}
+        for name in names:
+            modality = name.removesuffix("encoder")[:-1]
+            # The first files had "_" in the names.
+            if name.endswith(("-encoder", "_encoder")):
+                # All but columns are groups, such as "all-numbers".
+                group = modality.replace("_", "-")
+                encoders[columns.get(modality, group)] = name
+        fusion = [name for name in (layer_name("fusion"), "fusion") if name in names]
         return cls(
             schema.modalities(own=encoders),
-            {name: layer.name for name, layer in encoders.items()},
-            dict.fromkeys(schema.targets, fusion) if is_fused else {},
+            encoders,
+            dict.fromkeys(schema.targets, *fusion) if fusion else {},
             {name: answer_name(name) for name in schema.targets},
             isinstance(model.output, dict) and EXPERTS in model.output,
         )

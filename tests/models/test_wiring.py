@@ -1,5 +1,7 @@
 """Which layer of a model is which, and what its parts are."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pandas as pd
@@ -93,3 +95,23 @@ def test_the_parts_of_a_model_leave_it_as_it_is(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again.predict(table, verbose=0), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["hybrid", "first"])
+def test_files_of_before_do_all_that_they_did(name, tmp_path):
+    """One from before wiring was kept, and one of the first version's."""
+    file = pathlib.Path(__file__).parent / "files" / name
+    table = pd.read_csv(f"{file}.csv")
+    model = keras.models.load_model(f"{file}.keras")
+    predicted = model.predict(table, verbose=0)
+    np.testing.assert_allclose(predicted[:, 0], table["p"], atol=1e-6)
+    assert list(model.encoders) == list(model.modalities) == ["a", "w"]
+    model.fit(table, validation_data=table, epochs=1, verbose=0)
+    changed = model.predict(table, verbose=0)
+    assert not np.allclose(predicted, changed)
+    model.save(tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    np.testing.assert_allclose(again.predict(table, verbose=0), changed, atol=1e-6)
+    if keras.backend.backend() == "tensorflow":
+        path = keras_mm.export(again, tmp_path / "served", rows=table, verbose=False)
+        assert {"embed", "embed_a"} <= set(keras_mm.load_exported(path).signatures)
