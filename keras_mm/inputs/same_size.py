@@ -12,15 +12,25 @@ def check_same_size(layer, shape):
         shape: `(height, width, channels)` of the pictures.
     """
     try:
-        given = tuple(layer.compute_output_shape((None, *shape)))
-    except NotImplementedError:
-        # Keras infers it by a symbolic call, where that is possible yet.
-        try:
-            given = layer.compute_output_spec(keras.KerasTensor((None, *shape))).shape
-        except Exception:
-            return
+        given = _shape_of(layer, (None, *shape))
+    except Exception:
+        return
     if given != (None, *shape):
         raise other_size(layer, shape, given[1:])
+
+
+def _shape_of(layer, shape):
+    """The shape of what a layer makes of a tensor, without a call where possible."""
+    if isinstance(layer, keras.layers.Pipeline):
+        # It does not say; on jax its symbolic call fails where crops are in it.
+        for part in layer.layers:
+            shape = _shape_of(part, shape)
+        return shape
+    try:
+        return tuple(layer.compute_output_shape(shape))
+    except NotImplementedError:
+        # Keras infers it by a symbolic call, where that is possible yet.
+        return tuple(layer.compute_output_spec(keras.KerasTensor(shape)).shape)
 
 
 def other_size(layer, shape, given):
