@@ -124,9 +124,8 @@ class Schema:
     def _refuse_several(self):
         if len(self.targets) > 1:
             raise ValueError(
-                "This works with one target, and the schema has several. Models of "
-                "several are built by keras_mm.build_multitask; for all else make "
-                "a keras_mm.Schema with one of them. "
+                "There is no single target, the schema has several: schema.targets is "
+                "a dict of them. "
                 f"Received: targets={list(self.targets)}"
             )
 

@@ -109,10 +109,15 @@ class BuiltModel(keras.Model):
         Args:
             tower: string, the tower of a retriever; other models have none.
         """
-        if tower is not None or not self.wiring.fusions:
+        if tower is not None:
             raise ValueError(
-                "A model made by a builder gives vectors; towers are those of a "
-                f"retriever. Received: model={self.name!r}, tower={tower!r}"
+                f"Only a retriever has towers. Leave `tower` out. Received: tower={tower!r}"
+            )
+        if not self.wiring.fusions:
+            raise ValueError(
+                "The model has no fusion to take vectors from. For one tower of a "
+                "retriever pass the retriever and tower=<name>. "
+                f"Received: model={self.name!r}"
             )
         # The length that a classifier gives a row tells how sure it is, not what it is.
         scaled = any(value.kind != "number" for value in self.schema.targets.values())
