@@ -22,6 +22,8 @@ class Autoencoder(MultimodalModel):
     its one column, or that column's tensors; the target is the input itself.
     """
 
+    objective = Reconstruction()
+
     @property
     def encoder(self):
         """`keras.Model` from the column's tensor to `[tokens, mask]`.
@@ -29,19 +31,14 @@ class Autoencoder(MultimodalModel):
         It is what `build_classifier` makes of the encoder's name, without the
         bottleneck behind it. A classifier that is given it has a copy.
         """
-        (column,) = self.schema.inputs
-        encoder = self.get_layer(layer_name("encoder", column))
-        # Says what its weights are for, see `encoders.Trained`.
-        encoder.schema = self.schema
+        (encoder,) = self.encoders.values()
         return encoder
 
     @property
     def decoder(self):
         """`keras.Model` from `(batch, units)` to the column's tensor."""
-        (column,) = self.schema.inputs
-        return self.get_layer(layer_name("decoder", column))
-
-    objective = Reconstruction()
+        (name,) = self.wiring.heads.values()
+        return self.get_layer(name)
 
     def code(self):
         """The part that makes the vector between encoder and decoder, which takes tables.
@@ -50,8 +47,7 @@ class Autoencoder(MultimodalModel):
             `MultimodalModel` from the column to a dict from its name to `(batch,
             units)`.
         """
-        (column,) = self.schema.inputs
-        bottleneck = layer_name("bottleneck", column)
+        ((column, bottleneck),) = self.wiring.fusions.items()
         part = part_of(self, lambda graph: {column: graph.outputs[bottleneck]})
         code = MultimodalModel(part.inputs, part.output)
         code.schema, code.seed = self.schema, self.seed
@@ -74,6 +70,14 @@ class Autoencoder(MultimodalModel):
             return super().vectors(tower)
         (column,) = self.schema.inputs
         return self.code(), lambda out: out[column], False
+
+    def tell_encoder(self):
+        """Tells the encoder what its weights are for, see `encoders.Trained`."""
+        self.encoder.schema = self.schema
+
+    def _set_own(self, config):
+        super()._set_own(config)
+        self.tell_encoder()
 
 
 @seeded_builder
@@ -171,8 +175,13 @@ def build_autoencoder(
     output = build_decoder(value, units, layer_name("decoder", column))(x)
     model = Autoencoder([tensor], output, name="autoencoder")
     model.schema, model.seed = schema.part([column]).with_inputs({column: value}), seed
-    encoder_name = layer_name("encoder", column)
-    model.wiring = Wiring({column: [column]}, {column: encoder_name})
+    model.wiring = Wiring(
+        {column: [column]},
+        {column: layer_name("encoder", column)},
+        {column: layer_name("bottleneck", column)},
+        {column: layer_name("decoder", column)},
+    )
+    model.tell_encoder()
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         loss=MaskedMeanSquaredError(),

@@ -1,4 +1,5 @@
 import os
+import weakref
 
 import keras
 from keras import ops
@@ -37,6 +38,9 @@ class BuiltModel(keras.Model):
     # place: set a new dict and compile.
     learning_rates = {}
     lora_ranks = {}
+
+    # Weak reference to the model that this one is the rest of, see `graph.rest_of`.
+    _whole = None
 
     # A file has what belongs to the model in its `get_config`.
     _is_saving = False
@@ -245,6 +249,8 @@ class BuiltModel(keras.Model):
             *args: as in Keras.
             **kwargs: as in Keras.
         """
+        if self._whole is not None:
+            return self._whole().save(filepath, *args, **kwargs)
         if os.fspath(filepath).lower().endswith((".h5", ".hdf5")):
             raise _no_hdf5(f"filepath={os.fspath(filepath)!r}")
         self._is_saving = True
@@ -252,6 +258,18 @@ class BuiltModel(keras.Model):
             super().save(filepath, *args, **kwargs)
         finally:
             self._is_saving = False
+
+    def save_weights(self, *args, **kwargs):
+        """`keras.Model.save_weights`."""
+        if self._whole is not None:
+            return self._whole().save_weights(*args, **kwargs)
+        return super().save_weights(*args, **kwargs)
+
+    def load_weights(self, *args, **kwargs):
+        """`keras.Model.load_weights`."""
+        if self._whole is not None:
+            return self._whole().load_weights(*args, **kwargs)
+        return super().load_weights(*args, **kwargs)
 
     def export(
         self,
@@ -330,6 +348,10 @@ class BuiltModel(keras.Model):
             "learning_rates": dict(self.learning_rates),
             "lora_ranks": dict(self.lora_ranks),
         }
+
+    def is_rest_of(self, model):
+        """Makes the model the rest of another: what callbacks save is the whole."""
+        self._whole = weakref.ref(model)
 
     def take_over(self, model):
         """Takes over what another model knows besides its network and how it is tuned."""

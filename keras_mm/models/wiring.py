@@ -15,8 +15,10 @@ class Wiring(NamedTuple):
         encoders: dict from modality to the name of its encoder, a nested model that
             gives tokens and mask.
         fusions: dict from target to the name of the layer whose result it is predicted
-            from; several targets may share one.
-        heads: dict from target to the name of the layer that predicts it.
+            from; several targets may share one. Of an autoencoder, from its column to
+            the bottleneck.
+        heads: dict from target to the name of the layer that predicts it, or of the
+            decoder.
         has_experts: bool, whether the outputs are a dict of `predictions` and of what
             the `experts` of late fusions predict by themselves.
     """
@@ -41,10 +43,17 @@ class Wiring(NamedTuple):
                 group = modality.replace("_", "-")
                 encoders[columns.get(modality, group)] = name
         fusion = [name for name in (layer_name("fusion"), "fusion") if name in names]
+        fusions = dict.fromkeys(schema.targets, *fusion) if fusion else {}
+        heads = {name: answer_name(name) for name in schema.targets}
+        for column in schema.inputs:
+            # An autoencoder's.
+            if layer_name("bottleneck", column) in names:
+                fusions[column] = layer_name("bottleneck", column)
+                heads[column] = layer_name("decoder", column)
         return cls(
             schema.modalities(own=encoders),
             encoders,
-            dict.fromkeys(schema.targets, *fusion) if fusion else {},
-            {name: answer_name(name) for name in schema.targets},
+            fusions,
+            heads,
             isinstance(model.output, dict) and EXPERTS in model.output,
         )

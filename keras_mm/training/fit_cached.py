@@ -92,8 +92,7 @@ def fit_cached(
     renew_lora(model)
     rest = rest_of(model, frozen)
     rest.compile(optimizer=model.optimizer, **_settings_of(model))
-    rest.save, rest.save_weights = model.save, model.save_weights
-    rest.load_weights = model.load_weights
+    rest.is_rest_of(model)
 
     def tensors_of(rows):
         rows = to_table(rows)

@@ -291,6 +291,27 @@ def test_standardisation_of_the_training():
 # --- errors --------------------------------------------------------------------
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="exports are written by TensorFlow"
+)
+def test_export_serves_the_code(tmp_path):
+    """What is read behind the encoder, whatever is missing; verified as all exports."""
+    table, _, model = made("vector")
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    path = keras_mm.export(model, tmp_path / "codes", rows=table, verbose=False)
+    exported = keras_mm.load_exported(path)
+    assert set(exported.signatures) == {"serving_default", "serving_tensors", "embed"}
+    answer = exported(table)
+    code = model.code().predict(table, verbose=0)["vector"]
+    np.testing.assert_allclose(np.stack(answer["vector_embedding"]), code, atol=1e-5)
+    np.testing.assert_allclose(
+        keras_mm.evaluation.cluster(model, table, 2).vectors, code, atol=1e-5
+    )
+    again = model.decoder(code)
+    np.testing.assert_allclose(again, model.predict(table, verbose=0), atol=1e-5)
+
+
 def test_errors(tmp_path):
     table, schema, model = made("vector")
     both = keras_mm.Schema({"vector": keras_mm.Vector(5), "text": keras_mm.Text()})
