@@ -16,9 +16,9 @@ from .wiring import Wiring
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Autoencoder(MultimodalModel):
-    """A model that learns to give back what it was given; needs no labels.
+    """A model that learns to reconstruct its input; needs no labels.
 
-    Made by `build_autoencoder`. `fit`, `evaluate` and `predict` take tables of
+    Made by `build_autoencoder`. `fit`, `evaluate` and `predict` take tables with
     its one column, or that column's tensors; the target is the input itself.
     """
 
@@ -28,8 +28,8 @@ class Autoencoder(MultimodalModel):
     def encoder(self):
         """`keras.Model` from the column's tensor to `[tokens, mask]`.
 
-        It is what `build_classifier` makes of the encoder's name, without the
-        bottleneck behind it. A classifier that is given it has a copy.
+        The same network as in `build_classifier`, without the bottleneck that
+        follows. A classifier that is built with it copies it.
         """
         (encoder,) = self.encoders.values()
         return encoder
@@ -41,11 +41,11 @@ class Autoencoder(MultimodalModel):
         return self.get_layer(name)
 
     def code(self):
-        """The part that makes the vector between encoder and decoder, which takes tables.
+        """The submodel from the column to the code; it takes tables.
 
         Returns:
-            `MultimodalModel` from the column to a dict from its name to `(batch,
-            units)`.
+            `MultimodalModel` that maps the column to a dict from its name to the code
+            `(batch, units)`.
         """
         ((column, bottleneck),) = self.wiring.fusions.items()
         part = part_of(self, lambda graph: {column: graph.outputs[bottleneck]})
@@ -54,7 +54,7 @@ class Autoencoder(MultimodalModel):
         return code
 
     def answering(self):
-        """What an export answers with: the code, not the whole of the input again."""
+        """The model that an export serves: it answers with the code."""
         return self.code()
 
     def parts(self):
@@ -72,7 +72,7 @@ class Autoencoder(MultimodalModel):
         return self.code(), lambda out: out[column], False
 
     def tell_encoder(self):
-        """Tells the encoder what its weights are for, see `encoders.Trained`."""
+        """Gives the encoder its schema, see `encoders.Trained`."""
         self.encoder.schema = self.schema
 
     def _set_own(self, config):
@@ -92,10 +92,9 @@ def build_autoencoder(
 ):
     """Builds a compiled autoencoder of one column: learning without labels.
 
-    An encoder and a bottleneck make `units` numbers of a picture, a sound, a
-    sequence or a vector, and a decoder makes the whole of them again. What the
-    encoder has learned from many rows without labels may serve a classifier of
-    few rows with labels.
+    An encoder and a bottleneck compress a picture, a sound, a sequence or a vector
+    to a code of `units` numbers, from which a decoder reconstructs it. An encoder
+    pretrained on many unlabelled rows can help a classifier with few labels.
 
     Examples:
 
@@ -104,26 +103,26 @@ def build_autoencoder(
     >>> autoencoder.predict(test, verbose=0).shape
     (6, 96, 96, 3)
 
-    Its encoder in a classifier, frozen here; its weights are copied:
+    Its encoder in a classifier, here frozen; the weights are copied:
 
     >>> autoencoder.encoder.trainable = False
     >>> model = keras_mm.build_classifier(
     ...     schema, encoders={"image": autoencoder.encoder})
 
-    The loss is the mean squared error of what is there: missing rows, padded
-    steps and gaps count nothing. Pictures are not augmented, and the
-    reconstruction is in the form of the tensor: pixels from 0 to 1, sequences
-    and vectors in standard deviations. What is missing in the input is filled in.
+    The loss is the mean squared error of the values that are present: missing rows,
+    padded steps and gaps are masked. Pictures are not augmented. The reconstruction
+    has the scale of the tensor: pixels from 0 to 1, sequences and vectors in
+    standard deviations. Missing values of the input are imputed.
 
     Args:
         schema: an adapted `Schema`, whose target, if any, is ignored; or a dict
             of inputs, for arrays.
-        column: string, the column to learn; not needed if there is one only.
+        column: string, the column to reconstruct; optional if it is the only one.
         encoder: name (`keras_mm.encoders.ENCODERS`) or `Encoder` object.
-            Default: what suits the input's type.
-        units: int, length of the vector between encoder and decoder.
+            Default: depends on the input's type.
+        units: int, length of the code.
         noise: float, standard deviation of Gaussian noise that is added to the
-            input in training, not to the target: the denoising autoencoder.
+            input in training but not to the target: a denoising autoencoder.
         optimizer: Keras optimizer or its name.
         seed: int, for initialisation, noise and the order of the rows.
 
@@ -156,7 +155,7 @@ def build_autoencoder(
     value = encoder.prepare(value)
     config = value.get_config()
     if "augmentation" in config:
-        # Where a moved picture was before, nobody could tell.
+        # The decoder cannot undo a random shift.
         value = type(value).from_config({**config, "augmentation": None})
 
     tensor = value.keras_input(column)
@@ -167,7 +166,7 @@ def build_autoencoder(
     tokens, mask = encoder.build(
         {column: value},
         name=layer_name("encoder", column),
-        # The mean over the steps would forget when something was.
+        # The mean over the steps would lose their order.
         sequences=value.kind == "sequence",
     )(x)
     x = _places(tokens, mask, layer_name("places", column))
@@ -190,14 +189,14 @@ def build_autoencoder(
 
 
 def _places(tokens, mask, name):
-    """Tokens, shortened to at most 16 places, side by side in one vector."""
+    """Tokens, pooled to at most 16 positions and flattened."""
     inputs = [
         keras.Input(tokens.shape[1:], dtype=tokens.dtype),
         keras.Input(mask.shape[1:], dtype="bool"),
     ]
-    x, shown = inputs
-    # What the mask hides must not be seen.
-    x = x * ops.cast(ops.expand_dims(shown, -1), x.dtype)
+    x, mask_input = inputs
+    # Masked tokens are set to 0.
+    x = x * ops.cast(ops.expand_dims(mask_input, -1), x.dtype)
     pool = -(-x.shape[1] // 16)
     if pool > 1:
         x = layers.AveragePooling1D(pool, padding="same")(x)
@@ -205,7 +204,7 @@ def _places(tokens, mask, name):
 
 
 def _chosen(schema, column):
-    """The column to learn, and its input."""
+    """The column to reconstruct, and its input."""
     inputs = schema.inputs if isinstance(schema, Schema) else schema
     if not isinstance(inputs, dict) or not inputs:
         raise ValueError(
@@ -216,19 +215,19 @@ def _chosen(schema, column):
         (column,) = inputs
     if column not in inputs:
         raise ValueError(
-            "An autoencoder learns one column: name it, column=... "
+            "An autoencoder reconstructs one column: pass column=... "
             f"Received: column={column!r}, inputs={list(inputs)}"
         )
     value = inputs[column]
     if value.kind not in ("image", "sequence", "vector") or len(value.shape) > 3:
         raise ValueError(
-            "An autoencoder learns an Image (one a cell), Audio, Sequence or Vector "
-            "column. "
+            "An autoencoder reconstructs an Image (one per cell), Audio, Sequence or "
+            "Vector column. "
             f"Received: {column}={value!r}"
         )
     if isinstance(schema, Schema) and not value.is_adapted:
         raise ValueError(
-            "The schema has not seen a table yet. Call schema.adapt(train) "
+            "The schema has not been adapted yet. Call schema.adapt(train) "
             f"first. Received: schema={schema!r}"
         )
     return column, value

@@ -1,4 +1,4 @@
-"""A short vector -> a picture, a sequence or a vector again."""
+"""Decoders from a code to a picture, a sequence or a vector."""
 
 import math
 
@@ -10,8 +10,8 @@ def build_decoder(value, units, name):
     """Builds the second half of an autoencoder.
 
     Args:
-        value: the `Input` whose tensor is to come out.
-        units: int, length of the vector.
+        value: the `Input` whose tensor is reconstructed.
+        units: int, length of the code.
         name: string, the model's name.
 
     Returns:
@@ -31,7 +31,7 @@ def build_decoder(value, units, name):
 
 def _picture(code, shape):
     height, width, channels = shape
-    # From 6 to 12 cells on the shorter side, twice as many in each step.
+    # Starts with 6 to 12 cells on the shorter side and doubles them in each step.
     doublings = max(0, int(math.log2(min(height, width) / 6)))
     rows, columns = (-(-side // 2**doublings) for side in (height, width))
     x = layers.Dense(rows * columns * 64, activation="relu")(code)

@@ -1,28 +1,28 @@
-"""A model's graph, and the one way to cut it."""
+"""A model's graph, and submodels of it."""
 
 import weakref
 
 import keras
 
-# Graphs by model: layers are called anew for the first cut only.
+# Graphs by model: layers are called again for the first submodel only.
 _GRAPHS = weakref.WeakKeyDictionary()
 
 
 class Graph:
     """The tensors between a model's layers.
 
-    Keras makes an input that two models share the second one's alone, if that takes
-    other tensors, too: the first could not be saved any more. So the graph is made
-    again, of the same layers.
+    If two models share an input and the second takes other tensors as well, Keras
+    assigns the input to the second alone, and the first can no longer be saved. So
+    the graph is rebuilt with the same layers.
 
     Args:
         model: functional `keras.Model`.
 
     Attributes:
         inputs: dict from column to its Keras tensor.
-        given: dict from a layer's name to the list of what it is called with.
-        outputs: dict from a layer's name to what it gives.
-        output: what the model gives.
+        given: dict from a layer's name to its call arguments.
+        outputs: dict from a layer's name to its outputs.
+        output: the model's output.
     """
 
     def __init__(self, model):
@@ -48,12 +48,12 @@ def graph_of(model):
 
 
 def part_of(model, choose, columns=None):
-    """The part of a model from its inputs to some tensors, with the same layers.
+    """The submodel from the inputs to some tensors, with the same layers.
 
     Args:
         model: functional `keras.Model`.
-        choose: function of the model's `Graph` to the outputs of the part.
-        columns: list of the inputs that these need; None: all.
+        choose: function from the model's `Graph` to the outputs of the submodel.
+        columns: list of the inputs that they depend on; None: all.
 
     Returns:
         `keras.Model`.
@@ -64,19 +64,19 @@ def part_of(model, choose, columns=None):
 
 
 def rest_of(model, modalities):
-    """The model behind some of its encoders, with the same layers.
+    """The submodel after some encoders, with the same layers.
 
-    It takes the inputs that these do not read, in order, then tokens and mask of
-    each.
+    It takes the inputs that these encoders do not read, in order, then the tokens and
+    mask of each encoder.
 
     Args:
         model: a model made by a builder.
-        modalities: list of those whose encoders it is behind.
+        modalities: list of the modalities whose encoders are left out.
 
     Returns:
         Model of the same class, not compiled.
     """
-    # One of its own: its inputs cannot be those of another part any more.
+    # A new graph: its inputs cannot be shared with another submodel.
     graph, wiring = Graph(model), model.wiring
     read = {column for name in modalities for column in wiring.modalities[name]}
     inputs = [tensor for name, tensor in graph.inputs.items() if name not in read]

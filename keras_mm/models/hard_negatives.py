@@ -8,10 +8,10 @@ _CHUNK = 256
 def hard_negatives(
     retriever, table, query, item, k=10, batch_size=None, *, base_dir=None, bad="error"
 ):
-    """Rows whose items a retriever takes for a query's, though they are not.
+    """Mines hard negatives: wrong items that a retriever scores high for a query.
 
-    What it has not told apart yet is what a second model, such as a `Reranker`,
-    learns most from.
+    A second model, such as a `Reranker`, learns most from what the retriever
+    confuses.
 
     Examples:
 
@@ -24,21 +24,21 @@ def hard_negatives(
         table: rows with the columns of both towers, and the group's if the
             retriever has one.
         query: string, the tower of the queries.
-        item: string, the tower of what they are answered with.
-        k: int, how many for each row.
+        item: string, the tower of the items.
+        k: int, number of negatives per row.
         batch_size: int, 32 if not given.
         base_dir: as in `fit`.
         bad: as in `fit`.
 
     Returns:
-        int array `(rows, k)` of row numbers, the nearest first, one for each item:
-        of rows that hold the same item the first. Never a row that matches: the row
-        itself, one of its group, or one that holds the same query or item. -1 where
-        there is no other, and all over for a row without a query.
+        int array `(rows, k)` of row numbers, the nearest first. Of rows with the same
+        item only the first is listed; rows that match (the row itself, its group, and
+        rows with the same query or item) never are. Padded with -1; a row without a
+        query is all -1.
 
     Raises:
-        ValueError: if one of the towers or the group's column is not there, or `k`
-            is not positive.
+        ValueError: if one of the towers or the group's column is missing, or `k` is
+            not positive.
 
     Reference:
         Xiong et al. 2021, "Approximate Nearest Neighbor Negative Contrastive
@@ -48,7 +48,7 @@ def hard_negatives(
         raise ValueError(f"`k` must be positive. Received: k={k}")
     if query == item:
         raise ValueError(
-            "The items of a tower are compared with another's queries. "
+            "`query` and `item` must be different towers. "
             f"Received: query={query!r}, item={item!r}"
         )
     table = to_table(table)
@@ -64,7 +64,7 @@ def wrong_neighbors(vectors, items, ids, k):
     """The items nearest to each row's query that do not match it.
 
     Args:
-        vectors: float array `(rows, units)` of queries, 0 where there is none.
+        vectors: float array `(rows, units)` of queries, 0 where one is missing.
         items: float array `(rows, units)`, likewise.
         ids: int array `(rows, 3)`, numbers of the rows' query, item and group.
         k: int.
@@ -72,24 +72,24 @@ def wrong_neighbors(vectors, items, ids, k):
     Returns:
         int array `(rows, k)`, as of `hard_negatives`.
     """
-    # One row for each item that is there.
+    # One row per item that is present.
     first = np.unique(ids[:, 1], return_index=True)[1]
     first = np.sort(first[items[first].any(axis=1)])
     matches = _matches(ids)[:, ids[first, 1]]
-    found = np.full((len(ids), k), -1)
+    negatives = np.full((len(ids), k), -1)
     for start in range(0, len(ids), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(ids)))
         scores = vectors[rows] @ items[first].T
         scores[matches[rows].toarray()] = -np.inf
         scores[~vectors[rows].any(axis=1)] = -np.inf
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        known = np.take_along_axis(scores, order, axis=1) > -np.inf
-        found[rows, : order.shape[1]] = np.where(known, first[order], -1)
-    return found
+        is_valid = np.take_along_axis(scores, order, axis=1) > -np.inf
+        negatives[rows, : order.shape[1]] = np.where(is_valid, first[order], -1)
+    return negatives
 
 
 def _matches(ids):
-    """Which items answer which rows: sparse bool `(rows, items)`."""
+    """Which items match which rows: sparse bool `(rows, items)`."""
     from scipy import sparse
 
     query, item, group = (_members(column) for column in ids.T)
@@ -98,7 +98,7 @@ def _matches(ids):
 
 
 def _members(numbers):
-    """Which row has which number: sparse `(rows, numbers)`; -1 is none."""
+    """Incidence of rows and numbers: sparse `(rows, numbers)`; -1 is none."""
     from scipy import sparse
 
     rows = np.flatnonzero(numbers >= 0)

@@ -1,4 +1,4 @@
-"""Parts of a model that are of use by themselves: vectors and explanations."""
+"""Submodels that are served on their own: embeddings and explanations."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,15 +15,15 @@ from .unit import unit
 
 
 class Part(NamedTuple):
-    """A part of a model, and what it tells.
+    """A submodel and the function from its outputs to named tensors.
 
-    What is computed on top is not wired into the part: a model that was loaded from a
-    file has names that new operations could take again.
+    The function is not wired into the submodel: new operations could clash with the
+    layer names of a loaded model.
 
     Args:
-        model: `keras.Model` from some columns' tensors.
+        model: `keras.Model` of some columns' tensors.
         columns: list of these columns, in the order of its inputs.
-        outputs_of: function from what the model gives, Keras tensors, to a dict of
+        outputs_of: function from the model's outputs, Keras tensors, to a dict of
             named tensors.
     """
 
@@ -40,9 +40,8 @@ class Part(NamedTuple):
 def parts_of(model):
     """The parts of a model of encoders and fusions: dict from signature to `Part`.
 
-    `embed` is the fused vector (of several fusions, theirs side by side), `embed_
-    <modality>` the mean of a modality's tokens, and `explain` the fusion's weights,
-    where it has some.
+    `embed` is the fused vector (of several fusions, concatenated), `embed_<modality>`
+    the mean of a modality's tokens, and `explain` the fusion's weights, if it has any.
     """
     wiring, columns = model.wiring, [tensor.name for tensor in model.inputs]
     layers = fusions_of(model)
@@ -65,20 +64,20 @@ def parts_of(model):
 
 
 def fusions_of(model):
-    """dict from the names of the layers that fuse to them, each once."""
+    """dict from name to fusion layer, without repetition."""
     return {name: model.get_layer(name) for name in model.wiring.fusions.values()}
 
 
 def vectors_of(model):
-    """The part that gives a vector for each row, for people to compare rows by.
+    """The submodel that embeds each row, to compare rows by.
 
-    Late fusions give no vector: each modality's mean token is scaled to length 1, and
-    they are put side by side, 0 where one is absent; of the hybrid fusion it is what
-    its early part gives.
+    Late fusions have no fused vector: each modality's mean token is scaled to length 1
+    (0 where it is absent) and these are concatenated; of the hybrid fusion it is the
+    vector of its early part.
 
     Returns:
-        `keras.Model`, and the function from what it gives, arrays, to an array
-        `(batch, units)`.
+        `keras.Model`, and the function from its outputs, arrays, to an array `(batch,
+        units)`.
     """
     layers = fusions_of(model)
     is_late = any(isinstance(layer, LateFusion) for layer in layers.values())
@@ -95,7 +94,7 @@ def vectors_of(model):
 
 
 def _flat(values, layers):
-    """Each layer's tensors as a list: the vector comes first, then weights."""
+    """Each layer's tensors as a flat list: the vector first, then the weights."""
     return {name: keras.tree.flatten(values[name]) for name in layers}
 
 
@@ -105,11 +104,11 @@ def _embedding(outputs):
 
 
 def _modality(model, name, columns):
-    """The part that embeds one modality."""
+    """The `Part` that embeds one modality."""
     if name in model.wiring.encoders:
         encoder = model.encoders[name]
         return Part(encoder, columns, lambda out: {"embedding": masked_mean(*out)})
-    # The textbook's model has no nested encoders.
+    # The textbook model has no nested encoders.
     vector = layer_name("vector", name)
     part = part_of(model, lambda graph: graph.outputs[vector], columns)
     return Part(part, columns, lambda out: {"embedding": out})
@@ -133,7 +132,7 @@ def _weights(name, layer, modalities, of):
 
 
 def _experts(layers, given):
-    """What the experts of late fusions read, or those that read everything."""
+    """The experts' input vectors, or those of joint experts only if there are any."""
     together = []
     for name, layer in layers.items():
         tensors = [ops.convert_to_tensor(value) for value in given[name]]
@@ -143,5 +142,5 @@ def _experts(layers, given):
         together += vectors[count:]
     if together:
         return np.concatenate(together, axis=1)
-    # The same for each target. Encoders differ in scale: the largest would decide.
+    # The same for each target. Scaled, as encoders differ in scale.
     return np.concatenate([unit(vector) for vector in vectors], axis=1)

@@ -2,7 +2,7 @@ import keras
 
 
 class RatesOptimizer(keras.optimizers.MultiOptimizer):
-    """An optimizer that trains some variables at learning rates of their own.
+    """An optimizer with separate learning rates for some variables.
 
     Its `learning_rate` is that of all other variables. Setting it, as
     `ReduceLROnPlateau` does, changes the other rates in proportion.
@@ -35,5 +35,5 @@ class RatesOptimizer(keras.optimizers.MultiOptimizer):
     def learning_rate(self, value):
         self._rest.learning_rate = value
         for rate, own in self._others:
-            # Relative to the start, so that a rate of 0 is no dead end.
+            # Relative to the start, so that it recovers from a rate of 0.
             own.learning_rate = rate * value / self._start

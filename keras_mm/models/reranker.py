@@ -27,15 +27,15 @@ def build_reranker(
     learning_rates=None,
     seed=None,
 ):
-    """Builds a compiled model that judges what a retriever has found.
+    """Builds a compiled model that reranks the results of a retriever.
 
-    A retriever compares two vectors that were made apart: quick, as the items'
-    are made once, but nothing of the one has seen the other. A reranker looks at
-    both together, token by token, which is slower and finer: let the retriever find
-    fifty, and the reranker sort them.
+    A retriever encodes query and item separately: it is fast, as the items are
+    embedded once, but their tokens do not interact. A reranker attends to both
+    together, which is slower and more accurate: retrieve fifty items, and rerank
+    those.
 
-    Its encoders are its own and start from what the retriever's have learned. What
-    it says is added to the retriever's score: an untrained one keeps the order.
+    Its encoders are separate and start from the retriever's weights. Its logits are
+    added to the retriever's score, so an untrained reranker keeps the order.
 
     Examples:
 
@@ -43,22 +43,21 @@ def build_reranker(
     >>> retriever = keras_mm.build_retriever(schema, encoders=encoders)
     >>> reranker = keras_mm.build_reranker(retriever, "text", "image", encoders)
 
-    Then `reranker.pairs` makes what it is trained on, and `reranker.rerank` sorts.
+    Then `reranker.pairs` makes its training data, and `reranker.rerank` sorts results.
 
     Args:
         retriever: a trained `Retriever`.
         query: string, the tower of the queries.
-        item: string, the tower of what is searched.
+        item: string, the tower of the items.
         encoders: dict from modality to encoder, those that the retriever was
-            built with. What has the same shape in both starts with the
-            retriever's weights (some encoders pool otherwise where single tokens
-            are wanted). A layer or model gives way to a copy; what belongs to other
-            towers is left aside.
+            built with. Weights of the same shape in both are initialised from the
+            retriever (some encoders pool differently when they return single
+            tokens). A layer or model is copied; encoders of other towers are
+            ignored.
         fusion: name or object of an early fusion; "co_attention": cross-attention
-            over both towers' tokens. A class of your own must be registered with
-            Keras.
-        hidden_units: int, width of a Dense layer behind the fusion, or None.
-        dropout: float, before the last layer; it never drops the score.
+            over both towers' tokens. A custom class must be registered with Keras.
+        hidden_units: int, units of a Dense layer after the fusion, or None.
+        dropout: float, dropout rate before the last layer; it never drops the score.
         optimizer: Keras optimizer or its name.
         learning_rates: dict from modality to the learning rate of its encoder.
         seed: int, for initialisation, dropout and the order of the rows.
@@ -67,34 +66,34 @@ def build_reranker(
         `Reranker`, a compiled functional `keras.Model`.
 
     Raises:
-        ValueError: if a tower is not there or has a column named "score" or
-            "match", the encoders are not like the retriever's or share its layers,
-            or the fusion is a late one.
+        ValueError: if a tower is missing or has a column named "score" or "match",
+            the encoders differ from the retriever's or share its layers, or the
+            fusion is a late one.
 
     Reference:
         Li et al. 2021, "Align before Fuse: Vision and Language Representation
         Learning with Momentum Distillation" (image-text matching).
     """
-    known = list(retriever.towers)
-    if query == item or query not in known or item not in known:
+    names = list(retriever.towers)
+    if query == item or query not in names or item not in names:
         raise ValueError(
-            f"`query` and `item` must be two of the towers {known}. "
+            f"`query` and `item` must be two of the towers {names}. "
             f"Received: query={query!r}, item={item!r}"
         )
     layer = fusion_room.get(fusion)
     if isinstance(layer, LateFusion) or not isinstance(layer, fusion_room.Fusion):
         raise ValueError(
-            "A match shows only where both are looked at together. Take "
+            "A reranker needs a fusion in which query and item interact. Use "
             "fusion='co_attention', or another early fusion by name or as an "
             f"object of keras_mm.fusion. Received: fusion={fusion!r}"
         )
     columns = [c for tower in (query, item) for c in retriever.towers[tower]]
     if {SCORE, MATCH} & set(columns):
         raise ValueError(
-            f"Pairs have columns {SCORE!r} and {MATCH!r} of their own. Rename the "
+            f"The columns {SCORE!r} and {MATCH!r} are reserved in pairs. Rename the "
             f"tower's. Received: columns {columns}"
         )
-    # Until `fit` shows how scores are spread.
+    # Until `fit` adapts it to the scores.
     score = Number(mean=0.0, std=1.0)
     schema = Schema(
         {**{name: retriever.schema.inputs[name] for name in columns}, SCORE: score},
@@ -102,7 +101,7 @@ def build_reranker(
         retriever.schema.missing,
     )
     schema.is_of_arrays = retriever.schema.is_of_arrays
-    # The words of a missing cell are those of the towers.
+    # Words for missing cells apply to the towers' columns only.
     schema.wordless = (SCORE, MATCH)
     encoders = {**_own(encoders or {}, retriever, columns), SCORE: _unchanged}
     modalities, chosen = choose_encoders(schema, encoders)
@@ -116,7 +115,7 @@ def build_reranker(
     }
     if sum(map(len, towers.values())) < len(modalities) - 1:
         raise ValueError(
-            "Columns of both towers would share an encoder. Give the encoders that "
+            "Columns of both towers would share an encoder. Pass the encoders that "
             f"the retriever was built with. Received: encoders={encoders!r}, "
             f"modalities {modalities}"
         )
@@ -145,7 +144,7 @@ def _unchanged(score):
 
 
 def _trust(head):
-    """The last layer's weights, so that the score alone decides at the start."""
+    """Initialises the last layer so that the score alone decides at the start."""
     kernel, bias = head.get_weights()
     kernel[:] = 0.0
     kernel[-1] = [-1.0, 1.0]
@@ -153,7 +152,7 @@ def _trust(head):
 
 
 def _own(encoders, retriever, columns):
-    """The encoders of these columns; a layer gives way to one that is like it."""
+    """The encoders of these columns; a layer is copied from its config."""
     others = {
         name
         for name, parts in retriever.schema.modalities(own=encoders).items()
@@ -170,27 +169,27 @@ def _own(encoders, retriever, columns):
 
 
 def _take_weights(model, retriever, name, pooled):
-    """Copies an encoder's weights; of one that pools otherwise, what comes before.
+    """Copies an encoder's weights; if it pools differently, those before the pooling.
 
     Args:
         model: the `Reranker`.
         retriever: the `Retriever`.
         name: string, the modality.
-        pooled: function that builds the encoder as it gives one token a row.
+        pooled: function that builds the encoder with one token per row.
     """
     own = model.encoders[name].weights
     encoders = retriever.encoders
     learned = encoders[name].weights if name in encoders else []
     if {id(weight) for weight in own} & {id(weight) for weight in learned}:
         raise ValueError(
-            f"The encoder of {name!r} has layers of the retriever's, which training "
-            "would change. Give a function that makes new layers, or an Encoder. "
+            f"The encoder of {name!r} shares layers with the retriever, which training "
+            "would change. Pass a function that makes new layers, or an Encoder. "
             f"Received: encoders={{{name!r}: ...}}"
         )
     if _shapes(learned) not in (_shapes(own), _shapes(pooled().weights)):
         raise ValueError(
-            f"The encoder of {name!r} is not the one that the retriever has. Give the "
-            "encoders that it was built with: encoders={...}. "
+            f"The encoder of {name!r} differs from the retriever's. Pass the encoders "
+            "that the retriever was built with: encoders={...}. "
             f"Received: weights {_shapes(own)}, the retriever's {_shapes(learned)}"
         )
     for weight, source in zip(own, learned):

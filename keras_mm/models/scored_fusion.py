@@ -7,19 +7,19 @@ from ..fusion import Fusion
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class ScoredFusion(Fusion):
-    """A fusion of all modalities but the last, with the last one's mean beside it.
+    """Fuses all modalities but the last, and concatenates the last one's mean token.
 
-    What comes next is a linear layer. So the last modality, the retriever's score,
-    is added to what the others say: however low the scores of a query's items are,
-    the differences between them count alike.
+    A linear layer follows. So the last modality, the retriever's score, is added to
+    the logits of the others, and score differences count equally whether a query's
+    scores are high or low.
 
     Args:
         fusion: `Fusion` of the modalities before the last.
-        hidden_units: int, width of a Dense layer behind it, or None.
-        dropout: float, share of what both give that is dropped in training.
+        hidden_units: int, units of a Dense layer after it, or None.
+        dropout: float, dropout rate of the fused vector.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:
@@ -51,7 +51,7 @@ class ScoredFusion(Fusion):
         self.drop = layers.Dropout(self.dropout, dtype=self.dtype_policy)
 
     def call(self, tokens, masks, training=False):
-        """Fuses, and puts the mean of the last beside it."""
+        """Fuses, and concatenates the mean of the last modality."""
         fused = self.fusion(tokens[:-1], masks[:-1])
         if self.hidden is not None:
             fused = self.hidden(fused)
@@ -67,7 +67,7 @@ class ScoredFusion(Fusion):
     def get_config(self):
         """The constructor's arguments."""
         fusion = keras.saving.serialize_keras_object(self.fusion)
-        # `build` builds it, for the modalities that there are then.
+        # `build` builds it, for the modalities of that model.
         fusion.pop("build_config", None)
         config = {**super().get_config(), "fusion": fusion}
         del config["units"]

@@ -6,13 +6,13 @@ import random
 import keras
 import numpy as np
 
-# What Keras keeps of its own: the seed, and the generator of unseeded numbers.
+# Keras's own random state: the seed, and the generator of unseeded numbers.
 _OF_KERAS = ("global_random_seed", "global_seed_generator")
 
 
 @contextlib.contextmanager
 def seeded(seed):
-    """Random numbers follow a seed inside, and go on as before behind.
+    """Seeds all random generators within the context, and restores them after it.
 
     Keras draws the seeds of layers and initialisers from Python's generator, and
     shuffles arrays by the backend's.
@@ -41,7 +41,7 @@ def seeded(seed):
 
 
 def _tensorflow():
-    """Function that gives TensorFlow, which `tf.data` shuffles by, its state again."""
+    """Function that restores TensorFlow's random state, which `tf.data` shuffles by."""
     try:
         from tensorflow.python.eager.context import context
     except ImportError:
@@ -53,7 +53,7 @@ def _tensorflow():
 
 
 def _torch():
-    """Function that gives torch its state again, on all devices, if it is the backend."""
+    """Function that restores torch's state on all devices, if it is the backend."""
     if keras.backend.backend() != "torch":
         return lambda: None
     import torch
@@ -67,7 +67,7 @@ def _torch():
 
 
 def seeded_builder(build):
-    """A builder whose argument `seed` decides what it draws, see `seeded`."""
+    """Decorates a builder so that its argument `seed` seeds it, see `seeded`."""
     signature = inspect.signature(build)
 
     @functools.wraps(build)

@@ -1,14 +1,14 @@
-"""What torch's compiler has to be told."""
+"""Settings of torch's compiler."""
 
 import functools
 
 
 def for_each_size(function):
-    """A compiled function with code of its own for each size of what comes in.
+    """A compiled function that is specialised for each input shape.
 
-    When torch meets a second size, it makes code for any size, and cannot do so for
-    strided convolutions (torch 2.13). Sizes in `fit` are few: the last batch is
-    smaller than the others.
+    At a second shape torch compiles for dynamic shapes, which fails for strided
+    convolutions (torch 2.13). Shapes in `fit` are few: the last batch is smaller
+    than the others.
     """
     from torch._dynamo import config
 

@@ -2,12 +2,12 @@ from typing import NamedTuple
 
 from ..names import answer_name, layer_name, served_name
 
-# What the outputs of a model with experts are called, in training.
+# Keys of the outputs of a model with experts, in training.
 PREDICTIONS, EXPERTS = "predictions", "experts"
 
 
 class Wiring(NamedTuple):
-    """Which layer of a model is which; the model's file keeps it.
+    """The roles of a model's layers; saved with the model.
 
     Args:
         modalities: dict from modality to its columns, in the order in which they are
@@ -31,13 +31,13 @@ class Wiring(NamedTuple):
 
     @classmethod
     def of_names(cls, model, schema):
-        """The wiring of a model whose file does not say it: by its layers' names."""
+        """The wiring inferred from layer names, for files that do not hold it."""
         names = [layer.name for layer in model.layers]
         columns = {served_name(column): column for column in schema.inputs}
         encoders = {}
         for name in names:
             modality = name.removesuffix("encoder")[:-1]
-            # The first files had "_" in the names.
+            # Early files have "_" in the names.
             if name.endswith(("-encoder", "_encoder")):
                 # All but columns are groups, such as "all-numbers".
                 group = modality.replace("_", "-")

@@ -319,7 +319,7 @@ def test_errors(tmp_path):
         keras_mm.build_autoencoder(both)
     with pytest.raises(ValueError, match="Received: text=Text"):
         keras_mm.build_autoencoder(both, column="text")
-    with pytest.raises(ValueError, match="has not seen a table"):
+    with pytest.raises(ValueError, match="has not been adapted"):
         keras_mm.build_autoencoder(both, column="vector")
     with pytest.raises(ValueError, match="Received: units=0, noise=0"):
         keras_mm.build_autoencoder(schema, units=0)

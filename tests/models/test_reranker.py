@@ -244,7 +244,7 @@ def test_layers_of_three_towers():
     reranker.fit(pairs, epochs=1, verbose=0)
     np.testing.assert_array_equal(retriever.embed(table, "query"), before)
     shared = {name: lambda x, layer=layer: layer(x) for name, layer in encoders.items()}
-    with pytest.raises(ValueError, match="has layers of the retriever's"):
+    with pytest.raises(ValueError, match="shares layers with the retriever"):
         keras_mm.build_reranker(retriever, "query", "item", shared)
     # Some of its encoders may have run elsewhere since.
     rows = table.assign(match="yes", score=0.5)
