@@ -86,6 +86,29 @@ def pair_names(names):
             return found
 
 
+def joined_names(pairs):
+    """A name for each pair of served names, with as many `_` between as needed.
+
+    Examples:
+
+    >>> from keras_mm.names import joined_names
+    >>> joined_names([("price", "image"), ("price", "text")])
+    ['price_image', 'price_text']
+    >>> joined_names([("a", "b_c"), ("a_b", "c")])
+    ['a__b_c', 'a_b__c']
+
+    Args:
+        pairs: list of different pairs of served names.
+
+    Returns:
+        list of different strings.
+    """
+    for length in itertools.count(1):
+        names = [f"{one}{'_' * length}{other}" for one, other in pairs]
+        if len(set(names)) == len(names):
+            return names
+
+
 def layer_name(role, of="modality"):
     """The name of a layer that the library makes.
 

@@ -110,3 +110,12 @@ def fuse(fusion, tokens, masks, return_weights=True, return_tokens=True):
     if isinstance(fusion, Fusion):
         return fusion.fuse(tokens, masks, **options)
     return call_fusion(fusion, tokens, masks, **options)
+
+
+def has_experts(fusion):
+    """Whether a fusion is a late one, whose experts each predict a target.
+
+    Args:
+        fusion: `Fusion`, other layer, or function.
+    """
+    return getattr(fusion, "has_experts", False)

@@ -9,7 +9,7 @@ from .. import encoders as encoder_room
 from .. import fusion as fusion_room
 from .. import heads as head_room
 from ..data import Schema
-from ..fusion import Fused
+from ..fusion import Fused, has_experts
 from ..names import layer_name
 from ..objectives import Supervised
 from .model import MultimodalModel
@@ -81,7 +81,7 @@ def wire_model(
         layer = fusion_room.MissingToken(name=layer_name("token", "missing"))
         tokens, masks = layer(tokens, masks)
     settings = {"hidden_units": hidden_units, "dropout": dropout}
-    if getattr(fusion, "has_experts", False):
+    if has_experts(fusion):
         outputs, fusions = _late(fusion, tokens, masks, schema, heads, settings)
     else:
         outputs = _early(fusion, tokens, masks, schema, heads, settings)
@@ -95,7 +95,7 @@ def wire_model(
         {name: layer_name("encoder", name) for name in modalities},
         fusions,
         {name: head.layer_name(name) for name, head in heads.items()},
-        getattr(fusion, "has_experts", False),
+        has_experts(fusion),
     )
     set_tuning(model, chosen, learning_rates)
     model.compile(

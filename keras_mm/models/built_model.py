@@ -6,7 +6,7 @@ from keras import ops
 
 from ..data import Schema
 from ..encoders.pretrained import enable_lora, freeze_again, pretrained_parts
-from ..fusion.late_fusion import LateFusion
+from ..fusion import has_experts
 from ..objectives import Supervised
 from .parts import parts_of, vectors_of
 from .rates import RatesOptimizer
@@ -75,9 +75,7 @@ class BuiltModel(keras.Model):
 
     def late_fusions(self):
         """dict from target to its late fusion; empty if fusion is early."""
-        return {
-            n: f for n, f in self.fusion_layers().items() if isinstance(f, LateFusion)
-        }
+        return {n: f for n, f in self.fusion_layers().items() if has_experts(f)}
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         """The predictions; in training also what else the loss needs."""
@@ -318,7 +316,7 @@ class BuiltModel(keras.Model):
         names = cls._OWN_NAMES
         own = {name: config.pop(name) for name in names if name in config}
         model = super().from_config(config, custom_objects=custom_objects)
-        late = [one for one in model.layers if isinstance(one, LateFusion)]
+        late = [one for one in model.layers if has_experts(one)]
         if late and "wiring" not in own:
             # In files of before, what experts predict is no output.
             (name, _), *_ = own["schema"]["targets"]

@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from ..encoders.encoder import masked_mean
-from ..fusion.late_fusion import LateFusion
-from ..names import layer_name, pair_names, served_name
+from ..fusion import has_experts
+from ..names import joined_names, layer_name, pair_names, served_name
 from .graph import part_of
 from .unit import unit
 
@@ -49,16 +49,21 @@ def parts_of(model):
     parts = {"embed": Part(fused, columns, _embedding)}
     for name, members in wiring.modalities.items():
         parts[f"embed_{served_name(name)}"] = _modality(model, name, members)
-    explain = {}
-    for name, layer in layers.items():
-        of = ""
-        if len(layers) > 1:
-            of = next(t for t, fusion in wiring.fusions.items() if fusion == name)
-            of = f"{served_name(of)}_"
-        explain |= _weights(name, layer, map(served_name, wiring.modalities), of)
-    if explain:
+    modalities = [served_name(name) for name in wiring.modalities]
+    weights = {
+        name: _weights(name, layer, modalities) for name, layer in layers.items()
+    }
+    # Of several fusions each weight is called by its target, too.
+    targets = {fusion: served_name(name) for name, fusion in wiring.fusions.items()}
+    keys = [(targets[name], key) for name, of in weights.items() for key in of]
+    takers = [take for of in weights.values() for take in of.values()]
+    if keys:
+        names = joined_names(keys) if len(layers) > 1 else [key for _, key in keys]
+        explain = dict(zip(names, takers))
         parts["explain"] = Part(
-            fused, columns, lambda out: {key: of(out) for key, of in explain.items()}
+            fused,
+            columns,
+            lambda out: {key: take(out) for key, take in explain.items()},
         )
     return parts
 
@@ -80,7 +85,7 @@ def vectors_of(model):
         units)`.
     """
     layers = fusions_of(model)
-    is_late = any(isinstance(layer, LateFusion) for layer in layers.values())
+    is_late = any(has_experts(layer) for layer in layers.values())
 
     def choose(graph):
         return _flat(graph.given if is_late else graph.outputs, layers)
@@ -114,18 +119,17 @@ def _modality(model, name, columns):
     return Part(part, columns, lambda out: {"embedding": out})
 
 
-def _weights(name, layer, modalities, of):
+def _weights(name, layer, modalities):
     """dict from a weight's name to the function that takes it from `_flat` outputs."""
-    modalities = list(modalities)
     kind = getattr(layer, "weights_kind", None)
     if kind == "modalities":
         return {
-            f"{of}{modality}": lambda out, place=place: out[name][1][:, place]
+            modality: lambda out, place=place: out[name][1][:, place]
             for place, modality in enumerate(modalities)
         }
     if kind == "pairs" and len(modalities) > 1:
         return {
-            f"{of}{pair}": lambda out, place=place: out[name][1 + place]
+            pair: lambda out, place=place: out[name][1 + place]
             for place, pair in enumerate(pair_names(modalities))
         }
     return {}

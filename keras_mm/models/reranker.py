@@ -5,7 +5,7 @@ from keras import ops
 
 from .. import fusion as fusion_room
 from ..data import Schema
-from ..fusion.late_fusion import LateFusion
+from ..fusion import has_experts
 from ..inputs import Number
 from ..names import layer_name
 from ..objectives import Matching
@@ -81,7 +81,7 @@ def build_reranker(
             f"Received: query={query!r}, item={item!r}"
         )
     layer = fusion_room.get(fusion)
-    if isinstance(layer, LateFusion) or not isinstance(layer, fusion_room.Fusion):
+    if has_experts(layer) or not isinstance(layer, fusion_room.Fusion):
         raise ValueError(
             "A reranker needs a fusion in which query and item interact. Use "
             "fusion='co_attention', or another early fusion by name or as an "

@@ -6,7 +6,7 @@ from ..data import Schema
 from ..data.columns import require_columns
 from ..data.names import check_names
 from ..encoders.encoder import masked_mean
-from ..fusion.late_fusion import LateFusion
+from ..fusion import has_experts
 from ..heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
 from ..names import layer_name
 from ..objectives import Contrastive
@@ -224,7 +224,7 @@ def _fusions(members, fusion):
         for name, parts in members.items()
         if len(parts) > 1
     }
-    if any(isinstance(layer, LateFusion) for layer in found.values()):
+    if any(has_experts(layer) for layer in found.values()):
         raise ValueError(
             "A tower has no predictions to be fused late. Take fusion='gated' or "
             f"another early one. Received: fusion={fusion!r}"
