@@ -315,7 +315,7 @@ def test_export_serves_the_code(tmp_path):
 def test_errors(tmp_path):
     table, schema, model = made("vector")
     both = keras_mm.Schema({"vector": keras_mm.Vector(5), "text": keras_mm.Text()})
-    with pytest.raises(ValueError, match="name it, column=.*Received: column=None"):
+    with pytest.raises(ValueError, match="pass column=.*Received: column=None"):
         keras_mm.build_autoencoder(both)
     with pytest.raises(ValueError, match="Received: text=Text"):
         keras_mm.build_autoencoder(both, column="text")

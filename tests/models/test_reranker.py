@@ -393,7 +393,7 @@ def test_errors(table, retriever):
     refused("two of the towers", build_reranker, retriever, "text", "text")
     refused("two of the towers", build_reranker, retriever, "text", "sound")
     refused(
-        "looked at together",
+        "query and item interact",
         build_reranker,
         retriever,
         "text",
@@ -401,7 +401,9 @@ def test_errors(table, retriever):
         fusion="hybrid",
     )
     other = {**ENCODERS, "text": keras_mm.encoders.NGrams(units=7)}
-    refused("not the one that the", build_reranker, retriever, "text", "image", other)
+    refused(
+        "differs from the retriever", build_reranker, retriever, "text", "image", other
+    )
     reranker = build_reranker(retriever, "text", "image", ENCODERS)
     grouped = build(table, ("image", "text"), group="set")
     refused("no column 'set'", hard_negatives, grouped, table, "text", "image")
@@ -409,7 +411,9 @@ def test_errors(table, retriever):
     nothing = table.iloc[:3]
     refused("both a query and an item", reranker.pairs, retriever, nothing)
     refused("positive", hard_negatives, retriever, table, "text", "image", k=0)
-    refused("another's queries", hard_negatives, retriever, table, "text", "text")
+    refused(
+        "must be different towers", hard_negatives, retriever, table, "text", "text"
+    )
     items = table.assign(id=range(len(table)))
     found = pd.DataFrame({"query": [0], "rank": [1], "id": ["99"], "score": [0.5]})
     refused("1\n?.*are in none", reranker.rerank, found, table, items)
@@ -422,4 +426,4 @@ def test_errors(table, retriever):
     schema = {"text": keras_mm.Text(), "score": keras_mm.Number()}
     named = table.rename(columns={"price": "score"})
     named = keras_mm.build_retriever(keras_mm.Schema(schema).adapt(named))
-    refused("of their own. Rename", build_reranker, named, "text", "score")
+    refused("are reserved in pairs. Rename", build_reranker, named, "text", "score")
