@@ -71,7 +71,7 @@ class Target:
         labels = np.reshape(labels, (len(labels), -1))
         if self.least_label is None:
             return ~np.isnan(labels).any(axis=1)
-        # NaN is not.
+        # False for NaN, too.
         return (labels >= self.least_label).all(axis=1)
 
     def check(self, labels, name="y", allow_missing=False):
