@@ -87,24 +87,6 @@ def test_number_head_answers_in_the_targets_unit():
     )
 
 
-def test_predictions_stay_in_float32():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        for target in (
-            keras_mm.ClassLabel(3),
-            keras_mm.MultiLabel(["a"]),
-            NumberTarget(0.0, 1.0),
-        ):
-            assert (
-                Dense()
-                .build(Fused(keras.Input((4,), dtype="bfloat16")), target, "y")
-                .dtype
-                == "float32"
-            )
-    finally:
-        keras.config.set_dtype_policy("float32")
-
-
 @pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
 def test_the_unit_of_a_number_does_not_matter(unit):
     """One step of training changes the weights by the same."""
