@@ -1,4 +1,4 @@
-"""What `fit` does beyond training where every modality predicts by itself."""
+"""Fitting the weights of late fusions, besides training."""
 
 import itertools
 from typing import NamedTuple
@@ -16,43 +16,43 @@ from .rows import plain, take_rows
 
 def head_of(model, name):
     """The `Head` of a model's target."""
-    # Files of before do not say.
+    # Older files do not hold the heads.
     return head_room.get(model.heads.get(name), model.schema.targets[name], name)
 
 
 def check_late(layer, x, validation):
-    """Refuses, before training starts, what the weights cannot be found from."""
+    """Raises a `ValueError` if the fusion's weights cannot be fitted on these rows."""
     if layer.needs_validation and validation is None:
         raise ValueError(
-            f"The fusion {type(layer).__name__} weighs the modalities on rows that "
-            "they were not trained on: pass validation_data, or take "
+            f"The fusion {type(layer).__name__} fits the modalities' weights on rows "
+            "that they were not trained on: pass validation_data, or use "
             "fusion='late_mean'. Received: validation_data=None"
         )
     if layer.weighs and validation is not None and not _can_be_read_again(validation):
         text = (
-            f"The fusion {type(layer).__name__} weighs the modalities on the "
-            "validation rows, which a generator gives only once: pass a table, a "
+            f"The fusion {type(layer).__name__} fits the modalities' weights on the "
+            "validation rows, but a generator can be read only once: pass a table, a "
             "dataset or arrays. "
         )
         if layer.needs_validation:
             raise ValueError(
                 f"{text}Received: validation_data of type {type(validation).__name__}"
             )
-        warn(f"{text}They will count equally.")
+        warn(f"{text}The weights stay equal.")
     if layer.out_of_fold and not (hasattr(x, "iloc") or _are_arrays(x)):
         raise ValueError(
-            "Stacking trains on parts of the rows: pass a table or arrays, which "
-            f"can be divided. Received: x of type {type(x).__name__}"
+            "Stacking trains on folds of the rows: pass a table or arrays. "
+            f"Received: x of type {type(x).__name__}"
         )
 
 
 def weigh_experts(model, validation, steps=None):
-    """Sets the experts' weights and their scale: least loss on these rows.
+    """Fits the experts' weights and their scale by the loss on these rows.
 
     Args:
         model: `MultimodalModel` whose late fusions weigh.
         validation: dataset of `(inputs, target)` or `(inputs, target, weight)`, or
-            a tuple of arrays. Of what can be read only once nothing is learned.
+            a tuple of arrays. A generator, which can be read only once, is ignored.
         steps: int, how many batches of the dataset to read; None: all.
     """
     if not _can_be_read_again(validation):
@@ -72,20 +72,20 @@ def _weigh(layer, row_losses, answers):
         weights = np.where(answers.present, np.exp(logits - logits.max()), 0.0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
         fused = scale * np.einsum("bk,bku->bu", weights, answers.scores)
-        # Few rows: rather weights that are equal and a scale of 1, which a handful
-        # of easy rows would drive up. A standard deviation is a factor of 7 for
-        # the weights, of 1.4 for the scale.
-        few = np.sum(logits**2) / 8 + parameters[count] ** 2 * 4
-        few /= np.count_nonzero(answers.counts)
-        return _mean(row_losses(fused, answers.labels), answers.counts) + few
+        # A Gaussian prior at equal weights and a scale of 1, as a few easy rows would
+        # overfit them. One standard deviation is a factor of 7 for the weights, of
+        # 1.4 for the scale.
+        prior = np.sum(logits**2) / 8 + parameters[count] ** 2 * 4
+        prior /= np.count_nonzero(answers.counts)
+        return _mean(row_losses(fused, answers.labels), answers.counts) + prior
 
-    found = minimize(loss, np.zeros(count + 1), method="L-BFGS-B").x
-    layer.weight_logits.assign(found[:count])
-    layer.scale.assign(np.exp(found[count]))
+    fitted = minimize(loss, np.zeros(count + 1), method="L-BFGS-B").x
+    layer.weight_logits.assign(fitted[:count])
+    layer.scale.assign(np.exp(fitted[count]))
 
 
 def experts_losses(model, rows):
-    """Each expert's mean loss on the rows that it is present in.
+    """Each expert's mean loss on the rows where it is present.
 
     Args:
         model: `MultimodalModel` with late fusions.
@@ -100,12 +100,12 @@ def experts_losses(model, rows):
         losses[name] = np.array(
             [
                 _mean(
-                    row_losses(answers.scores[seen, k], answers.labels[seen]),
-                    answers.counts[seen],
+                    row_losses(answers.scores[present, k], answers.labels[present]),
+                    answers.counts[present],
                 )
-                if seen.any()
+                if present.any()
                 else 0.0
-                for k, seen in enumerate(answers.present.T)
+                for k, present in enumerate(answers.present.T)
             ]
         )
     return losses
@@ -121,7 +121,7 @@ def _row_losses(model, name):
 
 
 def fit_linear_model(model, x, y, validation_data, **settings):
-    """Sets the weights of `Stacking` from predictions of rows not trained on."""
+    """Fits the weights of `Stacking` on out-of-fold predictions."""
     schema = model.schema
     labels = encode_targets(x, schema) if y is None else schema.by_target(y)
     labels = {n: t.to_labels(labels[n]) for n, t in schema.targets.items()}
@@ -149,16 +149,16 @@ def fit_linear_model(model, x, y, validation_data, **settings):
             **{**settings, "sample_weight": part},
         )
         part = take_rows(x, held), None if y is None else take_rows(y, held)
-        found = model._pairs(*part, **_reading(settings))
-        for name, answers in _answers(model, found, keep_unknown=True).items():
+        held_out = model._pairs(*part, **_reading(settings))
+        for name, answers in _answers(model, held_out, keep_unlabelled=True).items():
             features[name][held] = ops.convert_to_numpy(
                 layers[name].features(
                     ops.convert_to_tensor(answers.scores.astype("float32")),
                     ops.convert_to_tensor(answers.present),
                 )
             )
-        # As it was: the next fold must not know these rows. Compiled anew, the
-        # steps would be traced again.
+        # Reset, so that the next fold does not leak. Compiling again would retrace
+        # the steps.
         for variable, value in zip(state, start):
             variable.assign(value)
     for name, layer in layers.items():
@@ -174,13 +174,13 @@ def fit_linear_model(model, x, y, validation_data, **settings):
 
 
 def _folds(model, labels):
-    """Numbers of the rows to train on and of those held out, fold by fold."""
+    """Indices of the training rows and of the held-out rows, fold by fold."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
     count = next(iter(model.late_fusions().values())).folds
     by = None
     for name, target in model.schema.targets.items():
-        # Classes of one target decide; a missing one counts as one more.
+        # Stratified by the first such target; missing labels count as a class.
         if target.is_divided_evenly and by is None:
             by = labels[name] - labels[name].min()
     stratified = by is not None and np.bincount(by).max() > 1
@@ -212,7 +212,7 @@ def _batches(rows, steps):
 
 
 class _Answers(NamedTuple):
-    """What experts predict of rows: scores, presence, labels, and how much rows count."""
+    """Experts' predictions: scores and presence, with the labels and row weights."""
 
     scores: np.ndarray
     present: np.ndarray
@@ -220,8 +220,8 @@ class _Answers(NamedTuple):
     counts: np.ndarray
 
 
-def _answers(model, rows, steps=None, keep_unknown=False):
-    """dict from target to `_Answers` of the rows that have its label, or of all."""
+def _answers(model, rows, steps=None, keep_unlabelled=False):
+    """dict from target to `_Answers` of its labelled rows, or of all."""
     schema, layers = model.schema, model.late_fusions()
     part = keras.Model(model.inputs, model.experts(model.output))
     if isinstance(rows, (tuple, list)):
@@ -233,7 +233,7 @@ def _answers(model, rows, steps=None, keep_unknown=False):
             (part.predict_on_batch(inputs), schema.by_target(labels), *weights)
             for inputs, labels, *weights in _batches(rows, steps)
         ]
-    found = {}
+    answers_by_target = {}
     for name, target in schema.targets.items():
         labels = np.concatenate([entry[1][name] for entry in entries])
         logits, present = (
@@ -247,15 +247,15 @@ def _answers(model, rows, steps=None, keep_unknown=False):
         scores = ops.convert_to_numpy(scores).astype("float64")
         labels = target.to_labels(labels)
         answers = _Answers(scores, present.astype(bool), labels, counts)
-        known = target.is_known(labels)
-        if not (keep_unknown or known.all()):
-            answers = _Answers(*(values[known] for values in answers))
-        found[name] = answers
-    return found
+        is_labelled = target.is_known(labels)
+        if not (keep_unlabelled or is_labelled.all()):
+            answers = _Answers(*(values[is_labelled] for values in answers))
+        answers_by_target[name] = answers
+    return answers_by_target
 
 
 def _counts(entry, name):
-    """How much the rows of an entry count for a target: `(rows,)`."""
+    """The row weights of an entry for a target: `(rows,)`."""
     _, labels, *weights = entry
     weights = weights[0] if weights else None
     weights = weights[name] if isinstance(weights, dict) else weights

@@ -1,4 +1,4 @@
-"""Classes as points on the sphere: what their names say, what examples show."""
+"""Class prototypes: embeddings of names and means of examples."""
 
 import numpy as np
 from keras import ops
@@ -14,7 +14,7 @@ def classify(
     """See `Retriever.classify`."""
     if not 0 <= mixture <= 1 or (examples is None) != (label is None):
         raise ValueError(
-            "`mixture` lies between 0 and 1; `examples` and `label`, the column "
+            "`mixture` must be between 0 and 1; `examples` and `label`, the column "
             "of their classes, go together. "
             f"Received: mixture={mixture}, label={label!r}, "
             f"examples={'None' if examples is None else 'a table'}"
@@ -22,7 +22,7 @@ def classify(
     if not len(classes):
         raise ValueError(f"There are no classes. Received: classes={classes!r}")
     if len(set(classes)) < len(classes):
-        raise ValueError(f"A class is there twice. Received: classes={classes!r}")
+        raise ValueError(f"Classes must be unique. Received: classes={classes!r}")
     if tower is None or text is not None or examples is None or mixture < 1:
         text, tower = _text_and_other(retriever, text, tower)
     weights = np.zeros(len(classes))
@@ -42,7 +42,7 @@ def classify(
 
 
 def _text_and_other(retriever, text, tower):
-    """The tower of names and that of rows, found if need be."""
+    """The towers of names and of rows, inferred where None."""
     readers = [
         name
         for name, columns in retriever.towers.items()
@@ -52,36 +52,36 @@ def _text_and_other(retriever, text, tower):
         (text,) = [n for n in readers if n != tower]
     if text not in readers:
         raise ValueError(
-            "`text` must be a tower that reads one text column. Of these there "
-            f"are {readers}. Received: text={text!r}"
+            "`text` must be a tower that reads one text column: one of "
+            f"{readers}. Received: text={text!r}"
         )
     others = [name for name in retriever.towers if name != text]
     if tower is None and len(others) == 1:
         (tower,) = others
     if tower is None or tower not in retriever.towers:
         raise ValueError(
-            "`tower` must say which tower embeds the rows: one of "
+            "`tower` must name the tower that embeds the rows: one of "
             f"{list(retriever.towers)}. Received: tower={tower!r}"
         )
     return text, tower
 
 
 def _named(retriever, classes, template, text, kwargs):
-    """What the classes' names mean, a unit vector each."""
+    """The embedding of each class's name: unit vectors."""
     import pandas as pd
 
     templates = [template] if isinstance(template, str) else list(template)
     wrong = [t for t in templates if t.count("{}") != 1]
     if wrong or not templates:
         raise ValueError(
-            "A template has one {} where the name of the class goes. "
+            "A template must have one {} where the name of the class goes. "
             f"Received: template={template!r}"
         )
     texts, numbers = [], []
     for number, name in enumerate(classes):
-        said = classes[name] if isinstance(classes, dict) else name
-        for words in said if isinstance(said, (list, tuple)) else [said]:
-            texts += [t.replace("{}", str(words)) for t in templates]
+        entry = classes[name] if isinstance(classes, dict) else name
+        for text_of in entry if isinstance(entry, (list, tuple)) else [entry]:
+            texts += [t.replace("{}", str(text_of)) for t in templates]
             numbers += [number] * len(templates)
     (column,) = retriever.towers[text]
     table = pd.DataFrame({column: pd.Series(texts, dtype=object)})
@@ -99,7 +99,7 @@ def _prototypes(retriever, examples, label, classes, tower, kwargs):
     unknown = set(examples[label]) - set(names)
     if unknown:
         raise ValueError(
-            f"The examples have classes that are not asked for: give rows of "
+            f"The examples have classes that are not in `classes`: pass rows of "
             f"{list(names)} only. Received: {label}={sorted(map(str, unknown))}"
         )
     vectors = retriever.embed(examples.drop(columns=label), tower, **kwargs)

@@ -13,7 +13,7 @@ from .model import MultimodalModel
 # Columns of pairs: the retriever's cosine, and the target.
 SCORE, MATCH = "score", "match"
 
-# Pairs whose tokens are held at a time.
+# Pairs whose tokens are in memory at a time.
 _CHUNK = 2048
 
 # Models of its parts, which share their layers with the reranker. As its attribute
@@ -23,15 +23,15 @@ _PARTS = weakref.WeakKeyDictionary()
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Reranker(MultimodalModel):
-    """Looks at a query and an item together, and says whether they match.
+    """Predicts whether a query and an item match, from both together.
 
-    Made by `build_reranker`. It is a classifier of pairs, whose target is the
-    column `match`: `fit` takes the table that `pairs` makes, `predict` gives the
-    probabilities of "no" and "yes". Beside query and item it reads the column
-    `score`, the retriever's cosine of both; where that is missing, it judges by
-    query and item alone. The first table that it is trained on gives the mean and
-    standard deviation that scores are read in; before training batch by batch, have
-    all pairs give them: `adapt_scores`.
+    Made by `build_reranker`. It is a classifier of pairs with the target column
+    `match`: `fit` takes the table that `pairs` makes, `predict` returns the
+    probabilities of "no" and "yes". Besides query and item it reads the column
+    `score`, their cosine similarity in the retriever; if that is missing, the
+    prediction is based on query and item alone. Scores are standardised by the first
+    table that the model is trained on; before training batch by batch, call
+    `adapt_scores` with all pairs.
     """
 
     # The query's tower and the item's: modality -> its columns.
@@ -51,7 +51,7 @@ class Reranker(MultimodalModel):
         bad="error",
         seed=0,
     ):
-        """Rows to learn from: what belongs together, and what seems to.
+        """Makes training pairs: matches and hard negatives.
 
         Examples:
 
@@ -61,27 +61,26 @@ class Reranker(MultimodalModel):
         >>> history = reranker.fit(pairs, epochs=1)
 
         Args:
-            retriever: the `Retriever` whose mistakes are to be learned from.
+            retriever: the `Retriever` to mine hard negatives with.
             table: rows with the columns of both towers, and the group's if the
-                retriever has one. Of rows that the retriever was trained on, the
-                right items have higher scores than a search of new ones gives.
-            negatives: int, how many wrong items come to each row's query, and how
-                many wrong queries to its item.
-            among: int, of how many hard ones these are drawn; see
-                `keras_mm.models.hard_negatives`. About as many as a search will
-                find for a query.
+                retriever has one. On the retriever's own training rows, matches
+                score higher than in a search of new rows.
+            negatives: int, number of wrong items per query, and of wrong queries per
+                item.
+            among: int, number of hard negatives that these are drawn from; see
+                `keras_mm.models.hard_negatives`. About the `k` of later searches.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
             bad: as in `fit`.
-            seed: int, of the draw.
+            seed: int, for the sampling.
 
         Returns:
             DataFrame with the columns of both towers, `score`, the retriever's
             cosine, and `match`: "yes" in one row for each row of the table that has
-            both, and "no" in the rest. There is no score (NaN) in the rows of a
-            query, or of an item, with `among` wrong ones nearer than the right
-            one: a search would not have found it, and that the right one has the
-            lowest score is not to be learned.
+            both, and "no" in the rest. The score is NaN in all rows of a query or an
+            item whose match ranks below `among` negatives: a search would not
+            return it, and the model must not learn that the match has the lowest
+            score.
 
         Reference:
             Li et al. 2021, "Align before Fuse: Vision and Language Representation
@@ -123,7 +122,7 @@ class Reranker(MultimodalModel):
             is_near = score(*(rows, farthest)[::side]) <= score(rows, rows)
             is_near |= farthest < 0
             hard = random.permuted(hard, axis=1)
-            # Those that are there first.
+            # Padding goes last.
             hard = np.take_along_axis(
                 hard, np.argsort(hard < 0, axis=1, kind="stable"), axis=1
             )[:, :negatives]
@@ -153,10 +152,10 @@ class Reranker(MultimodalModel):
         base_dir=None,
         bad="error",
     ):
-        """Puts what a search has found into a better order.
+        """Reranks the results of a search.
 
-        Each query and each item is encoded once for some thousand pairs; only the
-        fusion runs for every pair.
+        Each query and each item is encoded once per chunk of some thousand pairs; only
+        the fusion runs for every pair.
 
         Examples:
 
@@ -170,23 +169,23 @@ class Reranker(MultimodalModel):
         ['query', 'rank', 'id', 'score', 'match']
 
         Args:
-            found: DataFrame as `SearchIndex.search` gives it.
-            queries: the table that was searched for.
+            found: DataFrame of results, as returned by `SearchIndex.search`.
+            queries: the table of queries that was passed to the search.
             items: table with the items' columns and their ids.
             id: string, the column of ids.
-            k: int, how many of each query's rows stay; None: all.
+            k: int, number of results to keep per query; None: all.
             batch_size: int, pairs at a time; 32 if not given.
             base_dir: as in `fit`.
             bad: as in `fit`.
 
         Returns:
-            `found` with the column `match`, the probability that the item answers
-            the query, among such as the retriever takes for its answer; sorted by
-            it, and ranked anew.
+            `found` with the column `match`, the probability that the item matches the
+            query, given that the retriever returned it; sorted by it, and ranked
+            again.
 
         Raises:
-            ValueError: if an id of `found` is not among the items, or is there
-                twice.
+            ValueError: if an id of `found` is not among the items, or occurs several
+                times there.
         """
         import pandas as pd
 
@@ -200,15 +199,16 @@ class Reranker(MultimodalModel):
         wrong = wanted[~wanted.isin(ids) | wanted.isin(ids[ids.duplicated()])]
         if len(wrong):
             raise ValueError(
-                f"Each id that was found must be in one row of the items; {len(wrong)} "
-                f"are in none, or in several. Received: {id}={wrong.iloc[0]!r}"
+                f"Each id in `found` must be in exactly one row of the items; "
+                f"{len(wrong)} are in none, or in several. "
+                f"Received: {id}={wrong.iloc[0]!r}"
             )
         places = pd.Series(np.arange(len(ids)), ids)
         places = places[~places.index.duplicated()][wanted].to_numpy()
         rows = found["query"].to_numpy(int)
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(queries):
             raise ValueError(
-                "`queries` must be the table that was searched for. "
+                "`queries` must be the table that was passed to the search. "
                 f"Received: {len(queries)} rows, and found['query'] up to {rows.max()}"
             )
         match = np.zeros(len(found), "float32")
@@ -231,7 +231,7 @@ class Reranker(MultimodalModel):
         if MATCH in found:
             del found[MATCH]
         found.insert(list(found.columns).index(SCORE) + 1, MATCH, match)
-        # Probabilities near 1 may be equal where the scores still differ.
+        # Ties of probabilities near 1 are broken by the scores.
         found = found.iloc[np.lexsort((-found[SCORE], -match, found["query"]))]
         found = found.reset_index(drop=True)
         found["rank"] = found.groupby("query").cumcount() + 1
@@ -240,10 +240,10 @@ class Reranker(MultimodalModel):
         return found.reset_index(drop=True)
 
     def adapt_scores(self, table):
-        """Takes the scores' mean and standard deviation from the first pairs.
+        """Computes the scores' mean and standard deviation from the first pairs.
 
-        `fit`, `fit_cached` and `train_on_batch` call it; once the model has learned,
-        pairs change nothing, or what has been learned would mean something else.
+        `fit`, `fit_cached` and `train_on_batch` call it. After the first training step
+        it has no effect, as the weights depend on the standardisation.
 
         Args:
             table: pairs, as `pairs` makes them.
@@ -281,7 +281,7 @@ class Reranker(MultimodalModel):
         return fuse.predict(values, batch_size, verbose=0)[:, 1]
 
     def _parts(self):
-        """Models of the query's encoders, item's, score's, and of what is behind."""
+        """Submodels: the encoders of query, item and score, and the rest."""
         if self not in _PARTS:
             sides, encoders = [], []
             for modalities in [*self.towers.values(), {SCORE: [SCORE]}]:
@@ -291,7 +291,7 @@ class Reranker(MultimodalModel):
         return _PARTS[self]
 
     def _encoders_of(self, modalities):
-        """The model of some modalities' encoders: tokens and mask of each in turn."""
+        """The submodel of some encoders: tokens and mask of each in turn."""
         names = [self.wiring.encoders[name] for name in modalities]
         columns = [column for part in modalities.values() for column in part]
         part = part_of(
@@ -304,7 +304,7 @@ class Reranker(MultimodalModel):
         return model
 
     def _columns(self):
-        """The query's tower and its columns, the item's and its."""
+        """Name and columns of the query's tower, then of the item's."""
         return [
             (name, [column for part in modalities.values() for column in part])
             for name, modalities in self.towers.items()

@@ -22,11 +22,11 @@ from .retriever_model import SIMILARITY, Retriever
 from .seeded import seeded_builder
 from .wiring import Wiring
 
-# What each loss starts with: temperature and shift.
+# Initial temperature and bias of each loss.
 _LOSSES = {
     "contrastive": (InfoNCE, 0.07, None),
     "sigmoid": (SigmoidContrastive, 0.1, -10.0),
-    # Its margin is one of plain cosines.
+    # Its margin is in units of the plain cosine.
     "triplet": (SemiHardTriplet, 1.0, None),
 }
 
@@ -49,12 +49,12 @@ def build_retriever(
     learning_rates=None,
     seed=None,
 ):
-    """Builds a compiled model that finds one modality by another.
+    """Builds a compiled model for cross-modal retrieval.
 
-    Every tower maps its columns to a vector of length 1; in training, the vectors
-    of a row come near to each other, and those of different rows apart. Then the
-    nearest pictures of a sentence are its search results, and the sentences
-    nearest to a picture say what it shows, of things never seen, too.
+    Every tower maps its columns to a unit vector; training pulls the vectors of a row
+    together and pushes those of different rows apart. Then the pictures nearest to a
+    sentence are its search results, and the sentences nearest to a picture describe
+    it, also for classes that were not in training (zero-shot).
 
     Examples:
 
@@ -72,23 +72,22 @@ def build_retriever(
         anchor: string, the tower that all others are compared with; None: every
             tower is compared with every other.
         loss: `"contrastive"` (softmax), `"sigmoid"`, `"triplet"` (semi-hard), or a
-            Keras loss that is called as those in `keras_mm.heads` are.
+            Keras loss with the call signature of those in `keras_mm.heads`.
         units: int, length of the embeddings.
-        group: string, a column of the table: rows with the same value there match
-            each other, as the captions of one picture do. What is the same in two
-            rows matches in any case.
+        group: string, a column of the table: rows with the same value in it match
+            each other, as the captions of one picture do. Rows with the same content
+            in a tower match in any case.
         encoders: dict from modality to encoder, as in `build_classifier`.
-        fusion: name or layer that joins the modalities of a tower with several,
-            as in `build_classifier`; default "gated". Late ones are not possible.
+        fusion: name or layer that fuses the modalities of a tower with several,
+            as in `build_classifier`; default "gated". Late fusions are not supported.
         modality_dropout: float, share of the modalities of such a tower that is
-            hidden from it in training.
-        dropout: float, share of the entries of what goes into a tower's last
-            layer that is dropped in training. With frozen encoders and few rows,
-            0.5 helps.
-        temperature: float, at the start; None: the loss's own. It is learned,
+            masked in training.
+        dropout: float, dropout rate before a tower's last layer. With frozen encoders
+            and few rows, 0.5 helps.
+        temperature: float, initial value; None: the loss's default. It is learned,
             unless it is 1, as with the triplet loss.
-        memory: int, how many past rows each batch is compared with besides its
-            own. Many negatives need little memory this way.
+        memory: int, number of past rows in the memory bank, which serve as
+            additional negatives for each batch.
         optimizer: Keras optimizer or its name.
         learning_rates: dict from modality to the learning rate of its encoder.
         seed: int, for initialisation, dropout and the order of the rows.
@@ -97,7 +96,7 @@ def build_retriever(
         `Retriever`, a compiled functional `keras.Model`.
 
     Raises:
-        ValueError: if the towers do not share out the columns, or `loss` is unknown.
+        ValueError: if the towers do not partition the columns, or `loss` is unknown.
 
     Reference:
         Radford et al. 2021, "Learning Transferable Visual Models From Natural
@@ -109,8 +108,8 @@ def build_retriever(
     schema = schema.part(schema.inputs)
     if group in schema.inputs:
         raise ValueError(
-            "`group` is a column beside the inputs. Rows that hold the same in an "
-            f"input match in any case. Received: group={group!r}"
+            "`group` must be a column beside the inputs. Rows with the same content in "
+            f"a tower match in any case. Received: group={group!r}"
         )
     loss, temperature, bias = _loss(loss, temperature)
     modalities, chosen = choose_encoders(schema, encoders)
@@ -149,7 +148,7 @@ def build_retriever(
             (tokens,) = tokens
         part = layer_name("embedding", name)
         vectors.append(_embedding(tokens, masks, units, dropout, part))
-    # In half precision a vector's length would be 1 but nearly.
+    # In half precision a vector's length would be only roughly 1.
     similarity = Similarity(temperature, bias, memory, dtype="float32", name=SIMILARITY)
     outputs = dict(zip(members, similarity(vectors)))
     model = Retriever(list(inputs.values()), outputs, name="retriever")
@@ -168,20 +167,20 @@ def build_retriever(
 
 
 def _embedding(tokens, masks, units, dropout, name):
-    """Tokens, or a fused vector -> a vector of length 1, or 0 for what is absent."""
+    """Tokens, or a fused vector -> a unit vector, or 0 if all modalities are absent."""
     inputs = [keras.Input(tokens.shape[1:], dtype=tokens.dtype)]
     inputs += [keras.Input(mask.shape[1:], dtype="bool") for mask in masks]
-    x, *shown = inputs
+    x, *masks_in = inputs
     if len(x.shape) == 3:
-        x = masked_mean(x, shown[0])
+        x = masked_mean(x, masks_in[0])
     if dropout:
         x = layers.Dropout(dropout)(x)
-    # Not 0, for what an encoder makes nothing of not to be taken for absent.
+    # Not 0, so that a zero vector of an encoder is not taken for absent.
     bias = keras.initializers.RandomNormal(stddev=0.01)
     x = layers.Dense(units, bias_initializer=bias, name="projection")(x)
-    there = ops.any(ops.concatenate(shown, axis=1), axis=1, keepdims=True)
-    x = x * ops.cast(there, x.dtype)
-    # Keras's UnitNormalization has NaN as gradient at 0 on torch.
+    present = ops.any(ops.concatenate(masks_in, axis=1), axis=1, keepdims=True)
+    x = x * ops.cast(present, x.dtype)
+    # The gradient of Keras's UnitNormalization is NaN at 0 on torch.
     x = ops.cast(x, "float32")
     squares = ops.sum(ops.square(x), axis=1, keepdims=True)
     x = x * ops.rsqrt(ops.maximum(squares, 1e-24))
@@ -189,7 +188,7 @@ def _embedding(tokens, masks, units, dropout, name):
 
 
 def _loss(loss, temperature):
-    """The loss, and the temperature and shift that it starts with."""
+    """The loss, and its initial temperature and bias."""
     if isinstance(loss, str):
         if loss not in _LOSSES:
             raise ValueError(
@@ -218,23 +217,23 @@ def _loss(loss, temperature):
 
 
 def _fusions(members, fusion):
-    """Tower name -> the layer that joins its modalities, if it has several."""
-    found = {
+    """Tower name -> the layer that fuses its modalities, if it has several."""
+    by_tower = {
         name: fusion_room.get(fusion, layer_name("fusion", name))
         for name, parts in members.items()
         if len(parts) > 1
     }
-    if any(has_experts(layer) for layer in found.values()):
+    if any(has_experts(layer) for layer in by_tower.values()):
         raise ValueError(
-            "A tower has no predictions to be fused late. Take fusion='gated' or "
-            f"another early one. Received: fusion={fusion!r}"
+            "A tower has no predictions that could be fused late. Use fusion='gated' "
+            f"or another early fusion. Received: fusion={fusion!r}"
         )
-    if len({id(layer) for layer in found.values()}) < len(found):
+    if len({id(layer) for layer in by_tower.values()}) < len(by_tower):
         raise ValueError(
-            "Several towers would share this layer. Give the name of a fusion or an "
+            "Several towers would share this layer. Pass the name of a fusion or an "
             f"object of keras_mm.fusion. Received: fusion={fusion!r}"
         )
-    return found
+    return by_tower
 
 
 def _members(towers, modalities):
@@ -266,7 +265,6 @@ def _members(towers, modalities):
         )
     if len(members) < 2:
         raise ValueError(
-            "There must be two towers or more to compare. "
-            f"Received: towers={list(members)}"
+            f"A retriever needs two towers or more. Received: towers={list(members)}"
         )
     return members

@@ -13,24 +13,24 @@ from .prototypes import classify
 # The layer that holds the temperature.
 SIMILARITY = layer_name("similarity", "scaled")
 
-# Models of single towers, which share their layers with the retriever. As its
-# attribute they would be saved with it a second time.
+# Submodels of single towers, which share layers with the retriever. As attributes
+# they would be saved twice.
 _TOWERS = weakref.WeakKeyDictionary()
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Retriever(MultimodalModel):
-    """Towers that put pictures, texts, sounds, ... onto one unit sphere.
+    """Towers that embed pictures, texts, sounds, ... in one space.
 
-    Made by `build_retriever`. It takes tables or tensors and gives a dict of
-    embeddings, `(batch, units)` each, of length 1, all 0 where a row has nothing
-    for a tower. Their inner product is the cosine similarity.
+    Made by `build_retriever`. It takes tables or tensors and returns a dict of
+    embeddings, `(batch, units)` each: unit vectors, or 0 where all columns of a tower
+    are missing. Their inner product is the cosine similarity.
 
-    `evaluate` gives the loss, which depends on the batch size, as more rows are harder
-    to tell apart; `keras_mm.evaluation.score_retrieval` does not. Rows have no target:
-    `y` beside tensors are the numbers of equal rows, `row_ids(table)`, or of groups
-    alone. With a memory `train_on_batch` needs those of the whole table, as those of a
-    batch alone mean other rows in the next one.
+    `evaluate` returns the loss, which depends on the batch size, as a larger batch has
+    more negatives; `keras_mm.evaluation.score_retrieval` does not. Rows have no target:
+    with tensors, `y` holds ids of equal content, `row_ids(table)`, or of groups alone.
+    With a memory `train_on_batch` needs ids of the whole table, as ids of one batch are
+    not valid in the next.
     """
 
     objective = Contrastive({}, None)
@@ -47,7 +47,7 @@ class Retriever(MultimodalModel):
 
     @property
     def group(self):
-        """The column whose equal values match, or None."""
+        """The column whose equal values are matches, or None."""
         return self.objective.group
 
     @property
@@ -57,14 +57,14 @@ class Retriever(MultimodalModel):
 
     @property
     def similarity(self):
-        """The `Similarity` layer, which has the temperature."""
+        """The `Similarity` layer, which holds the temperature."""
         return self.get_layer(SIMILARITY)
 
     def tower(self, name):
-        """The part that embeds one tower's columns, as a model of its own.
+        """The submodel that embeds one tower's columns.
 
-        It shares its weights with the retriever, and takes tables that have these
-        columns only.
+        It shares its weights with the retriever, and takes tables with these columns
+        only.
 
         Args:
             name: string, a key of `towers`.
@@ -76,8 +76,8 @@ class Retriever(MultimodalModel):
             raise ValueError(
                 f"The towers are {list(self.towers)}. Received: tower={name!r}"
             )
-        found = _TOWERS.setdefault(self, {})
-        if name not in found:
+        models = _TOWERS.setdefault(self, {})
+        if name not in models:
             columns = [t.name for t in self.inputs if t.name in self.towers[name]]
             place = list(self.towers).index(name)
             part = part_of(
@@ -86,9 +86,9 @@ class Retriever(MultimodalModel):
             whole = MultimodalModel(
                 part.inputs, part.output, name=layer_name("tower", name)
             )
-            found[name] = whole
-            found[name].schema = self.schema.part(columns)
-        return found[name]
+            models[name] = whole
+            models[name].schema = self.schema.part(columns)
+        return models[name]
 
     def parts(self):
         """`embed_<tower>` of each tower; see `MultimodalModel.parts`."""
@@ -102,7 +102,7 @@ class Retriever(MultimodalModel):
         }
 
     def vectors(self, tower=None):
-        """The sum of the towers' vectors, or one's; see `MultimodalModel.vectors`."""
+        """The sum of the towers' vectors, or one tower's; see `MultimodalModel.vectors`."""
         if tower is not None:
             return self.tower(tower), np.asarray, True
         return self, lambda towers: np.sum(list(towers.values()), axis=0), True
@@ -122,8 +122,8 @@ class Retriever(MultimodalModel):
             bad: as in `fit`.
 
         Returns:
-            float32 array `(rows, units)`; rows of length 1, or 0 where the row has
-            none of the columns.
+            float32 array `(rows, units)` of unit vectors, or 0 where all columns are
+            missing.
         """
         return self.tower(tower).predict(
             table, batch_size, base_dir=base_dir, bad=bad, verbose=0
@@ -141,39 +141,39 @@ class Retriever(MultimodalModel):
         text=None,
         **kwargs,
     ):
-        """Classes of rows that no classifier was trained on.
+        """Zero-shot and few-shot classification.
 
-        A class is the point on the sphere that its name has (zero-shot), or the
-        mean of a few examples (few-shot, prototypes), or a mixture of both; a row
-        belongs to the nearest.
+        The prototype of a class is the embedding of its name (zero-shot), the mean of
+        a few examples (few-shot), or a mixture of both; a row belongs to the nearest
+        prototype.
 
         Examples:
 
-        >>> found = retriever.classify(
+        >>> probabilities = retriever.classify(
         ...     test, ["bird", "fish"], template="a picture of a {}")
-        >>> found.shape
+        >>> probabilities.shape
         (6, 2)
 
         Args:
             table: rows to classify, with the columns of `tower`.
             classes: list of names; or a dict from name to the text or the list of
                 texts that describe it.
-            template: string with `{}` where the name goes, or a list of such: the
-                class is the mean of what they say.
-            examples: table of rows whose class is known, or None.
-            label: string, the column of `examples` that names the class.
-            mixture: float, share of the examples' mean in a class that has
-                examples: 0 is zero-shot, 1 leaves the names aside.
-            tower: string, the tower that embeds the rows; not needed if there is
-                only one besides the texts'.
-            text: string, the tower that embeds the names; not needed if only one
-                reads a single text.
+            template: string with `{}` where the name goes, or a list of these, whose
+                embeddings are averaged.
+            examples: table of labelled rows, or None.
+            label: string, the column of `examples` that holds the class.
+            mixture: float, weight of the examples' mean in the prototype of a class
+                that has examples: 0 is zero-shot, 1 ignores the names.
+            tower: string, the tower that embeds the rows; optional if there is only
+                one besides the text tower.
+            text: string, the tower that embeds the names; optional if only one reads
+                a single text column.
             **kwargs: `batch_size`, `base_dir` and `bad`, as in `embed`.
 
         Returns:
-            float array `(rows, classes)` of probabilities: softmax of the
-            similarities as the loss scales them. A row that has nothing for the
-            tower has equal ones.
+            float array `(rows, classes)` of probabilities: softmax of the similarities
+            as scaled in the loss. They are equal for a row whose columns are all
+            missing.
 
         Reference:
             Radford et al. 2021, "Learning Transferable Visual Models From Natural
@@ -194,22 +194,22 @@ class Retriever(MultimodalModel):
         )
 
     def row_ids(self, table, towers=None):
-        """Numbers of what the rows hold, for some towers or all.
+        """Ids of the rows' content, for some towers or all.
 
         Args:
             table: rows, with the columns of the towers and the group's.
             towers: list of towers; None: all.
 
         Returns:
-            int array `(rows, towers + 1)`: rows of the same number in a tower's column
-            hold the same there, rows of the same number in the last one are of one
-            group; -1 says nothing.
+            int array `(rows, towers + 1)`: rows with the same id in a tower's column
+            have the same content in that tower, rows with the same id in the last
+            column are of one group; -1 is unknown.
         """
         return self.objective.row_ids(self, table, towers)
 
     def _set_own(self, config):
         if "objective" not in config:
-            # Files of before hold its arguments.
+            # Older files hold its arguments instead.
             names = {
                 "towers": {},
                 "retrieval_loss": None,

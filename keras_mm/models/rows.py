@@ -1,4 +1,4 @@
-"""What a model is given: rows of a table, or tensors."""
+"""The inputs of `fit`, `evaluate` and `predict`: tables or tensors."""
 
 import types
 
@@ -11,19 +11,19 @@ from ..data.weights import row_weights
 from ..errors import warn, without_target
 from .tensors import check_names
 
-# Inputs with a single value in a cell, of which an array is none.
+# Kinds of inputs with a single value per cell.
 _SINGLE = ("number", "category", "text")
 _BACKENDS = ("tensorflow", "torch", "jax", "jaxlib")
 
 
 def is_table(x, model):
-    """Whether `x` is a table, whose cells are to be preprocessed.
+    """Whether `x` is a table, whose cells must be preprocessed.
 
     A dict is one, unless the model was made for arrays: built from a dict of inputs,
-    and its schema has seen no table.
+    with a schema that was never adapted.
 
     Args:
-        x: what `fit`, `evaluate` or `predict` was given.
+        x: the argument of `fit`, `evaluate` or `predict`.
         model: `MultimodalModel`.
 
     Raises:
@@ -39,20 +39,20 @@ def is_table(x, model):
             return False
         _refuse_tensors(x, model)
         return True
-    found = hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
-    if found and model.schema is None:
+    is_one = hasattr(x, "columns") or isinstance(x, str) or hasattr(x, "__fspath__")
+    if is_one and model.schema is None:
         raise ValueError(
-            "The model has no schema to read a table by, as one made of parts of "
-            "another, or by clone_model of a model that was not compiled. Set it: "
+            "The model has no schema to read a table by: it is a submodel of another "
+            "model, or a clone of one that was not compiled. Set it: "
             "part.schema = keras_mm.Schema({...}), or copy the model by "
             "type(model).from_config(model.get_config()). "
             f"Received: a table of type {type(x).__name__}, model={model.name!r}"
         )
-    return found
+    return is_one
 
 
 def _refuse_tensors(columns, model):
-    """Refuses a dict of what is no column, but a tensor of the model's shape."""
+    """Raises a `ValueError` if a dict holds tensors of the model, not columns."""
     for tensor in model.inputs:
         value = columns.get(tensor.name)
         if not hasattr(value, "shape") or not hasattr(value, "dtype"):
@@ -69,10 +69,10 @@ def _refuse_tensors(columns, model):
         else:
             continue
         raise ValueError(
-            f"A dict is a table, with one cell a row in each column, but {tensor.name!r} "
-            f"is {what}. If it holds cells, give them as a column: a list or a NumPy "
-            "array, such as array.reshape(-1), or a DataFrame. If it is preprocessed "
-            "already, say so: keras_mm.Tensors({...}), or a list of arrays. "
+            f"A dict is a table, with one cell per row in each column, but "
+            f"{tensor.name!r} is {what}. If it holds cells, pass them as a column: a "
+            "list or a NumPy array, such as array.reshape(-1), or a DataFrame. If it is "
+            "preprocessed already, pass keras_mm.Tensors({...}) or a list of arrays. "
             f"Received: {tensor.name} of type {type(value).__name__}, shape "
             f"{tuple(value.shape)}"
         )
@@ -90,7 +90,7 @@ def plain(x):
 
 
 def pair_of(rows):
-    """What stands for rows -> `(x, y, sample_weight)`; None where there is none.
+    """Splits rows into `(x, y, sample_weight)`; None for missing parts.
 
     Keras takes a tuple of two or three, and a list that holds them.
     """
@@ -104,7 +104,7 @@ def take_rows(x, rows):
 
     Args:
         x: DataFrame, array, or a list, dict or `Tensors` of arrays.
-        rows: slice, or array of row numbers.
+        rows: slice, or array of row indices.
     """
     if hasattr(x, "iloc"):
         return x.iloc[rows].reset_index(drop=True)
@@ -119,7 +119,7 @@ def take_rows(x, rows):
 
 
 def split_last(rows, share):
-    """Inputs, targets and weights without their last rows, and these."""
+    """Splits off the last rows of inputs, targets and weights."""
     x, y, weights = rows
     labels = keras.tree.flatten(y)[0]
     if weights is not None:
@@ -135,12 +135,12 @@ def split_last(rows, share):
 
 
 def with_target(table, y, schema):
-    """A table with labels that came beside it, in the column of the target.
+    """A table with separate labels added as columns of the targets.
 
     Args:
         table: a table.
-        y: labels, a Series, a list or an array; of several targets a dict or DataFrame
-            of such; None: the table holds them.
+        y: labels, a Series, a list or an array; for several targets a dict or
+            DataFrame of these; None: the table holds them.
         schema: the model's `Schema`.
     """
     if y is None:
@@ -152,7 +152,7 @@ def with_target(table, y, schema):
         y = {name: y[name] for name in y.columns}
     y = schema.by_target(y)
     if len(schema.targets) == len(y) == 1:
-        # The only labels may be called as they like.
+        # The labels of a single target may have any name.
         y = dict.fromkeys(schema.targets, *y.values())
     check_names(y, schema)
     require_columns(y, schema.targets)
@@ -171,7 +171,7 @@ def with_target(table, y, schema):
 
 
 def warn_of_overlap(train, validation, schema):
-    """Warns of files that are in the training rows and in the validation rows."""
+    """Warns of files that are in both the training and the validation rows."""
     if is_dataset(train) or is_dataset(validation):
         return
     files = [name for name, value in schema.inputs.items() if value.is_file]
@@ -184,7 +184,7 @@ def warn_of_overlap(train, validation, schema):
         count = overlap(train, validation, name)
         if count:
             warn(
-                f"{count} files of column {name!r} are in the training rows and in "
-                "the validation rows: the scores will be too good. Split by group: "
+                f"{count} files of column {name!r} are in both the training and the "
+                "validation rows: the scores will be too optimistic. Split by group: "
                 "keras_mm.data.split(groups=...)."
             )

@@ -97,7 +97,7 @@ def test_loss_counts_what_is_there():
 # --- training ------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:.*are in the training")
+@pytest.mark.filterwarnings("ignore:.*are in both the training")
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns_and_reconstructs(kind):
     """All kinds and lengths: the loss falls, and is the NumPy mean."""

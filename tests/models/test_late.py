@@ -218,7 +218,7 @@ def test_validation_rows_in_every_form():
         late.weigh_experts(model, rows, steps)
         found.append([*ops.convert_to_numpy(layer.weight_logits), float(layer.scale)])
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-3)
-    with pytest.warns(UserWarning, match="They will count equally"):
+    with pytest.warns(UserWarning, match="The weights stay equal"):
         late.check_late(layer, x, iter([(x, labels)]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -422,7 +422,7 @@ def test_errors(table, retriever):
     refused("in several", reranker.rerank, found, table, twice)
     refused("no column 'score'", reranker.rerank, found[["query", "id"]], table, items)
     found["query"] = 24
-    refused("table that was searched", reranker.rerank, found, table, items)
+    refused("passed to the search", reranker.rerank, found, table, items)
     schema = {"text": keras_mm.Text(), "score": keras_mm.Number()}
     named = table.rename(columns={"price": "score"})
     named = keras_mm.build_retriever(keras_mm.Schema(schema).adapt(named))
