@@ -5,6 +5,7 @@ import functools
 import importlib
 import inspect
 import os
+import pathlib
 import pkgutil
 
 import keras
@@ -180,3 +181,15 @@ def test_examples_run(name, folder, monkeypatch, capsys, request):
     runner = doctest.DocTestRunner(_Checker(), verbose=False)
     failed, attempted = runner.run(examples)
     assert attempted and not failed, capsys.readouterr().out
+
+
+def test_the_guide_quotes_what_runs():
+    """Each line of code in CONTRIBUTING.md is one of the tests that it names."""
+    root = pathlib.Path(__file__).parents[1]
+    guide = (root / "CONTRIBUTING.md").read_text().split("```python\n")[1:]
+    files = ("tests/test_ordinal.py", "tests/objectives/test_objective.py")
+    known = "".join((root / file).read_text() for file in files)
+    known = set(map(str.strip, known.splitlines()))
+    quoted = [line for part in guide for line in part.split("```")[0].splitlines()]
+    assert len(quoted) > 30
+    assert {line.split("  #")[0].strip() for line in quoted} <= known
