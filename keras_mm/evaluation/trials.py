@@ -77,7 +77,7 @@ class Trials:
         unknown = sorted(set(self.encoders) - set(self.modalities))
         if unknown:
             raise ValueError(
-                "`encoders` names what is no modality. Modalities are "
+                "`encoders` has unknown modalities. Modalities are "
                 f"{list(self.modalities)}. Received: encoders={unknown}"
             )
         self.epochs, self.patience = epochs, patience

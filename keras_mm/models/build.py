@@ -36,14 +36,14 @@ def wire_model(
     model_class=MultimodalModel,
     objective=None,
 ):
-    """Schema -> compiled `MultimodalModel`, or one of a class made from it.
+    """Schema -> compiled `MultimodalModel`, or an instance of a subclass.
 
-    See `build_model`, whose arguments these are.
+    Arguments are as in `build_model`.
     """
     for name, target in schema.targets.items():
         if target.units is None:
             raise ValueError(
-                f"The classes of target {name!r} are not known yet. Call "
+                f"The classes of target {name!r} are unknown. Call "
                 f"schema.adapt(train). Received: targets={schema.targets}"
             )
     _check_weights(loss_weights or {}, schema)
@@ -56,11 +56,11 @@ def wire_model(
         )
     if imputation and len(modalities) < 2:
         raise ValueError(
-            "There is no other modality to predict an absent one from. "
+            "Imputation needs two modalities or more. "
             f"Received: imputation=True, modalities={list(modalities)}"
         )
     heads = choose_heads(schema, heads, label_smoothing)
-    # One modality has nothing to be fused with.
+    # A single modality needs no fusion.
     default = "hybrid" if len(schema.targets) == 1 else "gated"
     default = default if len(modalities) > 1 else "concat"
     fusion = fusion_room.get(default if fusion is None else fusion)
@@ -106,18 +106,18 @@ def wire_model(
 
 
 def _early(fusion, tokens, masks, schema, heads, settings):
-    """One fusion for all targets, with their heads behind it: the predictions."""
+    """Predictions of heads that share one fusion."""
     reads_tokens = [name for name, head in heads.items() if head.needs == "tokens"]
     fused = fusion_room.fuse(fusion, tokens, masks, return_tokens=bool(reads_tokens))
     if reads_tokens and fused.tokens is None:
         raise ValueError(
-            f"The heads of {reads_tokens} read fused tokens, which this fusion does not "
-            "give. Take fusion='transformer', 'co_attention' or 'perceiver'. "
+            f"The heads of {reads_tokens} need fused tokens, which this fusion does not "
+            "return. Use fusion='transformer', 'co_attention' or 'perceiver'. "
             f"Received: fusion={fusion!r}"
         )
     x = fused.vector
     if getattr(fusion, "name", None) != layer_name("fusion"):
-        # A part of the user's: its result gets the name that the wiring has.
+        # A custom fusion: its output gets the name that the wiring expects.
         x = layers.Identity(name=layer_name("fusion"))(x)
     if settings["hidden_units"]:
         name = layer_name("hidden")
@@ -134,14 +134,14 @@ def _early(fusion, tokens, masks, schema, heads, settings):
 
 
 def _late(fusion, tokens, masks, schema, heads, settings):
-    """A fusion for each target, whose experts have the head: outputs, layers' names."""
+    """One fusion with experts per target: outputs, and the layers' names."""
     predictions, experts, names = {}, {}, {}
     for name, head in heads.items():
         target = schema.targets[name]
         if fusion.out_of_fold and not head.has_linear_model:
             raise ValueError(
-                f"Stacking fits a linear model, which the head of {name!r} has not. "
-                "Take fusion='hybrid' or another one. "
+                f"Stacking fits a linear model, which the head of {name!r} does not "
+                "support. Use fusion='hybrid' or another one. "
                 f"Received: fusion={fusion!r}, heads[{name!r}]={head!r}"
             )
         of = name if len(heads) > 1 else "modality"
@@ -162,13 +162,13 @@ def _late(fusion, tokens, masks, schema, heads, settings):
 def _check_weights(weights, schema):
     if set(weights) - set(schema.targets):
         raise ValueError(
-            "`loss_weights` names what is no target. Targets are "
+            "`loss_weights` has unknown targets. Targets are "
             f"{list(schema.targets)}. Received: loss_weights={weights}"
         )
     for value in weights.values():
         if not 0 <= value < math.inf:
             raise ValueError(
-                "The weight of a loss must be 0 or more, and finite. "
+                "The weight of a loss must be non-negative and finite. "
                 f"Received: loss_weights={weights}"
             )
 
@@ -179,32 +179,32 @@ def choose_heads(schema, heads=None, label_smoothing=0.0):
     Args:
         schema: `Schema` whose targets are adapted.
         heads: dict from target to name or `Head`, or None.
-        label_smoothing: float, of targets without a head of their own.
+        label_smoothing: float, for targets that are not in `heads`.
     """
     heads = dict(heads or {})
     unknown = sorted(set(heads) - set(schema.targets))
     if unknown:
         raise ValueError(
-            "`heads` names what is no target. Targets are "
+            "`heads` has unknown targets. Targets are "
             f"{list(schema.targets)}. Received: heads={unknown}"
         )
     if label_smoothing and set(heads) == set(schema.targets):
         raise ValueError(
-            "Each target has a head of its own, which smooths its labels: "
+            "Each target has its own head: pass label smoothing to the heads, "
             "keras_mm.heads.Dense(label_smoothing=...). "
             f"Received: label_smoothing={label_smoothing}, heads={list(heads)}"
         )
-    found = {}
+    chosen = {}
     for name, target in schema.targets.items():
         head = heads.get(name)
         if head is None and target.default_head == "dense":
             head = head_room.Dense(label_smoothing=label_smoothing)
-        found[name] = head_room.get(head, target, name)
-    return found
+        chosen[name] = head_room.get(head, target, name)
+    return chosen
 
 
 def compile_settings(schema, heads, loss_weights=None):
-    """What `compile` takes; of several targets, losses of known labels alone."""
+    """The arguments of `compile`; losses are masked if labels may be missing."""
     losses, metrics = {}, {}
     for name, head in heads.items():
         losses[name], metrics[name] = head.compiled(
@@ -216,13 +216,13 @@ def compile_settings(schema, heads, loss_weights=None):
     }
     if len(heads) > 1:
         weights = dict.fromkeys(heads, 1.0) | (loss_weights or {})
-        # Keras multiplies float32 by what a NumPy float makes float64.
+        # Python floats, as NumPy floats would promote float32 losses to float64.
         settings["loss_weights"] = {n: float(value) for n, value in weights.items()}
     return settings
 
 
 def choose_encoders(schema, encoders):
-    """What shares an encoder, and each one's `Encoder`.
+    """Groups columns by encoder, and chooses each group's `Encoder`.
 
     Args:
         schema: adapted `Schema`.
@@ -236,7 +236,7 @@ def choose_encoders(schema, encoders):
     unknown = set(encoders) - set(modalities) - set(schema.inputs)
     if unknown:
         raise ValueError(
-            f"`encoders` names what is no modality. Modalities are "
+            f"`encoders` has unknown modalities. Modalities are "
             f"{list(modalities)}. Received: encoders={sorted(encoders)}"
         )
     return modalities, {
@@ -248,16 +248,16 @@ def choose_encoders(schema, encoders):
 
 
 def check_learning_rates(learning_rates, modalities):
-    """Raises a `ValueError` if they name what is no modality."""
+    """Raises a `ValueError` if they have unknown modalities."""
     if set(learning_rates or {}) - set(modalities):
         raise ValueError(
-            "`learning_rates` names what is no modality. Modalities are "
+            "`learning_rates` has unknown modalities. Modalities are "
             f"{list(modalities)}. Received: learning_rates={learning_rates}"
         )
 
 
 def prepare(schema, modalities, chosen):
-    """The schema with its inputs in the forms that the encoders read."""
+    """The schema with its inputs in the forms that the encoders need."""
     return schema.with_inputs(
         {
             column: chosen[name].prepare(schema.inputs[column])
@@ -281,7 +281,7 @@ def encode(inputs, schema, modalities, chosen, sequences):
 
 
 def set_tuning(model, chosen, learning_rates):
-    """Tells the model how its encoders are trained, before it is compiled."""
+    """Sets the encoders' learning rates and LoRA ranks, before compiling."""
     named = {layer_name("encoder", name): value for name, value in chosen.items()}
     model.learning_rates = {
         name: encoder.learning_rate
@@ -299,10 +299,10 @@ def set_tuning(model, chosen, learning_rates):
 
 @seeded_builder
 def textbook_model(schema, seed=None):
-    """The two-branch model of the field's tutorials, of stock layers only.
+    """The two-branch model of textbooks, of stock layers only.
 
     image -> Conv2D -> MaxPooling2D -> Flatten; text -> Embedding -> LSTM;
-    Concatenate; Dense. A missing picture is 0, a missing text gives 0.
+    Concatenate; Dense. A missing picture is all 0, a missing text has a zero vector.
     """
     image = schema.inputs["image"].keras_input("image")
     text = schema.inputs["text"].keras_input("text")
@@ -340,7 +340,7 @@ def as_schema(schema, target):
     if isinstance(schema, Schema):
         if not schema.is_adapted:
             raise ValueError(
-                "The schema has not seen a table yet. Call schema.adapt(train) "
+                "The schema has not been adapted yet. Call schema.adapt(train) "
                 f"first. Received: schema={schema!r}"
             )
         return schema

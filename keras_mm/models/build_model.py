@@ -18,10 +18,10 @@ def build_model(
     heads=None,
     seed=None,
 ):
-    """Builds a compiled model of whatever targets a schema has.
+    """Builds a compiled model for any targets.
 
-    It is what `build_classifier`, `build_regressor` and `build_multitask` build, for
-    targets of other kinds, too, such as one of your own.
+    The general form of `build_classifier`, `build_regressor` and `build_multitask`,
+    which also supports other kinds of targets, such as custom ones.
 
     Examples:
 
@@ -32,26 +32,25 @@ def build_model(
     Args:
         schema: an adapted `Schema` with one target or more.
         encoders: as in `build_classifier`.
-        fusion: as in `build_classifier`. Default: `"hybrid"`, of several targets
-            `"gated"`. A late fusion and the hybrid one have experts for each target.
+        fusion: as in `build_classifier`. Default: `"hybrid"`, for several targets
+            `"gated"`. Late fusions and the hybrid fusion have experts per target.
         modality_dropout: as in `build_classifier`.
         missing_token: as in `build_classifier`.
         imputation: as in `build_classifier`.
         hidden_units: int, units of a Dense layer before the outputs, which they share,
-            or None; `"usual"`: what suits the targets (none before classes, 64 before
-            a number and before several targets).
+            or None; `"usual"`: depends on the targets (none for classes, 64 for a
+            number and for several targets).
         dropout: float, dropout rate before the outputs.
         label_smoothing: float, share of each class label spread over all classes.
-        loss_weights: dict from a target's name to how much its loss counts.
-            Default: 1.
+        loss_weights: dict from a target's name to the weight of its loss. Default: 1.
         optimizer: Keras optimizer or its name.
         learning_rates: as in `build_classifier`.
         heads: as in `build_classifier`.
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
-        A compiled functional `keras.Model` with the attribute `schema`, giving the
-        target's predictions, of several targets a dict from name to predictions.
+        A compiled functional `keras.Model` with the attribute `schema`, which outputs
+        the target's predictions, for several targets a dict from name to predictions.
 
     Raises:
         ValueError: if the schema is not adapted or has no target, or a name is unknown.

@@ -19,35 +19,35 @@ _OWN = "built_model"
 
 
 class BuiltModel(keras.Model):
-    """What a builder's model knows of itself, compiles with, saves and copies.
+    """Compiling, saving and copying of models made by the builders.
 
-    Made from what is in it, as every functional `keras.Model`; the builders tell it
-    the rest.
+    Constructed from inputs and outputs, as every functional `keras.Model`; the
+    builders set the other attributes.
     """
 
     _schema = None
     # The `Head` of each target.
     heads = {}
-    # What training minimises, and which layer is which.
+    # What training minimises, and the roles of the layers.
     objective = Supervised()
     wiring = Wiring()
     seed = None
 
-    # Encoders by name: the learning rate of what is pretrained in them, which
-    # `compile` reads, and the rank of their LoRA matrices. Not to be changed in
-    # place: set a new dict and compile.
+    # By encoder name: the learning rate of the pretrained part, which `compile` reads,
+    # and the rank of the LoRA matrices. Do not change them in place: set a new dict
+    # and compile.
     learning_rates = {}
     lora_ranks = {}
 
     # Weak reference to the model that this one is the rest of, see `graph.rest_of`.
     _whole = None
 
-    # A file has what belongs to the model in its `get_config`.
+    # While saving, the model's attributes are in its `get_config`.
     _is_saving = False
 
     @property
     def schema(self):
-        """What the model takes and answers; `adapt` cannot change it any more."""
+        """The inputs and targets; in use by the model, it can no longer be adapted."""
         return self._schema
 
     @schema.setter
@@ -68,9 +68,9 @@ class BuiltModel(keras.Model):
         """dict from modality to its encoder, a layer of the model."""
         return {n: self.get_layer(name) for n, name in self.wiring.encoders.items()}
 
-    # No property, nor is the next one: Keras looks into each when it saves a model.
+    # Methods, not properties: Keras traverses properties when it saves a model.
     def fusion_layers(self):
-        """dict from target to the layer that fuses for it; they may share one."""
+        """dict from target to its fusion layer; targets may share one."""
         return {n: self.get_layer(name) for n, name in self.wiring.fusions.items()}
 
     def late_fusions(self):
@@ -78,33 +78,33 @@ class BuiltModel(keras.Model):
         return {n: f for n, f in self.fusion_layers().items() if has_experts(f)}
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        """The predictions; in training also what else the loss needs."""
+        """The predictions; in training all outputs that the loss needs."""
         outputs = super().call(inputs, training=training, mask=mask, **kwargs)
         return outputs if training else self.predictions(outputs)
 
     def predictions(self, outputs):
-        """What users are given of the model's outputs: a tensor, or a dict of such."""
+        """The predictions among the model's outputs: a tensor, or a dict of tensors."""
         if not self.wiring.has_experts or not isinstance(outputs, dict):
             return outputs
-        # Outside training they are what is left; a target may be called "experts".
+        # Outside training only these are left; a target may be called "experts".
         is_all = isinstance(outputs.get(EXPERTS), dict)
         return outputs[PREDICTIONS] if is_all else outputs
 
     def experts(self, outputs):
-        """What late fusions' experts predict by themselves, if `outputs` hold it.
+        """The outputs of late fusions' experts, if the model has any.
 
         Returns:
             dict from target to a list of logits `(batch, experts, units)` and bools
-            `(batch, experts)`; empty if there is none.
+            `(batch, experts)`; empty without late fusions.
         """
         return outputs[EXPERTS] if self.wiring.has_experts else {}
 
     def parts(self):
-        """Parts that an export serves by themselves: dict from signature to `Part`."""
+        """Submodels that an export serves: dict from signature to `Part`."""
         return parts_of(self)
 
     def vectors(self, tower=None):
-        """What gives one vector a row: model, function of its outputs, whether to scale.
+        """The row embedding: submodel, function of its outputs, whether to normalise.
 
         See `evaluation.Embedder`.
 
@@ -121,34 +121,34 @@ class BuiltModel(keras.Model):
                 "retriever pass the retriever and tower=<name>. "
                 f"Received: model={self.name!r}"
             )
-        # The length that a classifier gives a row tells how sure it is, not what it is.
+        # A classifier's vector norm reflects confidence, not content.
         scaled = any(value.kind != "number" for value in self.schema.targets.values())
         return (*vectors_of(self), scaled)
 
     def answering(self):
-        """The model whose predictions an export answers with: this one."""
+        """The model whose outputs an export serves: this one."""
         return self
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """What the objective minimises."""
+        """The objective's loss."""
         return self.objective.loss(self, x, y, y_pred, sample_weight, training)
 
     def compiled_loss(self, x, y, predictions, sample_weight, training):
-        """What the losses minimise that the model was compiled with."""
+        """The compiled losses."""
         return super().compute_loss(x, y, predictions, sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """The compiled metrics, of the predictions."""
+        """The compiled metrics of the predictions."""
         return super().compute_metrics(x, y, self.predictions(y_pred), sample_weight)
 
     def compile(self, optimizer="rmsprop", *args, **kwargs):
-        """`keras.Model.compile`; encoders keep learning rates of their own.
+        """`keras.Model.compile`; encoders keep their own learning rates.
 
         Args:
-            optimizer: Keras optimizer or its name; its learning rate is that
-                of everything but the pretrained parts of `learning_rates`.
+            optimizer: Keras optimizer or its name; its learning rate applies to
+                everything but the pretrained parts in `learning_rates`.
             *args: as in Keras.
             **kwargs: as in Keras.
         """
@@ -176,11 +176,11 @@ class BuiltModel(keras.Model):
 
     def _make(self, name, make, force):
         """Makes a step; see `for_each_size`."""
-        known = getattr(self, name)
+        before = getattr(self, name)
         make(force)
         made = getattr(self, name)
         if (
-            made is not known
+            made is not before
             and keras.backend.backend() == "torch"
             and self.jit_compile
         ):
@@ -188,10 +188,10 @@ class BuiltModel(keras.Model):
         return getattr(self, name)
 
     def _make_variables(self, x, y=None):
-        """Makes what optimizer and metrics count with, before the first step.
+        """Creates the variables of optimizer and metrics before the first step.
 
-        TensorFlow traces a step that makes variables twice. (Among several
-        devices they must be made in the step.)
+        TensorFlow traces a step twice if it creates variables. (With a distribution
+        strategy they must be created in the step.)
         """
         if keras.backend.backend() != "tensorflow" or self.run_eagerly:
             return
@@ -213,16 +213,16 @@ class BuiltModel(keras.Model):
             self.reset_metrics()
 
     def compile_settings(self):
-        """What `compile` was called with, as plain data."""
+        """The arguments of `compile`, as plain data."""
         config = super().get_compile_config()
         if config and self.learning_rates:
             config["optimizer"] = self._optimizer_config
         return config
 
     def get_compile_config(self):
-        """What `compile` was called with, and what belongs to the model alone.
+        """The arguments of `compile`, and the model's own attributes.
 
-        `keras.models.clone_model` hands nothing else on to a copy.
+        `keras.models.clone_model` passes nothing else on to a copy.
         """
         config = self.compile_settings()
         if not config or self._is_saving:
@@ -230,7 +230,7 @@ class BuiltModel(keras.Model):
         return {**config, _OWN: self._own_config()}
 
     def compile_from_config(self, config):
-        """Compiles the model as `get_compile_config()` says."""
+        """Compiles the model from `get_compile_config()`."""
         config = dict(config)
         own = config.pop(_OWN, None)
         if own is not None and self.schema is None:
@@ -240,7 +240,7 @@ class BuiltModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def save(self, filepath, *args, **kwargs):
-        """`keras.Model.save`, into a `.keras` file, which holds everything.
+        """`keras.Model.save`, to a `.keras` file, which holds the schema, too.
 
         Args:
             filepath: path that ends in `.keras`.
@@ -279,7 +279,7 @@ class BuiltModel(keras.Model):
     ):
         """`keras.Model.export`: the network alone, which takes tensors.
 
-        `keras_mm.export` writes what takes cells of tables.
+        `keras_mm.export` includes preprocessing, so that raw cells can be served.
 
         Args:
             filepath: as in Keras.
@@ -289,7 +289,7 @@ class BuiltModel(keras.Model):
             **kwargs: as in Keras.
         """
         if format == "onnx" and input_signature is None:
-            # What Keras takes, too, but only once the model has been called.
+            # Keras's own default, which it infers only after the model was called.
             input_signature = [
                 [
                     keras.layers.InputSpec(
@@ -301,10 +301,10 @@ class BuiltModel(keras.Model):
         return super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self):
-        """The network, and what belongs to the model alone."""
+        """The network, and the model's own attributes."""
         from keras.src.backend.common import global_state
 
-        # `keras.saving.save_model` asks the model nothing else.
+        # The only hook that `keras.saving.save_model` calls for HDF5.
         if global_state.get_global_attribute("use_legacy_config"):
             raise _no_hdf5(f"model={self.name!r}")
         return {**super().get_config(), **self._own_config()}
@@ -318,7 +318,7 @@ class BuiltModel(keras.Model):
         model = super().from_config(config, custom_objects=custom_objects)
         late = [one for one in model.layers if has_experts(one)]
         if late and "wiring" not in own:
-            # In files of before, what experts predict is no output.
+            # In older files, the experts' predictions are not outputs.
             (name, _), *_ = own["schema"]["targets"]
             experts = {name: list(late[0].output[-2:])}
             outputs = {PREDICTIONS: model.output, EXPERTS: experts}
@@ -333,7 +333,7 @@ class BuiltModel(keras.Model):
     )
 
     def _own_config(self):
-        """What the network does not say, as plain data."""
+        """The model's own attributes, as plain data."""
         return {
             "schema": None if self.schema is None else self.schema.get_config(),
             "heads": {
@@ -348,16 +348,16 @@ class BuiltModel(keras.Model):
         }
 
     def is_rest_of(self, model):
-        """Makes the model the rest of another: what callbacks save is the whole."""
+        """Marks the model as the rest of another: callbacks save the whole."""
         self._whole = weakref.ref(model)
 
     def take_over(self, model):
-        """Takes over what another model knows besides its network and how it is tuned."""
+        """Copies another model's attributes, except network and tuning."""
         self.schema, self.heads, self.seed = model.schema, model.heads, model.seed
         self.objective, self.wiring = model.objective, model.wiring
 
     def _set_own(self, config):
-        """Takes over another model's `_own_config`."""
+        """Sets the attributes from an `_own_config`."""
         schema = config.get("schema")
         self.schema = None if schema is None else Schema.from_config(schema)
         self.heads = {
@@ -380,7 +380,7 @@ class BuiltModel(keras.Model):
 
 def _no_hdf5(received):
     return ValueError(
-        "An HDF5 file does not hold the schema, without which the model reads no "
+        "An HDF5 file does not hold the schema, without which the model cannot read "
         "tables. Save it as a .keras file: model.save('model.keras'). "
         f"Received: {received}"
     )

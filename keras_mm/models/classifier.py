@@ -20,9 +20,9 @@ def build_classifier(
     heads=None,
     seed=None,
 ):
-    """Builds a compiled classifier of rows with several modalities.
+    """Builds a compiled multimodal classifier.
 
-    Without any argument it is the textbook's model: an image of (224, 224, 3)
+    Without any argument it is the textbook model: an image of (224, 224, 3)
     through Conv2D, MaxPooling2D and Flatten, a text of 100 tokens out of 10,000
     through Embedding and LSTM, Concatenate, and Dense with ten classes.
 
@@ -34,15 +34,15 @@ def build_classifier(
     Args:
         schema: an adapted `Schema` whose target is a `ClassLabel` or
             `MultiLabel`; or a dict of inputs, for arrays, with `num_classes`.
-        num_classes: int, for a dict of inputs and for the textbook's model.
+        num_classes: int, for a dict of inputs and for the textbook model.
         encoders: dict from a modality's or column's name to an encoder: a name
             (`keras_mm.encoders.ENCODERS`), an `Encoder` object, or your own
-            layer, model or function. Default: what suits the input's type.
+            layer, model or function. Default: depends on the input's type.
         fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,
             called with a list of tokens and a list of masks. Default: `"hybrid"`,
-            and for a single modality `"concat"`, which is none.
-        modality_dropout: float, share of the training rows from which some
-            modalities are hidden, never all; see `fusion.ModalityDropout`.
+            and for a single modality `"concat"`, which leaves it as it is.
+        modality_dropout: float, share of the training rows in which some modalities
+            are masked, never all; see `fusion.ModalityDropout`.
         missing_token: bool, whether an absent modality has a learned token
             instead of being left out.
         imputation: bool, whether an absent modality is predicted from those that
@@ -52,13 +52,13 @@ def build_classifier(
         label_smoothing: float, share of each label spread over all classes.
         optimizer: Keras optimizer or its name.
         learning_rates: dict from a modality's name to the learning rate of its
-            encoder (of what is pretrained in it, if anything is).
+            encoder (of its pretrained part, if it has one).
         heads: dict from the target's name to a head, such as
             `keras_mm.heads.Dense(hidden_units=64)`.
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
-        A compiled functional `keras.Model` with the attribute `schema`, giving
+        A compiled functional `keras.Model` with the attribute `schema`, which outputs
         probabilities `(batch, classes)`.
 
     Raises:

@@ -15,14 +15,14 @@ from .tensors import check_tensors
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class MultimodalModel(BuiltModel):
-    """A functional Keras model that knows its schema and reads tables.
+    """A functional Keras model with a schema, which takes tables.
 
-    Made by the builders. Everything that `keras.Model` does works; `fit`,
-    `evaluate`, `predict` and the three of one batch take tables besides tensors, and
-    the saved file holds the schema.
+    Made by the builders. It supports the full API of `keras.Model`; `fit`, `evaluate`,
+    `predict` and their `..._on_batch` variants take tables as well as tensors, and the
+    saved file holds the schema.
 
     A DataFrame, a path, a dict of columns and a dataset of dicts are tables. Tensors
-    come as a list, as `keras_mm.Tensors`, or in a dataset of `(inputs, target)`.
+    are passed as a list, as `keras_mm.Tensors`, or in a dataset of `(inputs, target)`.
     Calling the model is plain Keras: it takes tensors only.
     """
 
@@ -56,21 +56,21 @@ class MultimodalModel(BuiltModel):
             x: a table (DataFrame, path, dict of raw columns, or
                 `tf.data.Dataset` of dicts), which holds the target too; or
                 tensors: a list of arrays, `keras_mm.Tensors`, a dataset of
-                `(inputs, target)`, or whatever else Keras takes.
-            y: the target, if `x` does not hold it; of several targets a dict.
+                `(inputs, target)`, or anything else that Keras takes.
+            y: the target, if `x` does not hold it; for several targets a dict.
             batch_size: int, 32 if not given.
             epochs: int.
             verbose: as in Keras.
             callbacks: as in Keras.
             validation_split: as in Keras; not for tables (see
                 `keras_mm.data.split`).
-            validation_data: a table, or `(x, y)` or `(x, y, sample_weight)` with the
-                like of what `fit` takes.
-            shuffle: bool, whether to shuffle the rows anew in every epoch.
-            class_weight: `"balanced"`, or a dict from class name to weight (from
-                index, too, if no class is named by a number).
-            sample_weight: array of how much each row counts; of a table also the name
-                of the column that says so. With `class_weight`, the product counts.
+            validation_data: a table, or `(x, y)` or `(x, y, sample_weight)`, in the
+                same forms as `x` and `y`.
+            shuffle: bool, whether to shuffle the rows in every epoch.
+            class_weight: `"balanced"`, or a dict from class name to weight (or from
+                index, unless a class is named by a number).
+            sample_weight: array of row weights; for a table also the name of the
+                column that holds them. It is multiplied with `class_weight`.
             base_dir: folder that the table's relative file paths start from.
             bad: `"error"` refuses cells that cannot be read, `"missing"`
                 treats them as missing.
@@ -103,17 +103,17 @@ class MultimodalModel(BuiltModel):
                 self.objective.after_fit(self)
 
     def _fit(self, x, y, validation_data, **settings):
-        """Trains the weights, and finds those of late fusions."""
+        """Trains the model, and fits the weights of late fusions."""
         late = next(iter(self.late_fusions().values()), None)
         if validation_data is not None and not self.is_table(x):
             settings["validation_split"] = 0.0
         if not self.is_table(x):
             y = self.objective.tensor_labels(self, x, y)
         share = settings["validation_split"]
-        # Rows to validate on are neither learned from nor weighed by their class.
+        # Validation rows must not affect the experts' or the class weights.
         apart = late is not None or settings["class_weight"] is not None
         if share and apart and not self.is_table(x) and y is not None:
-            # The same rows as Keras would take: the last ones.
+            # The same rows as in Keras: the last ones.
             rows = x, y, settings["sample_weight"]
             (x, y, settings["sample_weight"]), validation_data = split_last(rows, share)
             settings["validation_split"] = 0.0
@@ -147,7 +147,7 @@ class MultimodalModel(BuiltModel):
         bad,
         **kwargs,
     ):
-        """Trains the weights, for tables and for what Keras takes."""
+        """Runs `keras.Model.fit`, for tables and for tensors."""
         if not self.is_table(x):
             self.check(x, y)
             if class_weight is not None and y is not None:
@@ -161,8 +161,8 @@ class MultimodalModel(BuiltModel):
                 )
             elif class_weight is not None:
                 raise ValueError(
-                    "`class_weight` goes with a table or with arrays, not with a "
-                    "dataset that is read row by row. Received: "
+                    "`class_weight` needs a table or arrays; it does not work with a "
+                    "dataset that is streamed. Received: "
                     f"class_weight={class_weight!r}, x of type {type(x).__name__}"
                 )
             if self.is_table(validation_data):
@@ -183,8 +183,9 @@ class MultimodalModel(BuiltModel):
             )
         if validation_split:
             raise ValueError(
-                "Split a table by its meaning, not by its last rows: train, "
-                "validation, test = keras_mm.data.split(table, ...). "
+                "`validation_split` takes the last rows, which may not be "
+                "representative of a table. Use train, validation, test = "
+                "keras_mm.data.split(table, ...). "
                 f"Received: validation_split={validation_split}"
             )
         table = self._with_target(x, y)
@@ -208,19 +209,19 @@ class MultimodalModel(BuiltModel):
                     train,
                     verbose=verbose,
                     validation_data=plain(validation),
-                    # The rows are shuffled already; Keras would warn.
+                    # The dataset is shuffled already; Keras would warn.
                     shuffle=False,
                     **kwargs,
                 )
         except Exception as error:
-            # A table too large to be decoded beforehand may hold a picture
-            # whose damage only decoding shows: say which one.
+            # A large table is not decoded beforehand: report the picture that could
+            # not be decoded.
             if "InvalidArgument" in type(error).__name__ and not is_dataset(table):
                 refuse_unreadable(table, self.schema, base_dir)
             raise
 
     def predict_from_logits(self, logits, target):
-        """What logits `(batch, units)` mean as predictions of the target of this name."""
+        """Converts logits `(batch, units)` to predictions of a target."""
         return self.get_layer(self.wiring.heads[target])(logits)
 
     def evaluate(
@@ -249,7 +250,7 @@ class MultimodalModel(BuiltModel):
             list of floats, or a dict with `return_dict=True`.
         """
         if kwargs.get("_use_cached_eval_dataset"):
-            # Keras itself asks, in `fit`, of rows that were looked at there.
+            # Called by Keras in `fit`, which has checked these rows.
             pass
         elif self.is_table(x):
             weight = {"sample_weight": sample_weight}
@@ -280,7 +281,7 @@ class MultimodalModel(BuiltModel):
             **kwargs: as in Keras.
 
         Returns:
-            Array `(rows, classes)` of probabilities, or `(rows, 1)` of numbers; of
+            Array `(rows, classes)` of probabilities, or `(rows, 1)` of numbers; for
             several targets a dict of arrays.
         """
         if self.is_table(x):
@@ -297,7 +298,7 @@ class MultimodalModel(BuiltModel):
     ):
         """One step on one batch; `keras.Model.train_on_batch`, for tables too.
 
-        Args are as in `fit`, but for the `class_weight` of tensors: as in Keras.
+        Args are as in `fit`, except `class_weight` with tensors: as in Keras.
         """
         labels = self.objective.batch_labels(self, x, y)
         if self.is_table(x):
@@ -339,17 +340,17 @@ class MultimodalModel(BuiltModel):
         return (*entry, None, None)[:3]
 
     def is_table(self, x):
-        """Whether `x` is a table, whose cells are to be preprocessed."""
+        """Whether `x` is a table, whose cells must be preprocessed."""
         return is_table(x, self)
 
     def check(self, x, y=None):
         """Raises a `ValueError` if arrays do not fit the model."""
         if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
-            known = y if self.objective.predicts_targets else None
-            check_tensors(x, known, self)
+            labels = y if self.objective.predicts_targets else None
+            check_tensors(x, labels, self)
 
     def _validation(self, rows, *reading):
-        """Rows to validate on: a table with its target, or what Keras takes."""
+        """Validation rows: a table with its target, or what Keras takes."""
         x, y, weight = pair_of(rows)
         if not self.is_table(x):
             labels = None if x is None else self.objective.tensor_labels(self, x, y)

@@ -22,10 +22,10 @@ def build_multitask(
 
     Encoders and fusion are shared, and each target has an output layer. Labels
     may be missing: None, NaN or `""` in a table; in tensors -1 for a class, NaN
-    for a number and a row of NaN for a `MultiLabel`. A missing label counts
-    neither in the loss nor in the metrics; a row must have one of its labels.
+    for a number and a row of NaN for a `MultiLabel`. Missing labels are masked in
+    loss and metrics; each row needs at least one label.
 
-    Whoever compiles the model anew passes `loss=model.loss`, which masks, and
+    To compile the model again, pass `loss=model.loss`, which masks missing labels, and
     `loss_weights`.
 
     Examples:
@@ -41,26 +41,26 @@ def build_multitask(
     Args:
         schema: an adapted `Schema` with two targets or more.
         encoders: as in `build_classifier`.
-        fusion: as in `build_classifier`. Default: `"gated"`. A late fusion and the
-            hybrid one have experts for each target.
+        fusion: as in `build_classifier`. Default: `"gated"`. Late fusions and the
+            hybrid fusion have experts per target.
         modality_dropout: as in `build_classifier`.
         missing_token: as in `build_classifier`.
         imputation: as in `build_classifier`.
         hidden_units: int, units of a Dense layer that the outputs share, or None.
         dropout: float, dropout rate before the outputs.
         label_smoothing: float, share of each class label spread over all classes.
-        loss_weights: dict from a target's name to how much its loss counts.
-            Default: 1. The error of a number is measured in standard deviations,
-            so that it does not depend on its unit.
+        loss_weights: dict from a target's name to the weight of its loss. Default: 1.
+            The loss of a number is in standard deviations, so it does not depend on
+            the unit.
         optimizer: Keras optimizer or its name.
         learning_rates: as in `build_classifier`.
         heads: as in `build_classifier`.
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
-        A compiled functional `keras.Model` with the attribute `schema`, giving a
-        dict from target name to probabilities `(batch, classes)`, or to
-        `(batch, 1)` in the number's own unit.
+        A compiled functional `keras.Model` with the attribute `schema`, which outputs
+        a dict from target name to probabilities `(batch, classes)`, or to `(batch, 1)`
+        in the number's own unit.
 
     Raises:
         ValueError: if the schema is not adapted or has one target only, or a
@@ -77,8 +77,8 @@ def build_multitask(
     schema = as_schema(schema, None)
     if len(schema.targets) < 2:
         raise ValueError(
-            "There are not several targets. For one use keras_mm.build_classifier "
-            "or keras_mm.build_regressor. "
+            "A multitask model needs two targets or more. For one use "
+            "keras_mm.build_classifier or keras_mm.build_regressor. "
             f"Received: targets={list(schema.targets)}"
         )
     return wire_model(

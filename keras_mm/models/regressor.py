@@ -41,11 +41,10 @@ def build_regressor(
         seed: int, for initialisation, dropout and the order of the rows.
 
     Returns:
-        A compiled functional `keras.Model` with the attribute `schema`, giving
-        `(batch, 1)` in the target's own unit. It learns the standardised target,
-        and its loss is in standard deviations: the unit does not matter. (Targets
-        of a dict of inputs are not known: bring them near 1 yourself, or pass a
-        schema.)
+        A compiled functional `keras.Model` with the attribute `schema`, which outputs
+        `(batch, 1)` in the target's own unit. It is trained on the standardised target,
+        so the loss is in standard deviations. (With a dict of inputs the target's scale
+        is unknown: standardise it yourself, or pass a schema.)
     """
     schema = as_schema(schema, Number())
     if len(schema.targets) != 1:

@@ -1,4 +1,4 @@
-"""Checks of arrays that are fed to a model, before training starts."""
+"""Validation of the arrays that are fed to a model."""
 
 import numpy as np
 
@@ -16,11 +16,11 @@ def check_tensors(x, y, model):
     """
     expected = {tensor.name: tensor for tensor in model.inputs}
     if isinstance(x, dict):
-        absent = [name for name in expected if name not in x]
-        if absent:
+        missing = [name for name in expected if name not in x]
+        if missing:
             raise ValueError(
-                f"The model needs the inputs {list(expected)}; {absent} are not "
-                f"there. Received: x with keys {list(x)}"
+                f"The model needs the inputs {list(expected)}; {missing} are "
+                f"missing. Received: x with keys {list(x)}"
             )
         values = {name: x[name] for name in expected}
     else:
@@ -54,14 +54,14 @@ def check_tensors(x, y, model):
 
 
 def one_target(x, y=None):
-    """A batch of one target, of the form of those that training will see.
+    """A batch of one target, with the structure of the training batches.
 
     Args:
-        x: `tf.data.Dataset` of inputs and targets; else anything.
+        x: `tf.data.Dataset` of inputs and targets; other types are ignored.
         y: array of targets, dict of arrays, or None.
 
     Returns:
-        array, dict of arrays, or None if the form is not known.
+        array, dict of arrays, or None if the structure is unknown.
     """
     if isinstance(y, dict):
         return {name: np.asarray(values[:1]) for name, values in y.items()}
@@ -97,8 +97,8 @@ def _check_shape(name, shape, expected):
 def _check_values(name, value, tensor, model):
     if value.dtype == object or value.dtype.kind in "USO":
         raise ValueError(
-            f"Input {name!r} takes numbers of dtype {tensor.dtype}. Raw texts and "
-            "pictures go in as a table. "
+            f"Input {name!r} takes numbers of dtype {tensor.dtype}. Pass raw texts and "
+            "pictures as a table. "
             f"Received: {name} of dtype {value.dtype}"
         )
     if "int" in tensor.dtype:
@@ -110,14 +110,14 @@ def _check_values(name, value, tensor, model):
         ids = getattr(model.schema and model.schema.inputs.get(name), "num_ids", None)
         if ids is not None and value.size and not 0 <= value.min() <= value.max() < ids:
             raise ValueError(
-                f"Ids of input {name!r} must lie between 0 and {ids - 1}. "
+                f"Ids of input {name!r} must be between 0 and {ids - 1}. "
                 f"Received: {name} from {value.min()} to {value.max()}"
             )
     elif len(tensor.shape) in (4, 5) and value.size:
         highest = value[:8].max()
         if highest > 1.5:
             raise ValueError(
-                f"Pixels of input {name!r} must lie between 0 and 1; divide by "
+                f"Pixels of input {name!r} must be between 0 and 1; divide by "
                 "255, or pass uint8 pictures as a table. "
                 f"Received: {name} with pixels up to {highest}"
             )
@@ -128,13 +128,13 @@ def check_names(y, schema):
     if not isinstance(y, dict) or set(y) != set(schema.targets):
         given = f"keys {list(y)}" if isinstance(y, dict) else f"type {type(y).__name__}"
         raise ValueError(
-            f"The model has the targets {list(schema.targets)}, whose labels come as a "
+            f"The model has the targets {list(schema.targets)}: pass their labels as a "
             f"dict with these keys. Received: y of {given}"
         )
 
 
 def _check_labels(y, model):
-    """Checks labels that a user feeds; returns the number of rows by target."""
+    """Validates the user's labels; returns the number of rows by target."""
     schema = model.schema
     if schema is None or not schema.targets:
         return {"y": len(y)} if hasattr(y, "__len__") else {}

@@ -13,18 +13,18 @@ from .pairs_loss import pairs_loss
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Contrastive(Objective):
-    """Vectors of one row near to each other, and those of different rows apart.
+    """Contrastive learning: embeddings of matching rows attract, others repel.
 
-    Labels are numbers of what is equal, int `(rows, towers + 1)`: rows of the same
-    number in a tower's column hold the same there, rows of the same number in the last
-    one are of one group; -1 says nothing. Rows that have a number in common match.
+    Labels are ids of content, int `(rows, towers + 1)`: rows with the same id in a
+    tower's column have the same content in that tower, rows with the same id in the
+    last column are of one group; -1 is unknown. Rows that share an id match.
 
     Args:
         towers: dict from a tower's name to the list of its columns.
         loss: Keras loss of pairs, as those in `keras_mm.heads`.
         anchor: string, the tower that all others are compared with; None: every tower
             is compared with every other.
-        group: string, a column of the table: rows with the same value there match.
+        group: string, a column of the table: rows with the same value in it match.
     """
 
     def __init__(self, towers, loss, anchor=None, group=None):
@@ -41,17 +41,17 @@ class Contrastive(Objective):
         return [(self.anchor, name) for name in self.towers if name != self.anchor]
 
     def before_fit(self, model, x, y=None, class_weight=None, sample_weight=None):
-        """Empties the memory: another table's numbers mean other rows."""
+        """Empties the memory: ids of another table are not comparable."""
         if class_weight is not None or sample_weight is not None:
             raise ValueError(
-                "A retriever has no classes, and its pairs no weights of rows. "
+                "A retriever has no classes, and does not support row weights. "
                 f"Received: class_weight={class_weight!r}, sample_weight of type "
                 f"{type(sample_weight).__name__}"
             )
         if y is not None and model.is_table(x):
             raise ValueError(
-                "A retriever's rows have no target; say which of them belong "
-                "together by build_retriever(group='<column>'). "
+                "A retriever's rows have no target; to match rows of one group, use "
+                "build_retriever(group='<column>'). "
                 f"Received: y of type {type(y).__name__}"
             )
         self.after_fit(model)
@@ -62,20 +62,20 @@ class Contrastive(Objective):
             model.similarity.forget()
 
     def table_labels(self, model, table):
-        """Numbers of what the rows hold; None of a dataset that is read row by row."""
+        """Ids of the rows' content; None for a dataset that is streamed."""
         if not is_dataset(table):
             require_columns(table.columns, model.schema.inputs)
             return self.row_ids(model, table)
         if self.group is not None:
             raise ValueError(
-                "Of a dataset that is read row by row nobody knows the groups. Give a "
-                "table, or a dataset of (inputs, numbers of groups). "
+                "The groups of a dataset that is streamed are unknown. Pass a table, or "
+                "a dataset of (inputs, group ids). "
                 f"Received: group={self.group!r}, dataset of {table.element_spec}"
             )
         return None
 
     def tensor_labels(self, model, x, y):
-        """Numbers of what arrays hold; `y` may be those, or of their groups alone."""
+        """Ids of the arrays' content; `y` may hold these, or group ids alone."""
         if not isinstance(x, (dict, list, tuple)) or model.is_table(x):
             return y
         model.check(x)
@@ -88,39 +88,38 @@ class Contrastive(Objective):
         if self.group is not None:
             rows = len(next(iter(cells.values())))
             cells.setdefault(self.group, np.full(rows, None))
-        # Tensors hold no words of a missing cell.
+        # Tensors have no words for missing cells.
         labels = self._ids(cells, self.towers)
         if groups is not None:
             labels[:, -1] = groups.reshape(-1)
         return labels
 
     def batch_labels(self, model, x, y):
-        """With a memory they must be given, numbers of the whole table's rows."""
+        """With a memory, `y` must hold the ids of the whole table's rows."""
         memory = model.similarity.memory
         if not memory:
             return self.tensor_labels(model, x, y)
         if y is None:
             raise ValueError(
-                "A memory must know which rows of past batches hold the same, which a "
-                "batch alone does not say. Train on the whole table, "
-                "retriever.fit(table), or on tensors with their rows of "
+                "With a memory, ids must be comparable across batches. Train on the "
+                "whole table, retriever.fit(table), or on tensors with their rows of "
                 "retriever.row_ids(table), or build the retriever with memory=0. "
                 f"Received: memory={memory}, y=None"
             )
         return y
 
     def loss(self, model, x, y, outputs, sample_weight, training):
-        """The loss of all pairs of towers, both ways, on average."""
+        """The mean loss over all pairs of towers, in both directions."""
         if sample_weight is not None:
             raise ValueError(
-                "Pairs have no weights of rows. Received: sample_weight of type "
+                "A retriever does not support row weights. Received: sample_weight of type "
                 f"{type(sample_weight).__name__}"
             )
         loss = pairs_loss(self, model.similarity, y, outputs, training)
         return loss + sum(model.losses)
 
     def row_ids(self, model, table, towers=None):
-        """Numbers of what a table's rows hold, for some towers or all."""
+        """Ids of the content of a table's rows, for some towers or all."""
         cells = model.schema.known_cells(to_table(table))
         return self._ids(cells, self.towers if towers is None else towers)
 

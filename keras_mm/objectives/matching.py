@@ -6,12 +6,12 @@ from .supervised import Supervised
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Matching(Supervised):
-    """Whether the two sides of a pair belong together: a classifier of pairs.
+    """Classification of pairs as matching or not.
 
-    Before the first training it has the model learn how the pairs' scores are spread.
+    Before the first training, the model standardises the pairs' scores.
     """
 
     def before_fit(self, model, x, y=None, class_weight=None, sample_weight=None):
-        """Has the model read the scores' mean and standard deviation."""
+        """Adapts the model to the scores' mean and standard deviation."""
         if model.is_table(x) and not is_dataset(x):
             model.adapt_scores(x)

@@ -1,17 +1,17 @@
-"""The contract of what training minimises."""
+"""The interface of training objectives."""
 
 
 class Objective:
     """Base class: which labels a model learns from, and what it minimises.
 
-    A model keeps fit, evaluate, predict and save, and asks its objective for the rest.
+    The model implements fit, evaluate, predict and save, and delegates the rest.
     """
 
     # Whether labels are those of the schema's targets.
     predicts_targets = False
 
     def before_fit(self, model, x, y=None, class_weight=None, sample_weight=None):
-        """Called before training on `x`: refuses what cannot be learned from.
+        """Called before training on `x`: raises an error for unsuitable data.
 
         Args:
             model: a model made by a builder.
@@ -25,23 +25,23 @@ class Objective:
         """Called after training, also after one that failed."""
 
     def table_labels(self, model, table):
-        """What the loss is told of a table's rows.
+        """The labels of a table's rows.
 
         Args:
             model: a model made by a builder.
             table: DataFrame or dataset of rows.
 
         Returns:
-            Array, one entry a row; None: what the schema's targets say, if it has any.
+            Array, one entry per row; None: those of the schema's targets, if any.
         """
         return None
 
     def tensor_labels(self, model, x, y):
-        """What the loss is told of rows that are tensors: `y` in the loss's form."""
+        """The labels of rows given as tensors: `y` in the form that the loss needs."""
         return y
 
     def batch_labels(self, model, x, y):
-        """The same of one batch, of which the others are not known."""
+        """The labels of a single batch."""
         return self.tensor_labels(model, x, y)
 
     def loss(self, model, x, y, outputs, sample_weight, training):
@@ -50,9 +50,9 @@ class Objective:
         Args:
             model: a model made by a builder.
             x: dict or list of input tensors.
-            y: labels; of several targets a dict.
-            outputs: what calling the model gave.
-            sample_weight: tensor `(batch,)`, dict of such, or None.
+            y: labels; for several targets a dict.
+            outputs: the outputs of the model's call.
+            sample_weight: tensor `(batch,)`, dict of these, or None.
             training: bool.
 
         Returns:

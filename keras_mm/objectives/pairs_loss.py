@@ -1,15 +1,15 @@
-"""The loss of a retriever: rows that match are near, and others far."""
+"""The loss of a retriever over pairs of towers."""
 
 from keras import ops
 
 
 def pairs_loss(objective, similarity, y, vectors, training):
-    """Mean loss of all pairs of towers, both ways; the memory takes the batch in.
+    """Mean loss over all pairs of towers, both ways; adds the batch to the memory.
 
     Args:
         objective: `Contrastive`.
         similarity: the `Similarity` layer of the model.
-        y: numbers of equal rows, the labels of `Contrastive`, or of groups alone.
+        y: ids of content, the labels of `Contrastive`, or group ids alone.
         vectors: dict of embeddings.
         training: bool.
     """
@@ -18,9 +18,9 @@ def pairs_loss(objective, similarity, y, vectors, training):
     remembers = bool(training and similarity.memory)
     if remembers and y is None:
         raise ValueError(
-            "A memory must know which rows it has seen already, or they would "
-            "be taken for others. Train on a table, on arrays, or on a dataset "
-            f"with numbers of rows as target. Received: memory={similarity.memory}"
+            "A memory needs the rows' ids, or the same rows of past batches would be "
+            "negatives. Train on a table, on arrays, or on a dataset with ids as "
+            f"target. Received: memory={similarity.memory}"
         )
     losses = []
     for first, second in objective.pairs:
@@ -36,8 +36,8 @@ def pairs_loss(objective, similarity, y, vectors, training):
                 past_ids = ops.take(similarity.past_ids, columns, axis=1)
                 other = ops.concatenate([ops.cast(other, past.dtype), past])
                 matches = ops.concatenate([matches, _share(own, past_ids)], 1)
-            there = ops.logical_and(_there(one)[:, None], _there(other)[None])
-            labels = ops.where(there, ops.cast(matches, "float32"), -1.0)
+            present = ops.logical_and(_present(one)[:, None], _present(other)[None])
+            labels = ops.where(present, ops.cast(matches, "float32"), -1.0)
             logits = similarity.logits(one, other)
             counts = ops.cast(ops.any(labels > 0, axis=1), "float32")
             each = objective.pair_loss.call(labels, logits) * counts
@@ -48,14 +48,14 @@ def pairs_loss(objective, similarity, y, vectors, training):
 
 
 def _ids(y, rows, width):
-    """What the loss is told of equal rows, as a matrix."""
+    """The ids as a matrix; -1 where unknown."""
     if y is None:
         return ops.full((rows, width), -1, dtype="int32")
     y = ops.cast(ops.convert_to_tensor(y), "int32")
     y = ops.expand_dims(y, 1) if len(y.shape) == 1 else y
     if len(y.shape) != 2 or y.shape[1] not in (1, width):
         raise ValueError(
-            "The numbers of equal rows are (batch,) groups, or (batch, "
+            "Ids must be of shape (batch,), groups, or (batch, "
             f"{width}): one for each tower, and the group's. "
             f"Received: y of shape {tuple(y.shape)}"
         )
@@ -66,11 +66,11 @@ def _ids(y, rows, width):
 
 
 def _share(one, other):
-    """Which rows have a number in common: bool `(n, m)`."""
+    """Which rows share an id: bool `(n, m)`."""
     one, other = one[:, None], other[None]
     return ops.any(ops.logical_and(ops.equal(one, other), one >= 0), axis=2)
 
 
-def _there(vectors):
+def _present(vectors):
     """Which rows are not 0."""
     return ops.any(ops.not_equal(vectors, 0), axis=1)

@@ -7,29 +7,29 @@ from .objective import Objective
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Supervised(Objective):
-    """Predictions near the labels: the compiled loss.
+    """Supervised learning: the compiled loss.
 
-    Each expert of a late fusion is trained by its own loss, on the rows that it is
-    present in: the mean over the experts.
+    Each expert of a late fusion is trained by its own loss, on the rows where it is
+    present; the loss is the mean over the experts.
     """
 
     predicts_targets = True
 
     def tensor_labels(self, model, x, y):
-        """Lists, and what pandas has, as arrays; of several targets a dict of such.
+        """Converts lists and pandas objects to arrays; for several targets a dict.
 
-        Keras takes a list for the targets of several outputs.
+        Keras would take a list for the targets of several outputs.
         """
         if isinstance(y, dict):
             by_name = {name: _array(values) for name, values in y.items()}
-            # The only target's labels go without its name.
+            # Labels of a single target are passed without its name.
             alone = set(by_name) == set(model.schema.targets) and len(by_name) == 1
             return model.schema.without_dict(by_name) if alone else by_name
         several = model.schema is not None and len(model.schema.targets) > 1
         return y if isinstance(y, list) and several else _array(y)
 
     def loss(self, model, x, y, outputs, sample_weight, training):
-        """The compiled loss; in training of a late fusion expert by expert."""
+        """The compiled loss; in training of a late fusion, of each expert."""
         predictions = model.predictions(outputs)
         experts = model.experts(outputs) if training else {}
         if not experts:

@@ -266,7 +266,7 @@ def test_refusals(exclusive):
         ({"model": model, "metric": "r2"}, "`metric` must be one of"),
         ({"matched": (30,)}, "rates between 0 and 1"),
         ({"fusion": "blender"}, "`fusion` must be one of"),
-        ({"encoders": {"c": "dense"}}, "names what is no modality"),
+        ({"encoders": {"c": "dense"}}, "has unknown modalities"),
         ({"folds": 41}, "40 rows of the most frequent class"),
         ({"folds": 81}, "number of rows, 80"),
         ({"folds": 21, "groups": "person"}, "number of groups, 20"),

@@ -207,7 +207,7 @@ def test_sample_weights_and_late_labels():
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda y: y["price"], "come as a dict.*Received: y of type ndarray"),
+    (lambda y: y["price"], "labels as a dict.*Received: y of type ndarray"),
     (lambda y: {"price": y["price"]}, r"Received: y of keys \['price'\]"),
     (lambda y: {**y, "more": y["price"]}, "Received: y of keys .*more"),
     (lambda y: {**y, "price": y["price"][:-1]}, "same number of rows.*'price': 23"),
@@ -373,9 +373,12 @@ def test_builders_refuse(trained):
         (lambda: keras_mm.build_classifier(schema), "build_multitask.*Received: targe"),
         (lambda: keras_mm.build_regressor(schema), "build_multitask.*Received: target"),
         (lambda: build(one), "build_classifier or .*Received: targets="),
-        (lambda: build(unknown), "classes of target 'kind' are not known"),
+        (lambda: build(unknown), "classes of target 'kind' are unknown"),
         (lambda: build(schema.inputs), "must be a keras_mm.Schema.*Received: dict"),
-        (lambda: build(schema, loss_weights={"x": 1}), "no target.*Received: loss_w"),
+        (
+            lambda: build(schema, loss_weights={"x": 1}),
+            "unknown targets.*Received: loss_w",
+        ),
         (lambda: build(schema, loss_weights={"price": -1}), "finite.*Received: loss"),
     ):
         with pytest.raises(ValueError, match=message):
