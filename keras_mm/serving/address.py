@@ -9,17 +9,17 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def check_model_name(name):
-    """Raises a `ValueError` unless a server can call a model so."""
+    """Raises a `ValueError` unless the name is valid for a served model."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            "A model's folder has the name by which the server is asked: letters, "
-            "digits, '_', '.' and '-'. Export to another folder. "
+            "The folder's name is the model's name on the server: it may have letters, "
+            "digits, '_', '.' and '-' only. Export to another folder. "
             f"Received: path ends in {name!r}"
         )
 
 
 class Address(NamedTuple):
-    """Where a model is served: the server, its name there, its version or label."""
+    """Address of a served model: the server, the model's name, its version or label."""
 
     server: str
     name: str
@@ -60,17 +60,17 @@ class Address(NamedTuple):
                     f"http://host:port/v1/models/<name>. Received: url={url!r}"
                 )
             return cls(server, name)
-        found = _MODEL.fullmatch(rest)
-        if not found:
+        match = _MODEL.fullmatch(rest)
+        if not match:
             raise ValueError(
                 "An address with a model ends in /v1/models/<name>, then "
                 "/versions/<number> or /labels/<label>, or nothing. "
                 f"Received: url={url!r}"
             )
-        model, version, label = found.groups()
+        model, version, label = match.groups()
         if name and name != unquote(model):
             raise ValueError(
-                f"The address names another model, {unquote(model)!r}. Give one name. "
+                f"The address has another model name, {unquote(model)!r}. Pass one name. "
                 f"Received: name={name!r}"
             )
         return cls(server, unquote(model), version, label and unquote(label))

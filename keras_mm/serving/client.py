@@ -8,24 +8,24 @@ from .grpc_transport import GrpcTransport
 from .requests import find_columns, raw_batches
 from .rest_transport import RestTransport
 
-# What a server says that merged this request with one of another shape.
+# The server's message if it batched this request with one of another shape.
 _MERGED = "from different tasks have different shapes"
 _TRIES = 3
 
 
 class Client:
-    """Asks a TF Serving server for predictions, a table at a time.
+    """A client of TF Serving that predicts the rows of tables.
 
-    The client learns the model's inputs and outputs from the server, so that
-    it needs no schema: a column of a picture, which the model answers with
-    `<column>_ok`, may hold file paths, encoded bytes or arrays, and a column of
-    clips lists of them; one that it answers with `<column>_is_date` dates; any other
-    string column text; a number column numbers.
+    The client reads the model's inputs and outputs from the server's metadata, so it
+    needs no schema: an input with the output `<column>_ok` is a picture, whose column
+    may hold file paths, encoded bytes or arrays, and a column of clips lists of these;
+    an input with the output `<column>_is_date` is a date; any other string input is
+    text; a numeric input is a number.
     Missing cells are sent as `""` or NaN. What `Schema(missing=["?"])` names is not
-    known to the client: give it `keras_mm.data.to_table(table, missing=["?"])`. Columns are called as in training, or as
-    the served inputs are. When the server refuses a call, or the table lacks a
-    column, what the model takes and gives is asked for once more: the server may
-    have a newer version.
+    known to the client: pass `keras_mm.data.to_table(table, missing=["?"])`. Columns
+    have their names of training, or those of the served inputs. If the server rejects
+    a request, or the table lacks a column, the metadata is read once more: the server
+    may have a newer version.
 
     Examples:
 
@@ -60,7 +60,7 @@ class Client:
 
     @property
     def signatures(self):
-        """What the server's model takes and gives, asked for once.
+        """The signatures of the server's model, read once.
 
         dict from signature name to `{"inputs": ..., "outputs": ...}`, each a
         dict from name to dtype, such as `"DT_STRING"`, and `"shapes"`, a dict
@@ -85,19 +85,19 @@ class Client:
                 the model does not take are ignored.
             signature: string, which of the model's signatures to call.
             batch_size: int, rows in one request; a server with batching
-                refuses more than its `max_batch_size`.
+                rejects more than its `max_batch_size`.
             base_dir: folder that relative paths of pictures start from.
             bad: `"error"` refuses cells that cannot be sent, `"missing"`
-                sends them as missing ones. Pictures that can be sent and not
-                decoded are the server's to judge: see `<column>_ok`.
+                sends them as missing. Pictures that cannot be decoded are reported
+                by the server: see `<column>_ok`.
 
         Returns:
             DataFrame with the table's rows and index, a column for each
             output, in alphabetical order; vectors are lists.
 
         Raises:
-            ValueError: if a column is absent, a cell cannot be sent, or the
-                server refuses the request; with the server's message.
+            ValueError: if a column is missing, a cell cannot be sent, or the
+                server rejects the request; with the server's message.
             ConnectionError: if the server does not answer, or fails.
         """
         if int(batch_size) < 1:
@@ -113,25 +113,25 @@ class Client:
         except ValueError as error:
             if isinstance(error, RowsError):
                 error.add_note(
-                    "The client does not know which words stand for a missing cell. If "
-                    "this is one, give it keras_mm.data.to_table(table, missing=[...])."
+                    "The client does not know the schema's words for missing cells. If "
+                    "this is one, pass keras_mm.data.to_table(table, missing=[...])."
                 )
-            # The next call asks whether there is a newer version.
+            # The next call reads the metadata again: there may be a newer version.
             self._signatures = None
             raise
-        # Each value is one cell, a list too.
+        # Each value is one cell, even if it is a list.
         return pd.DataFrame(
             {name: pd.Series(values, index=index) for name, values in answers.items()}
         )
 
     def _predict(self, table, signature, batch_size, base_dir, bad):
         """dict from output to a list of cells."""
-        known = self._signatures
+        before = self._signatures
         try:
             spec = self._spec(signature)
             columns = find_columns(table.columns, spec["inputs"])
         except ValueError as error:
-            self._ask_again(known, error)
+            self._ask_again(before, error)
             return self._predict(table, signature, batch_size, base_dir, bad)
         inputs = {
             name: (_dtype(dtype), spec["shapes"][name])
@@ -142,8 +142,8 @@ class Client:
             for each in self.signatures.values()
             for name, dtype in each["outputs"].items()
         }
-        found = {name: [] for name in sorted(spec["outputs"])}
-        # A cell that cannot be sent is no fault of the server's.
+        answers = {name: [] for name in sorted(spec["outputs"])}
+        # Outside the try: a cell that cannot be sent is not the server's fault.
         for raw in raw_batches(
             table, columns, inputs, outputs, batch_size, base_dir, bad
         ):
@@ -151,11 +151,11 @@ class Client:
                 answer = self._ask(signature, spec, raw)
                 _check_rows(answer, len(next(iter(raw.values()))))
             except ValueError as error:
-                self._ask_again(known, error)
+                self._ask_again(before, error)
                 return self._predict(table, signature, batch_size, base_dir, bad)
-            for name, cells in found.items():
+            for name, cells in answers.items():
                 cells.extend(answer[name])
-        return found
+        return answers
 
     def _spec(self, signature):
         if signature not in self.signatures:
@@ -165,26 +165,26 @@ class Client:
             )
         return self.signatures[signature]
 
-    def _ask_again(self, known, error):
-        """Learns what a newer version takes and gives; raises if there is none."""
-        if known is None:
+    def _ask_again(self, before, error):
+        """Reads the metadata again; raises the error if it is the same."""
+        if before is None:
             raise error
         try:
             self._signatures = self._transport.signatures()
         except (ConnectionError, ValueError):
             raise error from None
-        if self._signatures == known:
+        if self._signatures == before:
             raise error
 
     def _ask(self, signature, spec, inputs):
-        """One request; again if another, of another shape, was merged with it."""
+        """One request; retried if it was batched with one of another shape."""
         for left in reversed(range(_TRIES)):
             try:
                 return self._transport.predict(signature, spec, inputs)
             except ValueError as error:
                 if _MERGED not in str(error) or not left:
                     raise
-            # Not together with the same one again.
+            # So that it is not batched with the same request again.
             time.sleep(random.uniform(0.01, 0.05))
 
     def __repr__(self):

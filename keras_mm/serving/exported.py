@@ -5,7 +5,7 @@ import numpy as np
 
 
 def load_exported(path):
-    """Loads an exported model; what it answers is what TF Serving answers.
+    """Loads an exported model; its outputs are those of TF Serving.
 
     Examples:
 
@@ -13,8 +13,7 @@ def load_exported(path):
     >>> exported(test.head())["category"]
 
     Args:
-        path: folder of the model, of which the newest version is taken, or of
-            one version.
+        path: folder of the model, whose newest version is loaded, or of one version.
 
     Returns:
         `ExportedModel`, callable on a table.
@@ -34,8 +33,8 @@ def newest_version(path):
     )
     if not versions:
         raise ValueError(
-            "There is no exported model: a folder with a version, such as "
-            f"{os.path.join(path, '1')}, is expected. Received: path={path!r}"
+            "No exported model: expected a folder with a version, such as "
+            f"{os.path.join(path, '1')}. Received: path={path!r}"
         )
     return os.path.join(path, str(max(versions)))
 
@@ -56,7 +55,7 @@ class ExportedModel:
 
     @property
     def _report(self):
-        """What `verify` wrote down, {} of an export that others made."""
+        """The report of `verify`; {} for an export made by other tools."""
         path = os.path.join(self.path, "verification.json")
         if not os.path.exists(path):
             return {}
@@ -71,7 +70,7 @@ class ExportedModel:
     def inputs(self, signature="serving_default"):
         """dict from input name to `tf.TensorSpec`."""
         specs = self._loaded.signatures[signature].structured_input_signature[1]
-        # Their order in the file differs from one export to the next.
+        # Their order in the file varies between exports.
         return dict(sorted(specs.items()))
 
     def outputs(self, signature="serving_default"):
@@ -118,20 +117,20 @@ class ExportedModel:
         batch_size=32,
         bad="error",
     ):
-        """Answers for the rows of a table.
+        """Predicts the rows of a table.
 
         Args:
             table: rows, in any form that `keras_mm.data.to_table` reads. Columns
-                are called as in training, or as the served inputs are.
+                have their names of training, or those of the served inputs.
             signature: string; one that takes raw values.
             base_dir: folder that relative file paths start from.
             batch_size: int.
-            bad: `"error"` refuses cells that cannot be sent and what is no date,
-                `"missing"` sends them as missing ones.
+            bad: `"error"` refuses cells that cannot be sent and invalid dates,
+                `"missing"` sends them as missing.
 
         Returns:
-            DataFrame with one column an output, in alphabetical order, one row
-            a row of the table. Probabilities and names of classes are lists.
+            DataFrame with one column per output, in alphabetical order, and one row
+            per row of the table. Probabilities and class names are lists.
         """
         import pandas as pd
 
@@ -152,16 +151,18 @@ class ExportedModel:
             served: column for column, served in self._report.get("columns", {}).items()
         }
         columns = find_columns(table.columns, inputs, trained)
-        # What stands for a missing cell is what it was in training.
+        # Words for missing cells are those of training.
         words = self._report.get("missing", ())
         table = known_cells(table, columns, inputs, answers, words)
-        found = {name: [] for name in self.outputs(signature)}
+        cells_of = {name: [] for name in self.outputs(signature)}
         for raw in raw_batches(
             table, columns, inputs, answers, batch_size, base_dir, bad
         ):
             for name, values in self.run(signature, raw).items():
-                found[name].extend(to_cells(values))
-        return pd.DataFrame({name: pd.Series(cells) for name, cells in found.items()})
+                cells_of[name].extend(to_cells(values))
+        return pd.DataFrame(
+            {name: pd.Series(cells) for name, cells in cells_of.items()}
+        )
 
 
 def to_cells(values):

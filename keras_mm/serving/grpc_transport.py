@@ -76,7 +76,7 @@ class GrpcTransport:
         }
 
     def _name(self, request):
-        """Writes which model is meant, and which version of it."""
+        """Sets the request's model, and its version or label."""
         request.model_spec.name = self.address.name
         if self.address.version:
             request.model_spec.version.value = int(self.address.version)
@@ -103,8 +103,8 @@ class GrpcTransport:
             hint = ""
             if error.code() in no_server:
                 hint = (
-                    "Is it running there, and is this its gRPC port, usually 8500? "
-                    "The REST port, usually 8501, is asked as http://host:port. "
+                    "Is it running, and is this its gRPC port, usually 8500? "
+                    "For the REST port, usually 8501, use http://host:port. "
                 )
             raise (ValueError if refused else ConnectionError)(
                 f"The server answered {error.code().name}: {error.details()} {hint}"
@@ -113,7 +113,7 @@ class GrpcTransport:
 
 
 def _decode(cell, name):
-    """Strings as text, as they come over REST."""
+    """Decodes strings to text, as REST does."""
     if isinstance(cell, list):
         return [_decode(item, name) for item in cell]
     if isinstance(cell, bytes) and not name.endswith("_bytes"):

@@ -1,4 +1,4 @@
-"""SERVING.md: how to start a server with a model, and how to ask it."""
+"""SERVING.md: how to start a server with a model, and how to send requests."""
 
 import json
 
@@ -138,14 +138,14 @@ def guide(name, inputs, outputs, signatures, columns, words):
     Args:
         name: string, the model's name on the server.
         inputs: dict from served name to `Input`.
-        outputs: dict from output of `serving_default` to what it holds.
-        signatures: what `read_signatures` gives.
+        outputs: dict from output of `serving_default` to its description.
+        signatures: as returned by `read_signatures`.
         columns: dict from served name to the column's own name.
-        words: dict from served name to what stands for a missing cell besides the
+        words: dict from served name to the words for missing cells, besides the
             empty one.
     """
     ragged = ragged_inputs(inputs)
-    known = sorted(set().union(*words.values()))
+    missing_words = sorted(set().union(*words.values()))
     rows = []
     for served, value in inputs.items():
         rows.append(
@@ -160,7 +160,7 @@ def guide(name, inputs, outputs, signatures, columns, words):
         max_batch_size=MAX_BATCH_SIZE,
         batching="" if ragged else _BATCHING.format(name=name),
         inputs="\n".join(rows),
-        words=_WORDS.format(words=known) if known else "",
+        words=_WORDS.format(words=missing_words) if missing_words else "",
         merging=_RAGGED.format(ragged=_listed(ragged)) if ragged else _MERGED,
         outputs="\n".join(
             _row(_called(key, columns), what) for key, what in outputs.items()
@@ -180,18 +180,18 @@ def ragged_inputs(inputs):
 
 
 def _called(served, columns):
-    """A served name, and the column's own where that is another."""
+    """A served name, and the column's own name where it differs."""
     column = columns.get(served, served)
     return f"`{served}`" if column == served else f"`{served}`, column `{column}`"
 
 
 def _missing(value, words):
-    """What stands for a missing value; of many numbers one."""
+    """The values that are sent for missing cells; of a large array one number."""
     missing = value.missing
     if np.size(missing) > 8:
         return f"all `{json.dumps(np.ravel(missing)[0].item())}`"
-    found = [missing, *(raw_words(value, words) if words else ())]
-    texts = [f"`{json.dumps(value.to_json(word))}`" for word in found]
+    values = [missing, *(raw_words(value, words) if words else ())]
+    texts = [f"`{json.dumps(value.to_json(word))}`" for word in values]
     return ", ".join(dict.fromkeys(texts))
 
 

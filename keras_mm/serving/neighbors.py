@@ -1,4 +1,4 @@
-"""The nearest of many vectors: all of them compared, or the likely ones only."""
+"""Nearest neighbour search: exact, and approximate with an inverted file."""
 
 import math
 
@@ -6,14 +6,13 @@ import numpy as np
 
 from ..errors import missing_extra
 
-# Up to so many rows, comparing all of them is as quick. So it is where one in a
-# thousand is asked for.
+# Exact search is as fast up to this number of rows, and where more than one in a
+# thousand is requested.
 _FEW, _FEW_OF = 20_000, 1_000
-# Lists for each square root of the number of rows, the share of them that a query
-# reads, and how many candidates it takes from them for each row that it wants: see
-# benchmarks/README.md.
+# Lists per square root of the number of rows, the share of lists that are probed, and
+# the number of candidates per result: see benchmarks/README.md.
 _LISTS, _SHARE, _CANDIDATES = 2, 1 / 8, 2
-# Queries, and scores, that are held at once.
+# Queries, and scores, in memory at a time.
 _CHUNK, _SCORES = 1_024, 2**25
 
 
@@ -24,39 +23,39 @@ def exact(vectors, queries, k, allowed=None):
         vectors: float32 array `(rows, units)`.
         queries: float32 array `(queries, units)`.
         k: int.
-        allowed: numbers of the rows to choose from, rising; None: all.
+        allowed: sorted indices of the rows to choose from; None: all.
 
     Returns:
-        Numbers of rows and scores, `(queries, min(k, rows to choose from))`.
+        Indices of rows and scores, `(queries, min(k, rows to choose from))`.
     """
     chosen = vectors if allowed is None else vectors[allowed]
     k, chunk = min(k, len(chosen)), max(_SCORES // max(len(chosen), 1), 1)
-    found = np.zeros((len(queries), k), "int64")
+    neighbors = np.zeros((len(queries), k), "int64")
     best = np.zeros((len(queries), k), "float32")
     for start in range(0, len(queries) if k else 0, chunk):
         part = slice(start, start + chunk)
         scores = queries[part] @ chosen.T
         if k < len(chosen):
-            found[part] = np.argpartition(scores, -k, axis=1)[:, -k:]
+            neighbors[part] = np.argpartition(scores, -k, axis=1)[:, -k:]
         else:
-            found[part] = np.arange(k)
-        best[part] = np.take_along_axis(scores, found[part], axis=1)
-    found, best = _ranked(found, best)
-    return (found if allowed is None else allowed[found]), best
+            neighbors[part] = np.arange(k)
+        best[part] = np.take_along_axis(scores, neighbors[part], axis=1)
+    neighbors, best = _ranked(neighbors, best)
+    return (neighbors if allowed is None else allowed[neighbors]), best
 
 
 def _ranked(rows, scores):
-    """Best first; of equal ones the first row."""
+    """Sorts by score, best first; ties by row index."""
     order = np.lexsort((rows, -scores), axis=1)
     return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
 
 
 class Neighbors:
-    """The nearest rows, looked for where they are likely to be.
+    """Approximate nearest neighbour search with an inverted file.
 
-    Rows are sorted into lists of such as lie near each other. A query is compared
-    with the rows of those lists alone that lie nearest to it. Where that would be no
-    quicker, or give fewer than k rows, it is compared with all.
+    Rows are clustered into lists. A query is compared only with the rows of the nearest
+    lists. Where that would not be faster, or would return fewer than k rows, the search
+    is exact.
 
     Reference:
         Jégou et al. 2011, "Product Quantization for Nearest Neighbor Search" (the
@@ -72,15 +71,15 @@ class Neighbors:
         self._lists = None
 
     def follow(self, vectors, keys):
-        """Takes in the rows that are new, and forgets those that are gone.
+        """Adds new rows, and removes those that were deleted.
 
-        The lists are made when they are needed first, and anew when more rows have
-        come than there were.
+        The lists are trained at first use, and again when the number of added rows
+        exceeds that at the last training.
 
         Args:
             vectors: float32 array `(rows, units)`, of length 1.
-            keys: int array `(rows,)`, rising, and another one after each change: a
-                row's number for ever, which no other row gets after it.
+            keys: sorted int array `(rows,)`, a new object after each change: a row's
+                permanent key, which is never reused.
         """
         self.vectors = vectors
         if len(keys) <= _FEW or (self._lists is not None and keys is self._keys):
@@ -90,14 +89,14 @@ class Neighbors:
             lists.add_with_ids(vectors, keys)
             self._lists, self._newest, self._rows = lists, keys[-1], len(keys)
         else:
-            gone = np.setdiff1d(self._keys, keys, assume_unique=True)
-            self._lists.remove_ids(gone)
+            removed = np.setdiff1d(self._keys, keys, assume_unique=True)
+            self._lists.remove_ids(removed)
             new = keys > self._keys[-1]
             self._lists.add_with_ids(vectors[new], keys[new])
         self._keys = keys
 
     def _trained(self, vectors):
-        """Lists that are empty, for vectors like these."""
+        """Empty lists, trained on these vectors."""
         number = int(_LISTS * len(vectors) ** 0.5)
         lists = self._faiss.index_factory(
             vectors.shape[1], f"IVF{number},SQ8", self._faiss.METRIC_INNER_PRODUCT
@@ -108,7 +107,7 @@ class Neighbors:
         return lists
 
     def search(self, queries, k, allowed=None):
-        """As `exact` of all rows, but for a few that it may overlook."""
+        """As `exact` over all rows, but it may miss some neighbours."""
         rows = len(self.vectors)
         choice = rows if allowed is None else len(allowed)
         if choice <= _FEW or k * _FEW_OF > choice or not len(queries):
@@ -122,27 +121,27 @@ class Neighbors:
             )
         options = self._faiss.SearchParametersIVF(
             sel=passing,
-            # A filter thins the lists out.
+            # A filter leaves fewer rows per list, so more lists are probed.
             nprobe=math.ceil(min(_SHARE * rows / choice, 1) * self._lists.nlist),
         )
         parts = [
             self._search(queries[start : start + _CHUNK], k, options)
             for start in range(0, len(queries), _CHUNK)
         ]
-        found, scores = (np.concatenate(part) for part in zip(*parts))
+        neighbors, scores = (np.concatenate(part) for part in zip(*parts))
         short = np.isneginf(scores[:, -1])
         if short.any():
             again = exact(self.vectors, queries[short], k, allowed)
-            found[short], scores[short] = again
-        return found, scores
+            neighbors[short], scores[short] = again
+        return neighbors, scores
 
     def _search(self, queries, k, options):
-        """Of some queries; the score of what was not found is -inf."""
-        # The lists hold 8 bits a number, which find candidates; the vectors rank
-        # them.
+        """Searches a chunk of queries; missing results have the score -inf."""
+        # The lists hold 8-bit vectors for the candidates, which the exact vectors
+        # then rank.
         keys = self._lists.search(queries, _CANDIDATES * k, params=options)[1]
-        there = keys >= 0
-        rows = np.searchsorted(self._keys, np.where(there, keys, self._keys[0]))
+        is_valid = keys >= 0
+        rows = np.searchsorted(self._keys, np.where(is_valid, keys, self._keys[0]))
         scores = np.einsum("qu,qcu->qc", queries, self.vectors[rows])
-        rows, scores = _ranked(rows, np.where(there, scores, -np.inf))
+        rows, scores = _ranked(rows, np.where(is_valid, scores, -np.inf))
         return rows[:, :k], scores[:, :k]

@@ -1,11 +1,11 @@
-"""What a request to a served model holds, for those who write one."""
+"""JSON Schema and example of a request to a served model."""
 
 import base64
 import json
 
 import numpy as np
 
-# Rows in one request: what batching.config allows, and what Client sends.
+# Most rows in one request, in batching.config and in Client.
 MAX_BATCH_SIZE = 32
 
 
@@ -42,7 +42,7 @@ def request_schema(inputs, name, columns):
                 "items": {
                     "type": "object",
                     "required": list(properties),
-                    # The server refuses what it does not know.
+                    # The server rejects unknown keys.
                     "additionalProperties": False,
                     "properties": properties,
                 },

@@ -1,4 +1,4 @@
-"""Columns of a table -> the raw values that a served model takes."""
+"""Conversion of a table's columns to the raw inputs of a served model."""
 
 import os
 
@@ -32,36 +32,35 @@ def find_columns(columns, names, trained=None):
     Args:
         columns: names of the table's columns.
         names: names of the model's inputs.
-        trained: dict from input name to what its column was called in training, if
-            that is known: other columns that could be read as the input are left
-            aside then.
+        trained: dict from input name to the column's name in training, or None; with
+            it, other columns that could be read as the input are ignored.
 
     Returns:
         dict from input name to column name.
 
     Raises:
-        ValueError: if there is none for an input, or more than one.
+        ValueError: if an input has no column, or more than one.
     """
-    found = {}
+    matches = {}
     for column in map(str, columns):
-        # A model that was exported by others may call its inputs as it likes.
+        # A model that was exported by other tools may have any input names.
         name = column if column in names else served_name(column)
-        found.setdefault(name, []).append(column)
+        matches.setdefault(name, []).append(column)
     for name in names if trained else ():
-        # As it was called in training, or as the input is.
-        for known in (trained.get(name), name):
-            if known in found.get(name, ()):
-                found[name] = [known]
+        # The name in training, or that of the input.
+        for column in (trained.get(name), name):
+            if column in matches.get(name, ()):
+                matches[name] = [column]
     for name in names:
-        if len(found.get(name, ())) > 1:
+        if len(matches.get(name, ())) > 1:
             raise ValueError(
-                f"The columns {found[name]} would both be read as {name!r}. Drop the "
-                "one that the model was not made for. "
+                f"The columns {matches[name]} would both be read as {name!r}. Drop the "
+                "one that the model was not trained on. "
                 f"Received: columns={list(columns)}"
             )
-        if name not in found:
+        if name not in matches:
             require_columns(columns, [name])
-    return {name: found[name][0] for name in names}
+    return {name: matches[name][0] for name in names}
 
 
 def known_cells(table, columns, inputs, outputs, words):
@@ -72,9 +71,9 @@ def known_cells(table, columns, inputs, outputs, words):
         columns: as in `raw_batches`.
         inputs: as in `raw_batches`.
         outputs: as in `raw_batches`.
-        words: what the schema's `missing` is.
+        words: the schema's `missing`.
     """
-    known = {}
+    replaced = {}
     for name, (dtype, shape) in inputs.items():
         value = None
         if outputs.get(f"{name}_is_date") == "bool":
@@ -82,27 +81,26 @@ def known_cells(table, columns, inputs, outputs, words):
         elif dtype != "string" and len(shape) == 1:
             value = Number()
         column = columns[name]
-        known[column] = without_words(table[column], words, value)
-    return table.assign(**known)
+        replaced[column] = without_words(table[column], words, value)
+    return table.assign(**replaced)
 
 
 def raw_batches(
     table, columns, inputs, outputs, batch_size=32, base_dir=None, bad="error"
 ):
-    """A table -> what a signature of a served model takes, some rows at a time.
+    """Converts a table to batches of raw inputs of a signature.
 
     Args:
         table: DataFrame.
-        columns: dict from input name to column, as `find_columns` gives it.
+        columns: dict from input name to column, as returned by `find_columns`.
         inputs: dict from input name to its dtype, such as `"string"`, and its shape,
             a list.
-        outputs: dict from name to dtype of all that the model answers in any
-            signature. The bools `<input>_ok` and `<input>_is_date` say that an input
-            is a file, or a date.
+        outputs: dict from name to dtype of the outputs of all signatures. The bools
+            `<input>_ok` and `<input>_is_date` mark an input as a file, or a date.
         batch_size: int.
         base_dir: folder that relative paths start from.
         bad: `"error"` refuses cells that cannot be sent, `"missing"` sends them as
-            missing ones.
+            missing.
 
     Yields:
         dict from input name to the rows.
@@ -135,20 +133,20 @@ def raw_batches(
 
 
 def raw_numbers(column, name, is_float=True, bad="error", shape=()):
-    """A column of numbers, of arrays or of graphs, one a row -> array.
+    """A column of numbers, of arrays or of graphs, one per row -> array.
 
     Args:
         column: pandas Series.
         name: string, for messages.
         is_float: bool, whether the served model takes floats, where NaN is
             missing.
-        bad: `"error"` or `"missing"`, what becomes of cells without a number.
-        shape: list, shape of the served model's batch, None where any length
-            will do, if it is known.
+        bad: `"error"` or `"missing"`, how to treat cells that are not numbers.
+        shape: list, shape of the served model's batch, with None for any length;
+            empty if unknown.
     """
     import pandas as pd
 
-    # A CSV file spells arrays and graphs.
+    # A CSV file holds arrays and graphs as text.
     column = pd.Series(list(map(from_text, column)), column.index, dtype=object)
     if any(map(is_graph, column)):
         return infer_graph(column).to_raw(column, name, bad=bad)
@@ -161,7 +159,7 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
 
 
 def _padded(column, name, bad, shape):
-    """Arrays of one rank, one a row -> one array, NaN where they are shorter."""
+    """Stacks arrays of one rank, padded with NaN to the same shape."""
     cells = []
     for row, cell in enumerate(column):
         try:
@@ -188,7 +186,7 @@ def _array(cell, shape):
     """One cell as array."""
     array = np.asarray(cell)
     if array.dtype.kind not in "biuf":
-        # Parquet gives arrays of arrays; text is refused.
+        # Parquet returns arrays of arrays; text is refused.
         array = to_floats(array)
     # A sequence of one channel may come without that axis.
     return array[..., np.newaxis] if array.ndim + 2 == len(shape) else array
@@ -199,9 +197,8 @@ def raw_strings(
 ):
     """A column of texts, categories or pictures -> list of `str` and bytes.
 
-    Pictures go as they are: whether they can be decoded is the server's to
-    say. Sounds that are no WAV files of 16 bits are converted, as they are for
-    training.
+    Pictures are sent as they are; the server reports whether they can be decoded.
+    Sounds other than 16-bit WAV are converted, as in training.
 
     Args:
         column: pandas Series.
@@ -209,14 +206,14 @@ def raw_strings(
         is_file: bool, whether text cells are paths of files to send.
         base_dir: folder that relative paths start from.
         bad: `"error"` refuses cells that cannot be sent, `"missing"` sends
-            them as missing ones, `""`.
+            them as missing, `""`.
         start: int, the first row's number, for messages.
         is_list: bool, whether the served model takes a list of strings for
             each row, such as the frames of a clip.
 
     Returns:
-        list with one `str` or bytes a row; with `is_list` a list of them a
-        row, all of one length, filled up with `""`.
+        list with one `str` or bytes per row; with `is_list` a list of them per
+        row, padded with `""` to the same length.
     """
     values = []
     for row, cell in enumerate(cells_in(column), start):
@@ -252,7 +249,7 @@ def _refuse(name, row, error, cell):
 
 
 def _items(cell, is_file):
-    """A cell of a column of lists -> its items; a text or file alone is one."""
+    """The items of a cell of a column of lists; a single text or file is one item."""
     if isinstance(cell, np.ndarray) and cell.dtype != object and cell.ndim != 4:
         raise ValueError(f"an array of shape {cell.shape} is no clip, nor a list")
     if not is_file or not _is_clip(cell):
@@ -286,7 +283,7 @@ def _string(cell, is_file, base_dir, is_frame=False):
         return samples_to_wav(cell)
     cell = nested_lists(cell)
     if not is_frame and (np.ndim(cell) == 1 or np.shape(cell)[1:] in ((1,), (2,))):
-        # A request does not say at which rate they were taken.
+        # A request does not hold the sampling rate.
         raise ValueError("samples of a sound; send a WAV file")
     # A picture of NaN is a missing one, as it is in the model's tensors.
     if np.issubdtype(np.asarray(cell).dtype, np.floating) and np.isnan(cell).all():
@@ -295,9 +292,9 @@ def _string(cell, is_file, base_dir, is_frame=False):
 
 
 def _converted(encoded):
-    """A sound or picture of any format -> what the server reads; all else stays."""
+    """Converts a sound or picture to a format of the server; others are unchanged."""
     try:
         return to_wav(encoded) if is_sound(encoded[:12]) else to_picture(encoded)
     except (OSError, ValueError):
-        # Broken: the server says so for its row.
+        # Damaged: the server reports it for its row.
         return encoded

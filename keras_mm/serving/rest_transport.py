@@ -46,14 +46,14 @@ class RestTransport:
         rows = self._ask(f"{self.model}:predict", body)["predictions"]
         outputs = list(spec["outputs"])
         if len(outputs) == 1:
-            # The server leaves the name of a single output out.
+            # The server omits the name of a single output.
             is_named = rows and isinstance(rows[0], dict) and set(rows[0]) != {"b64"}
             rows = rows if is_named else [{outputs[0]: row} for row in rows]
         check_outputs(outputs, rows[0] if rows else {})
         return {name: [_from_json(row[name]) for row in rows] for name in outputs}
 
     def _ask(self, url, body=None):
-        # NaN is written as NaN, which the server reads and strict JSON has not.
+        # NaN is written as NaN, which the server reads but strict JSON does not allow.
         data = None if body is None else json.dumps(body).encode("utf-8")
         request = urllib.request.Request(
             url, data, headers={"Content-Type": "application/json"}
@@ -70,13 +70,13 @@ class RestTransport:
         except OSError as error:
             raise ConnectionError(
                 f"The server does not answer: {getattr(error, 'reason', error)}. "
-                "Is it running there, and is this its REST port, usually 8501? "
+                "Is it running, and is this its REST port, usually 8501? "
                 f"Received: url={url!r}"
             ) from error
         except http.client.HTTPException as error:
             raise ConnectionError(
                 "The server's answer is no HTTP: is it the REST port, usually 8501? "
-                "The gRPC port, usually 8500, is asked as grpc://host:port. "
+                "For the gRPC port, usually 8500, use grpc://host:port. "
                 f"Received: url={url!r}"
             ) from error
         except ValueError as error:
@@ -102,7 +102,7 @@ def _to_json(cell):
 
 
 def _from_json(cell):
-    """Outputs whose names end in `_bytes` come in base64."""
+    """Decodes outputs whose names end in `_bytes` from base64."""
     if isinstance(cell, list):
         return [_from_json(item) for item in cell]
     if isinstance(cell, dict):
@@ -111,7 +111,7 @@ def _from_json(cell):
 
 
 def _error_message(body):
-    """The text in `{"error": "..."}`, or the start of whatever came."""
+    """The text in `{"error": "..."}`, or the start of the body."""
     text = body.decode("utf-8", "replace")
     try:
         text = str(json.loads(text)["error"])

@@ -13,8 +13,8 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
     """Runs one signature of a SavedModel in a process without Python TensorFlow.
 
     The process opens libtensorflow, the C++ runtime that TF Serving uses, and
-    never imports tensorflow. A model that runs there does not depend on the
-    Python process that made it. It runs on the CPU.
+    never imports tensorflow. A model that runs in it does not depend on the Python
+    process that made it. It runs on the CPU.
 
     Examples:
 
@@ -36,17 +36,17 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
         bytes.
 
     Raises:
-        ValueError: if there is no such signature, or the inputs are not its.
-        RuntimeError: if the model does not load or does not run there, with
-            the runtime's own message.
-        OSError: if the library or the model is not there.
+        ValueError: if the signature is unknown, or the inputs do not match it.
+        RuntimeError: if the model does not load or run in libtensorflow, with the
+            runtime's own message.
+        OSError: if the library or the model is missing.
     """
     path = os.path.abspath(path)
     environment = {
-        # Information and warnings are not ours to show.
+        # Hides information and warnings.
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **os.environ,
-        # This process may hold all the memory of the GPU.
+        # This process may have allocated all GPU memory.
         "CUDA_VISIBLE_DEVICES": "-1",
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -72,22 +72,22 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
             raise _ERRORS[report["error"]](report["message"])
         if report["tensorflow_imported"]:
             raise RuntimeError(
-                "The process that must do without Python TensorFlow has imported "
-                f"it, so its answer proves nothing. Received: report={report}"
+                "The process must run without Python TensorFlow but has imported it, so "
+                f"its result is not valid. Received: report={report}"
             )
         return libtensorflow.load_arrays(outputs_path)
 
 
 def _report(process):
-    """The script's JSON line; if it died without one, an error in its place."""
+    """The script's JSON line; an error if it crashed without one."""
     lines = process.stdout.decode("utf-8", "replace").splitlines()
     try:
         return json.loads(lines[-1])
     except (IndexError, ValueError):
-        shown = process.stderr.decode("utf-8", "replace").strip()[-2000:]
+        stderr = process.stderr.decode("utf-8", "replace").strip()[-2000:]
         message = (
-            "libtensorflow, the C++ runtime that TF Serving uses, ended without an "
-            f"answer. Its last words: {shown} "
+            "libtensorflow, the C++ runtime that TF Serving uses, exited without a "
+            f"result. End of its standard error: {stderr} "
             f"Received: exit status={process.returncode}"
         )
         return {"error": "RuntimeError", "message": message}

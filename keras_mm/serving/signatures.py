@@ -8,13 +8,13 @@ from ..names import answer_name, served_name
 def signatures(model, index=None, k=10):
     """dict from signature name to `(function, dict of TensorSpec)`.
 
-    Inputs and outputs are called by their columns' served names.
+    Inputs and outputs have their columns' served names.
 
     Args:
-        model: a `MultimodalModel` on the TensorFlow backend. Signatures that
-            take raw values are there only if its schema is adapted.
+        model: a `MultimodalModel` on the TensorFlow backend. Signatures that take raw
+            values exist only if its schema is adapted.
         index: `SearchIndex` of the model, for the signature `search`, or None.
-        k: int, how many rows `search` gives.
+        k: int, number of rows that `search` returns.
     """
     import tensorflow as tf
 
@@ -30,10 +30,10 @@ def signatures(model, index=None, k=10):
         tensors = [tensors[served_name(tensor.name)] for tensor in model.inputs]
         return _answer(answering(tensors, training=False), schema)
 
-    found = {"serving_tensors": (serve_tensors, tensor_specs)}
+    functions = {"serving_tensors": (serve_tensors, tensor_specs)}
     if not schema.is_adapted:
-        found["serving_default"] = (serve_tensors, tensor_specs)
-        return found
+        functions["serving_default"] = (serve_tensors, tensor_specs)
+        return functions
 
     served = schema.served_names
     raw_specs = {
@@ -47,7 +47,7 @@ def signatures(model, index=None, k=10):
         tensors = [tensors[tensor.name] for tensor in model.inputs]
         return {**_answer(answering(tensors, training=False), schema), **readable}
 
-    found["serving_default"] = (serve, raw_specs)
+    functions["serving_default"] = (serve, raw_specs)
 
     if index is not None:
         nearest = _nearest(index, k)
@@ -57,13 +57,13 @@ def signatures(model, index=None, k=10):
             tensors = [tensors[tensor.name] for tensor in model.inputs]
             return nearest(model(tensors, training=False))
 
-        found["search"] = (search, raw_specs)
+        functions["search"] = (search, raw_specs)
 
-    # Parts of the model, for embeddings and explanations.
+    # Submodels for embeddings and explanations.
     for name, part in model.parts().items():
         specs = {served[column]: raw_specs[served[column]] for column in part.columns}
-        found[name] = (_part_function(part, preprocess), specs)
-    return found
+        functions[name] = (_part_function(part, preprocess), specs)
+    return functions
 
 
 def _nearest(index, k):
@@ -76,11 +76,11 @@ def _nearest(index, k):
 
     def nearest(embeddings):
         query = tf.math.l2_normalize(tf.add_n(list(embeddings.values())), axis=1)
-        found = tf.math.top_k(tf.matmul(query, vectors, transpose_b=True), k)
-        asked = tf.reduce_any(query != 0, axis=1, keepdims=True)
+        top = tf.math.top_k(tf.matmul(query, vectors, transpose_b=True), k)
+        is_present = tf.reduce_any(query != 0, axis=1, keepdims=True)
         return {
-            "ids": tf.where(asked, tf.gather(names, found.indices), ""),
-            "scores": found.values,
+            "ids": tf.where(is_present, tf.gather(names, top.indices), ""),
+            "scores": top.values,
         }
 
     return nearest
@@ -95,7 +95,7 @@ def _part_function(part, preprocess):
 
 
 def _preprocessing(schema, specs):
-    """The function from raw values to tensors, and which files and dates could be read."""
+    """The function from raw values to tensors, and to the validity of files and dates."""
     import tensorflow as tf
 
     def of(name, value):
@@ -106,7 +106,7 @@ def _preprocessing(schema, specs):
 
         return preprocess
 
-    # One graph a column, which the signatures share.
+    # One graph per column, shared by the signatures.
     served = schema.served_names
     functions = {
         name: tf.function(
@@ -128,11 +128,11 @@ def _preprocessing(schema, specs):
 
 
 def _answer(outputs, schema):
-    """Predictions, by target, and vectors, by tower or column -> named outputs."""
-    found = {}
+    """Named outputs of predictions, by target, and vectors, by tower or column."""
+    answers = {}
     for name, values in schema.by_target(outputs).items():
         if name in schema.targets:
-            found |= schema.targets[name].to_answers(values, answer_name(name))
+            answers |= schema.targets[name].to_answers(values, answer_name(name))
         else:
-            found[f"{served_name(name)}_embedding"] = values
-    return found
+            answers[f"{served_name(name)}_embedding"] = values
+    return answers

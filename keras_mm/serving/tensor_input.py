@@ -4,10 +4,10 @@ from ..inputs.input import Input
 
 
 class TensorInput(Input):
-    """An input of a model that was made without a table: its tensor, as it is.
+    """An input of a model without an adapted schema: a plain tensor.
 
     Args:
-        info: dict with `dtype` and `shape`, as `read_signatures` gives it.
+        info: dict with `dtype` and `shape`, as returned by `read_signatures`.
     """
 
     def __init__(self, info):
@@ -16,7 +16,7 @@ class TensorInput(Input):
 
     @property
     def is_id(self):
-        """Whether the numbers are ids of tokens, of which 0 is none."""
+        """Whether the numbers are token ids, where 0 is padding."""
         return "int" in self.raw_dtype
 
     @property
@@ -25,7 +25,7 @@ class TensorInput(Input):
         return self._filled(0 if self.is_id else float("nan"))
 
     def sample(self, random, bad=False):
-        """Tokens that are not known, or a grey picture."""
+        """Out-of-vocabulary tokens, or a grey picture."""
         return self._filled(1 if self.is_id else 0.5)
 
     def _filled(self, value):

@@ -5,12 +5,12 @@ from .libtensorflow.protobuf import fields, mapping, repeated
 
 
 def write_warmup(path, name, signatures, requests):
-    """A TFRecord file of `PredictionLog` protos.
+    """Writes a TFRecord file of `PredictionLog` protos.
 
     Args:
         path: of the file.
         name: string, the model's name on the server.
-        signatures: what `read_signatures` gives.
+        signatures: as returned by `read_signatures`.
         requests: dict from signature name to a dict from input name to an array
             of rows.
     """
@@ -24,8 +24,8 @@ def write_warmup(path, name, signatures, requests):
                 # One row, as most requests are, and all of them.
                 for rows in sorted({1, count}):
                     tensors = {
-                        # A version that refuses its warm-up is not served:
-                        # the dtypes must be exact.
+                        # A version whose warm-up fails is not served: the dtypes
+                        # must match exactly.
                         key: tf.make_tensor_proto(inputs[key][:rows], info["dtype"])
                         for key, info in infos.items()
                     }
@@ -33,7 +33,7 @@ def write_warmup(path, name, signatures, requests):
 
 
 def read_warmup(path):
-    """What `write_warmup` wrote, as a server reads it.
+    """Reads the requests of `write_warmup`, as a server does.
 
     Yields:
         Signature name, and dict from input name to an array of rows.
@@ -73,7 +73,7 @@ def _field(number, content):
 
 
 def _varint(value):
-    """Seven bits a byte, the lowest first; the eighth says: there is more."""
+    """Encodes a varint: seven bits per byte, lowest first; the eighth is a continuation bit."""
     encoded = bytearray()
     while value > 127:
         encoded.append(value & 127 | 128)

@@ -76,7 +76,7 @@ def client(server):
         ({"text": "DT_STRING"}, {"length": "DT_INT64", "half": "DT_INT64"}),
         ({"text": "DT_STRING"}, {"size": "DT_INT64", "half": "DT_INT64"}),
     ],
-    ids=["other input", "more inputs", "more outputs", "other outputs"],
+    ids=["other input", "more inputs", "more outputs", "must have the outputs"],
 )
 def test_newer_version(client, server, inputs, outputs):
     table = {"text": ["abc"], "words": ["abcd"], "price": [1.0]}
@@ -174,7 +174,7 @@ def test_addresses(ending, version, label):
 @pytest.mark.parametrize(
     "url, name, match",
     [
-        ("http://h/v1/models/birds", "fish", "names another model, 'birds'"),
+        ("http://h/v1/models/birds", "fish", "has another model name, 'birds'"),
         ("http://h/v1/models/birds/versions/x", None, "/versions/<number>"),
         ("http://h/v1/models/birds:predict", None, "/versions/<number>"),
         ("grpc://h:1", None, "Name the model"),
