@@ -1,4 +1,4 @@
-"""A kind of answer of one's own: ordered classes, from the table to the server."""
+"""A target of one's own: ordered classes. Is a row above the first, the second, ...?"""
 
 import keras
 import numpy as np
@@ -20,7 +20,9 @@ class OrdinalHead(keras_mm.heads.Head):
         return dense(fused.vector)
 
     def predictions(self, logits, target, name):
-        return keras.layers.Activation("sigmoid", name=self.layer_name(name))(logits)
+        return keras.layers.Activation(
+            "sigmoid", dtype="float32", name=self.layer_name(name)
+        )(logits)
 
     def loss(self, target):
         return keras.losses.BinaryCrossentropy()
@@ -28,8 +30,6 @@ class OrdinalHead(keras_mm.heads.Head):
 
 @register
 class Ordinal(keras_mm.targets.Target):
-    """Ordered classes: is a row above the first level, the second, ...?"""
-
     kind, default_head = "ordinal", OrdinalHead()
     metrics = lower_is_better = ("levels_off",)
 
