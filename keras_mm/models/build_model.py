@@ -27,7 +27,7 @@ def build_model(
 
     >>> model = keras_mm.build_model(schema)
     >>> model.predict(test, verbose=0).shape
-    (6, 15)
+    (6, 3)
 
     Args:
         schema: an adapted `Schema` with one target or more.
