@@ -13,7 +13,8 @@ def row_weights(table, sample_weight):
 
     Args:
         table: DataFrame; with an array of weights, anything of the same length.
-        sample_weight: name of a column of the table, or array `(rows,)`.
+        sample_weight: name of a column of the table, or array `(rows,)`; or a dict
+            from target to such, whose weights are a dict, too.
 
     Raises:
         ValueError: if a weight is missing, negative or infinite, or if their number
@@ -21,6 +22,8 @@ def row_weights(table, sample_weight):
     """
     import pandas as pd
 
+    if isinstance(sample_weight, dict):
+        return {name: row_weights(table, own) for name, own in sample_weight.items()}
     name = "sample_weight"
     sample_weight = column_name(sample_weight)
     if isinstance(sample_weight, str) and hasattr(table, "columns"):
@@ -65,18 +68,28 @@ def combined_weights(table, labels, schema, class_weight=None, sample_weight=Non
         sample_weight: as in `row_weights`, or None.
 
     Returns:
-        `float32` array `(rows,)`; with class weights of several targets a dict of
-        such.
+        `float32` array `(rows,)`; of several targets, with class weights or weights of
+        each, a dict of such.
     """
     weights = None
     if sample_weight is not None:
         weights = row_weights(table, sample_weight)
-    if class_weight is None:
+    if class_weight is None and not isinstance(weights, dict):
         return weights
-    by_target = {
-        name: class_weights(labels[name], schema.targets[name], wanted)
-        for name, wanted in class_weights_of(class_weight, schema).items()
-    }
-    if weights is not None:
-        by_target = {name: own * weights for name, own in by_target.items()}
-    return schema.without_dict(by_target)
+    by_target = dict.fromkeys(schema.targets, np.float32(1))
+    if class_weight is not None:
+        by_target = {
+            name: class_weights(labels[name], schema.targets[name], wanted)
+            for name, wanted in class_weights_of(class_weight, schema).items()
+        }
+    if not isinstance(weights, dict):
+        weights = dict.fromkeys(by_target, 1 if weights is None else weights)
+    if set(weights) - set(by_target):
+        raise ValueError(
+            "`sample_weight` names what is no target. Targets are "
+            f"{list(by_target)}. Received: sample_weight of {list(weights)}"
+        )
+    ones = np.ones(len(next(iter(labels.values()))), "float32")
+    return schema.without_dict(
+        {name: ones * own * weights.get(name, 1) for name, own in by_target.items()}
+    )

@@ -70,7 +70,8 @@ class MultimodalModel(BuiltModel):
             class_weight: `"balanced"`, or a dict from class name to weight (or from
                 index, unless a class is named by a number).
             sample_weight: array of row weights; for a table also the name of the
-                column that holds them. It is multiplied with `class_weight`.
+                column that holds them; for several targets also a dict from target to
+                either. It is multiplied with `class_weight`.
             base_dir: folder that the table's relative file paths start from.
             bad: `"error"` refuses cells that cannot be read, `"missing"`
                 treats them as missing.
@@ -150,15 +151,9 @@ class MultimodalModel(BuiltModel):
         """Runs `keras.Model.fit`, for tables and for tensors."""
         if not self.is_table(x):
             self.check(x, y)
-            if class_weight is not None and y is not None:
-                labels = self.schema.by_target(y)
-                sample_weight = combined_weights(
-                    next(iter(labels.values())),
-                    labels,
-                    self.schema,
-                    class_weight,
-                    sample_weight,
-                )
+            weighted = class_weight is not None or isinstance(sample_weight, dict)
+            if weighted and y is not None:
+                sample_weight = self._weights(y, class_weight, sample_weight)
             elif class_weight is not None:
                 raise ValueError(
                     "`class_weight` needs a table or arrays; it does not work with a "
@@ -219,6 +214,12 @@ class MultimodalModel(BuiltModel):
             if "InvalidArgument" in type(error).__name__ and not is_dataset(table):
                 refuse_unreadable(table, self.schema, base_dir)
             raise
+
+    def _weights(self, y, class_weight, sample_weight):
+        """Class weights times sample weights of arrays of labels."""
+        labels = self.schema.by_target(y)
+        rows = next(iter(labels.values()))
+        return combined_weights(rows, labels, self.schema, class_weight, sample_weight)
 
     def predict_from_logits(self, logits, target):
         """Converts logits `(batch, units)` to predictions of a target."""
@@ -298,7 +299,7 @@ class MultimodalModel(BuiltModel):
     ):
         """One step on one batch; `keras.Model.train_on_batch`, for tables too.
 
-        Args are as in `fit`, except `class_weight` with tensors: as in Keras.
+        Args are as in `fit`.
         """
         labels = self.objective.batch_labels(self, x, y)
         if self.is_table(x):
@@ -307,6 +308,9 @@ class MultimodalModel(BuiltModel):
             class_weight = None
         else:
             y = labels
+            if class_weight is not None and y is not None:
+                sample_weight = self._weights(y, class_weight, sample_weight)
+                class_weight = None
         return super().train_on_batch(
             plain(x), y, sample_weight, class_weight, return_dict
         )

@@ -47,8 +47,8 @@ class Supervised(Objective):
                 ops.cast(present[:, k], "float32") * scales[k] for k in range(count)
             ]
             counted[name] = ops.concatenate(parts, axis=0)
-            if weights[name] is not None:
-                own = ops.reshape(weights[name], (-1,))
+            if weights.get(name) is not None:
+                own = ops.cast(ops.reshape(weights[name], (-1,)), "float32")
                 counted[name] *= ops.concatenate([own] * count, axis=0)
             repeated[name] = ops.concatenate([labels[name]] * count, axis=0)
             each = [model.predict_from_logits(logits[:, k], name) for k in range(count)]

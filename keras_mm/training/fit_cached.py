@@ -9,7 +9,7 @@ import numpy as np
 from ..data import to_dataset, to_table
 from ..data.raw import read_files, to_raw
 from ..data.targets import encode_targets
-from ..data.weights import combined_weights, row_weights
+from ..data.weights import combined_weights
 from ..encoders.pretrained import renew_lora
 from ..files import replacing
 from ..models.graph import rest_of
@@ -109,7 +109,11 @@ def fit_cached(
         rows = to_table(with_target(rows, own, model.schema))
         found = tensors_of(rows)
         if weights is not None:
-            found = (*found, row_weights(rows, weights))
+            labels_of = model.schema.by_target(found[1])
+            weights = combined_weights(
+                rows, labels_of, model.schema, sample_weight=weights
+            )
+            found = (*found, weights)
         kwargs["validation_data"] = found
     # What `model.fit` does besides, for tables, is done.
     with seeded(model.seed):
