@@ -8,6 +8,7 @@ from ..data import Schema
 from ..encoders.pretrained import enable_lora, freeze_again, pretrained_parts
 from ..fusion import has_experts
 from ..objectives import Supervised
+from .outermost import is_outermost
 from .parts import parts_of, vectors_of
 from .rates import RatesOptimizer
 from .tensors import one_target
@@ -78,9 +79,17 @@ class BuiltModel(keras.Model):
         return {n: f for n, f in self.fusion_layers().items() if has_experts(f)}
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        """The predictions; in training all outputs that the loss needs."""
+        """The predictions; in training all outputs that the loss needs.
+
+        As a layer of another model it returns its predictions alone.
+        """
         outputs = super().call(inputs, training=training, mask=mask, **kwargs)
-        return outputs if training else self.predictions(outputs)
+        is_trained = training and is_outermost(self)
+        return outputs if is_trained else self.predictions(outputs)
+
+    def compute_output_spec(self, inputs, training=None, mask=None):
+        """The Keras tensors of the predictions."""
+        return self.predictions(super().compute_output_spec(inputs, training, mask))
 
     def predictions(self, outputs):
         """The predictions among the model's outputs: a tensor, or a dict of tensors."""

@@ -12,7 +12,7 @@ from keras import ops
 import keras_mm
 from keras_mm.models import late
 
-from ..helpers import dense_model, dense_table, small_model, small_schema
+from ..helpers import dense_model, dense_table, small_model, small_schema, tensors_of
 
 
 def weights_of(model, part):
@@ -286,3 +286,18 @@ def test_stacking_heeds_weights(shape):
     model.fit(x, y, sample_weight=np.reshape(~wrong * 1.0, shape), epochs=15, verbose=0)
     predicted = model.predict(x, verbose=0).argmax(axis=1)
     assert np.mean((predicted == y)[~wrong]) > 0.9
+
+
+@pytest.mark.backends
+def test_experts_stay_inside_where_another_model_is_around():
+    table = dense_table()
+    model = dense_model(table, fusion="hybrid")
+    tensors = tensors_of(table, model.schema)
+    x = [tensors[tensor.name] for tensor in model.inputs]
+    outer = keras.Model(model.inputs, keras.layers.Dense(1)(model(model.inputs)))
+    outer.compile("sgd", "mse")
+    outer.fit(x, np.zeros((len(table), 1)), verbose=0)
+    assert outer.predict(x, verbose=0).shape == (len(table), 1)
+    # By itself it trains its experts as ever.
+    model.fit(table, verbose=0)
+    assert set(model(x, training=True)) == {"predictions", "experts"}
