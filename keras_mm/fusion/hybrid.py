@@ -123,7 +123,8 @@ class Hybrid(LateWeighted):
             y_true = ops.one_hot(index, self.units)
         y_true = ops.cast(y_true, probabilities.dtype)[:, None]
         right = ops.sum(y_true * probabilities, axis=-1)
-        shown = ops.cast(present[:, :-1], right.dtype)
+        # A row without a label, -1, counts for nobody.
+        shown = ops.cast(present[:, :-1], right.dtype) * ops.sum(y_true, axis=-1)
         scores = ops.divide_no_nan(
             ops.sum(shown * right, axis=0), ops.sum(shown, axis=0)
         )

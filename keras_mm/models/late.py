@@ -9,7 +9,7 @@ from keras import ops
 
 from .. import heads as head_room
 from ..data.targets import encode_targets
-from ..data.weights import combined_weights
+from ..data.weights import combined_weights, row_weights
 from ..errors import warn
 from .rows import plain, take_rows
 
@@ -135,13 +135,13 @@ def fit_linear_model(model, x, y, validation_data, **settings):
         name: np.zeros((rows, layer.kernel.shape[0], layer.units))
         for name, layer in layers.items()
     }
+    table = x if hasattr(x, "columns") else np.zeros(rows)
     weights = settings["sample_weight"]
-    table = x if isinstance(weights, str) else np.zeros(rows)
+    if weights is not None:
+        weights = row_weights(table, weights)
     counts = combined_weights(table, labels, schema, settings["class_weight"], weights)
     for train, held in _folds(model, labels):
-        part = weights
-        if not (weights is None or isinstance(weights, str)):
-            part = np.asarray(weights)[train]
+        part = None if weights is None else take_rows(weights, train)
         model._train(
             take_rows(x, train),
             None if y is None else take_rows(y, train),
@@ -166,6 +166,9 @@ def fit_linear_model(model, x, y, validation_data, **settings):
         each = counts[name] if isinstance(counts, dict) else counts
         each = np.ones(rows) if each is None else each.astype("float64")
         used = target.is_known(labels[name]) & (each > 0)
+        if not used.any():
+            # Nothing to learn from: the experts count as they did.
+            continue
         kernel, bias = head_of(model, name).linear_model(
             read[used], labels[name][used], each[used], target
         )

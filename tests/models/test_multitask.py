@@ -464,3 +464,46 @@ def test_heads_that_do_not_fit():
         heads={"category": head},
     )
     assert model.get_layer("modality-fusion").hidden_units == 3
+
+
+def test_weights_of_each_target():
+    """A dict of them, alone and beside class weights, in all that trains."""
+    table = make_rows(32)
+    model = make_model(table, fusion="hybrid", optimizer=keras.optimizers.SGD(0.1))
+    x, y = tensors_of(table, model.schema), labels_of(table, model.schema)
+    weights = {"category": np.arange(32.0), "price": np.zeros(32)}
+    start, ends = model.get_weights(), []
+    for settings in ({}, {"class_weight": "balanced"}, {"validation_split": 0.25}):
+        model.set_weights(start)
+        model.fit(x, y, sample_weight=weights, verbose=0, shuffle=False, **settings)
+        before, after = start, model.get_weights()
+        layers = [weight.path for weight in model.weights]
+        moved = {
+            target: any(
+                not np.array_equal(*pair)
+                for path, *pair in zip(layers, before, after)
+                if path.startswith(f"{target}-fusion") and "expert" in path
+            )
+            for target in y
+        }
+        assert moved == {"category": True, "price": False}, settings
+        ends.append(after)
+    for settings in ({}, {"class_weight": "balanced"}):
+        # NumPy's `float64` too.
+        model.set_weights(start)
+        model.train_on_batch(x, y, sample_weight=weights, **settings)
+        each = zip(ends.pop(0), model.get_weights())
+        assert all(np.allclose(*pair, atol=1e-5) for pair in each), settings
+    with pytest.raises(ValueError, match="names what is no target.*'size'"):
+        model.fit(x, y, sample_weight={"size": np.ones(32)})
+
+
+def test_stacking_of_a_target_without_any_label():
+    table = make_rows()
+    model = make_model(table, fusion=keras_mm.fusion.Stacking(folds=2))
+    model.fit(table.iloc[8:].assign(price=np.nan), verbose=0)
+    kernels = {n: np.array(f.kernel) for n, f in model.late_fusions().items()}
+    assert np.allclose(kernels["price"].ravel(), 0.5)
+    assert not np.allclose(
+        kernels["category"][0], np.eye(len(kernels["category"][0])) / 2
+    )

@@ -100,6 +100,17 @@ def test_modulation_follows_the_paper():
             [1 - np.tanh(0.5 * ratio), 1.0],
             rtol=1e-4,
         )
+    # Rows without a label change nothing.
+    layer.observe(
+        ops.convert_to_tensor(np.concatenate([logits, 9 * logits[:4]])),
+        ops.convert_to_tensor(np.concatenate([present, present[:4]])),
+        ops.convert_to_tensor(np.append(truth, [-1] * 4)),
+    )
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer.gradient_scales),
+        [1 - np.tanh(0.5 * ratio), 1.0],
+        rtol=1e-4,
+    )
     # In `fit` a step sets the scales of the next one.
     layer.gradient_scales.assign([9.0, 9.0])
     model.fit(table, verbose=0)
