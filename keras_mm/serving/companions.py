@@ -8,7 +8,7 @@ from .request_files import MAX_BATCH_SIZE, request_example, request_schema
 from .tensor_input import TensorInput
 from .warmup import write_warmup
 
-# What stands beside the versions.
+# Files next to the versions.
 _FILES = (
     *("models.config", "batching.config", "monitoring.config"),
     *("request.schema.json", "request.json", "SERVING.md"),
@@ -45,17 +45,17 @@ prometheus_config {
 
 
 def write_companions(folder, name, version_path, schema, requests):
-    """Writes the files that belong to an exported model.
+    """Writes the companion files of an exported model.
 
     In the version: `assets.extra/tf_serving_warmup_requests`, which the server
-    replays before it announces the version, so that the first real request is
-    not the slow one. Beside the versions: `models.config`, `batching.config`
-    and `monitoring.config` for the server, `request.schema.json`,
-    `request.json` and `SERVING.md` for those who ask it. Each file appears
-    whole or not at all.
+    replays before it serves the version, so that the first real request is not slow.
+    Next to the versions: `models.config`, `batching.config` and `monitoring.config`
+    for the server, `request.schema.json`, `request.json` and `SERVING.md` for its
+    clients. Each file is written atomically.
 
-    There is no `batching.config`, and an earlier one goes, if an input's values have
-    different lengths: a server that merges such requests fails or answers wrongly.
+    `batching.config` is not written, and an earlier one is removed, if an input has
+    values of different lengths: a server that batches such requests fails or returns
+    wrong results.
 
     Examples:
 
@@ -72,8 +72,8 @@ def write_companions(folder, name, version_path, schema, requests):
             array of a few rows; `"serving_default"` is one of them.
 
     Raises:
-        ValueError: if there are no rows for `serving_default`, or rows for a
-            signature that the model does not have.
+        ValueError: if `requests` has no rows for `serving_default`, or has rows for
+            a signature that the model does not have.
     """
     rows = requests.get("serving_default")
     if not rows or not min(len(values) for values in rows.values()):
@@ -95,7 +95,7 @@ def write_companions(folder, name, version_path, schema, requests):
     write_warmup(
         os.path.join(extra, "tf_serving_warmup_requests"), name, signatures, requests
     )
-    # The numbers of a tensor, each on a line of its own, are not for people.
+    # Indented, a tensor would have one line per number.
     indent = 2 if schema.is_adapted else None
     files = {
         "models.config": _MODELS.format(name=name),
@@ -144,9 +144,9 @@ def serving_commands(folder):
 
 
 def served_inputs(schema, signatures):
-    """dict from served name to the `Input` that says what a request holds.
+    """dict from served name to the `Input` that defines the request's values.
 
-    A model whose schema has seen no table takes tensors.
+    A model whose schema is not adapted takes tensors.
     """
     served = schema.served_names
     if schema.is_adapted:

@@ -27,28 +27,27 @@ write_saved_model(model, path, index, int(k))
 
 
 def export(model, path, rows=None, verbose=True, index=None, k=10):
-    """Writes a model as a SavedModel that TF Serving answers from, and proves it.
+    """Exports a model as a SavedModel for TF Serving, and verifies it.
 
-    The model goes to `path/<version>`, the next free version number. It is
-    written under another name, reloaded, and compared with the model on rows
-    with every modality missing in turn and with unreadable pictures, every output
-    of every signature; only then does it get its name, so that a server that watches the folder never sees
-    half a model, or a wrong one.
+    The model is written to `path/<version>`, the next free version number. It is
+    staged under another name, reloaded, and every output of every signature is
+    compared with the model, on rows with each modality missing in turn and with
+    unreadable pictures. Only then is it renamed, so that a server that watches the
+    folder never loads an incomplete or wrong model.
 
-    Columns of any name are called by `model.schema.served_names`.
+    Inputs and outputs have the names in `model.schema.served_names`.
 
     Signatures: `serving_default` takes raw values (encoded pictures, texts,
-    numbers, names; `""` and NaN are missing) and gives class names and
-    probabilities by name; `serving_tensors` takes what the model takes;
-    `embed` and `embed_<modality>` give vectors; `explain` gives the fusion's
-    weights where it has some. Of an autoencoder `serving_default` gives
-    `<column>_embedding`, its code, and `embed` the same. Of a retriever it gives
-    `<tower>_embedding` for each tower, and `embed_<tower>` one of them; with an
-    index, `search` gives the `ids` and `scores` of the rows nearest to the sum of
-    whatever a query has.
+    numbers, names; `""` and NaN are missing) and returns class names and
+    probabilities by name; `serving_tensors` takes the model's tensors; `embed` and
+    `embed_<modality>` return embeddings; `explain` returns the fusion's weights, if
+    it has any. For an autoencoder `serving_default` returns `<column>_embedding`, its
+    code, as does `embed`. For a retriever it returns `<tower>_embedding` of each
+    tower, and `embed_<tower>` one of them; with an index, `search` returns the `ids`
+    and `scores` of the rows nearest to the sum of the query's embeddings.
 
-    A model of the JAX or torch backend is exported by a second process that
-    runs Keras on TensorFlow.
+    A model on the JAX or torch backend is exported by a second process that runs
+    Keras on TensorFlow.
 
     Examples:
 
@@ -62,26 +61,26 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
             letters, digits, `_`, `.` and `-`.
         rows: a table to compare on, besides generated rows; or None.
         verbose: bool, whether to print what was verified.
-        index: `SearchIndex` of a retriever, which is served with it; or None. The
-            served search is exact, even where the index is approximate.
-        k: int, how many rows `search` gives.
+        index: `SearchIndex` of a retriever to serve with it, or None. The served
+            search is exact, even if the index is approximate.
+        k: int, number of rows that `search` returns.
 
     Returns:
         string, the path of the version.
 
     Raises:
-        RuntimeError: if the exported model answers differently.
+        RuntimeError: if an output of the exported model differs.
         ValueError: if the model cannot be served, or not by that name.
     """
     if not isinstance(getattr(model, "schema", None), Schema):
         raise ValueError(
-            "Only a model that was made by a builder can be exported: the schema "
-            f"says what the raw inputs are. Received: model={model!r}"
+            "Only a model that was made by a builder can be exported: its schema "
+            f"defines the raw inputs. Received: model={model!r}"
         )
     if index is not None and (index.model is not model or not len(index) or k < 1):
         raise ValueError(
-            "The index must be one of this very model, and hold rows: "
-            "keras_mm.SearchIndex(model, tower). "
+            "The index must be of the same model object, and not empty; `k` must be "
+            "positive: keras_mm.SearchIndex(model, tower). "
             f"Received: index of {len(index)} rows, k={k}"
         )
     if index is not None:
@@ -92,7 +91,7 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
     os.makedirs(path, exist_ok=True)
     batching = os.path.join(path, "batching.config")
     had_batching = os.path.exists(batching)
-    # A name that is no number is invisible to the server.
+    # The server ignores folders whose name is not a number.
     staged = tempfile.mkdtemp(prefix=".export-", dir=path)
     try:
         version = os.path.join(staged, str(next_version(path)))
@@ -111,8 +110,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
         shutil.rmtree(staged, ignore_errors=True)
     if had_batching and not os.path.exists(batching):
         warn(
-            "Values of this version may have different lengths: start its server "
-            "anew, without --enable_batching, as SERVING.md says."
+            "Values of this version may have different lengths: restart the server "
+            "without --enable_batching, see SERVING.md."
         )
     if verbose:
         print(
@@ -121,8 +120,8 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
         )
         if not model.schema.is_adapted:
             print(
-                "The schema has seen no table, so this export takes tensors, not "
-                "raw values: model.schema.adapt(train) adds them."
+                "The schema is not adapted, so this export takes tensors, not raw "
+                "values: model.schema.adapt(train) adds them."
             )
     return final
 
@@ -133,8 +132,7 @@ def write_saved_model(model, path, index=None, k=10):
 
     schema = model.schema
     if schema.is_adapted:
-        # A lookup table is made when it is first needed, and must be there to
-        # be tracked.
+        # Lookup tables are created at first use, and must exist to be tracked.
         raw = verification_rows(schema)
         for name, value in schema.inputs.items():
             value.decode_array(raw[name][:1])
@@ -144,7 +142,7 @@ def write_saved_model(model, path, index=None, k=10):
         ).get_concrete_function()
         for name, (function, specs) in signatures(model, index, k).items()
     }
-    # Saved through `keras.export.ExportArchive` each function is traced twice.
+    # `keras.export.ExportArchive` would trace each function twice.
     module = tf.Module()
     module.weights = list(
         {id(v): v for f in functions.values() for v in f.variables}.values()
@@ -157,7 +155,7 @@ def _requests(schema, path):
     """Example rows for every signature that takes raw values."""
     signatures = read_signatures(path)
     random = np.random.default_rng(1)
-    # One row of tensors is long enough.
+    # A single row of tensors is large enough.
     count = 2 if schema.is_adapted else 1
     rows = {
         name: value.raw_array([value.sample(random) for _ in range(count)])
@@ -171,13 +169,13 @@ def _requests(schema, path):
 
 
 def next_version(path):
-    """One more than the highest version in a model's folder."""
+    """The next free version number in a model's folder."""
     versions = [int(name) for name in os.listdir(path) if name.isdigit()]
     return max(versions, default=0) + 1
 
 
 def _write_in_tensorflow(model, path, index, k):
-    """Saves the model and the index, and lets a process on TensorFlow export them."""
+    """Saves the model and the index, and exports them in a process on TensorFlow."""
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "model.keras")
         model.save(file)
@@ -191,7 +189,7 @@ def _write_in_tensorflow(model, path, index, k):
             env={
                 **os.environ,
                 "KERAS_BACKEND": "tensorflow",
-                # The other framework may hold the GPU's memory.
+                # The other framework may have allocated the GPU's memory.
                 "CUDA_VISIBLE_DEVICES": "",
                 "PYTHONPATH": os.pathsep.join(
                     [root, os.environ.get("PYTHONPATH", "")]
@@ -202,7 +200,7 @@ def _write_in_tensorflow(model, path, index, k):
         )
     if process.returncode:
         raise RuntimeError(
-            "The model could not be exported by Keras on TensorFlow. Layers and "
-            "functions of your own must be registered and importable there. "
+            "The model could not be exported by Keras on TensorFlow. Custom layers and "
+            "functions must be registered and importable in a new process. "
             f"Received: {process.stderr[-2000:]}"
         )

@@ -21,15 +21,15 @@ from .vector_file import (
 
 
 class SearchIndex:
-    """The vectors of many rows, and the nearest of them to a query.
+    """A vector index: the rows nearest to a query.
 
-    It compares a query with every vector: exact, and quick enough for some hundred
-    thousand of them. An approximate index keeps lists of rows that lie near each
-    other and reads an eighth of the lists: it finds some 99 in a hundred of the ten
-    nearest rows, in a fraction of the time. Up to 20,000 rows it is exact, too.
-    `keras_mm.export(model, path, index=index)` puts the index into the served model,
-    where search is exact. Training the model further makes its vectors useless:
-    `add`, `save` and `export` refuse them then, `search` does not look.
+    By default the search is exhaustive and exact, and fast enough for some hundred
+    thousand rows. An approximate index is an inverted file that probes an eighth of its
+    lists: its recall of the ten nearest rows is about 99%, in a fraction of the time.
+    Up to 20,000 rows it is exact, too. `keras_mm.export(model, path, index=index)`
+    serves the index with the model, where search is exact. The vectors are invalid
+    after further training of the model: `add`, `save` and `export` then raise an
+    error; `search` does not check.
 
     Examples:
 
@@ -45,9 +45,9 @@ class SearchIndex:
 
     Args:
         model: a `Retriever`.
-        tower: string, the tower that embeds what is searched.
+        tower: string, the tower that embeds the items.
         approximate: bool, for a hundred thousand rows and more; needs
-            `pip install "keras_mm[search]"`. The first search makes its lists, which
+            `pip install "keras_mm[search]"`. The first search builds the lists, which
             takes seconds.
     """
 
@@ -57,34 +57,34 @@ class SearchIndex:
         self.model, self.tower = model, tower
         self._fingerprint = model_fingerprint(model)
         self._neighbors = Neighbors() if approximate else None
-        # Each row's number for ever, as `Neighbors` knows it.
+        # Permanent keys of the rows, see `Neighbors`.
         self._keys, self._next_key = np.zeros(0, "int64"), 0
         units = model.tower(tower).output_shape[-1]
         self.vectors = np.zeros((0, units), "float32")
-        # The rows' ids, as strings, and the columns that were kept.
+        # The rows' ids, as strings, and the kept columns.
         self.rows = pd.DataFrame({"id": pd.Series([], dtype=object)})
 
     def __len__(self):
         return len(self.rows)
 
     def add(self, table, id, columns=(), batch_size=None, base_dir=None, bad="error"):
-        """Embeds rows and takes them in.
+        """Embeds rows and adds them.
 
         Args:
-            table: rows with the tower's columns and that of their ids.
-            id: string, the column of ids, which become strings.
-            columns: names of other columns to keep, to filter by and to see.
+            table: rows with the tower's columns and the column of ids.
+            id: string, the column of ids, which are converted to strings.
+            columns: names of other columns to keep, for filters and results.
             batch_size: int, 32 if not given.
             base_dir: as in `model.fit`.
             bad: as in `model.fit`.
 
         Returns:
-            int, how many were taken in. A row that has nothing for the tower is
-            left out, with a warning.
+            int, number of rows added. Rows in which all columns of the tower are
+            missing are skipped, with a warning.
 
         Raises:
-            ValueError: if an id is missing, is there twice, or is in the index
-                already: remove it first.
+            ValueError: if an id is missing, duplicate, or already in the index:
+                remove it first.
         """
         import pandas as pd
 
@@ -114,22 +114,22 @@ class SearchIndex:
         return len(new)
 
     def _number(self, count):
-        """Gives new rows their keys, which no row has had before."""
+        """Assigns keys to new rows, which are never reused."""
         new = np.arange(self._next_key, self._next_key + count)
         self._keys = np.concatenate([self._keys, new])
         self._next_key += count
 
     def check(self):
-        """Raises a `ValueError` if the model was trained further since it began."""
+        """Raises a `ValueError` if the model was trained since the index was made."""
         if self._fingerprint != model_fingerprint(self.model):
             raise ValueError(
-                "The model was trained further after it had made the index's vectors, "
-                "which mean nothing to it any more. Make a new index. "
+                "The model was trained further after it computed the index's vectors, "
+                "which are no longer valid. Make a new index. "
                 f"Received: index of {len(self)} rows"
             )
 
     def remove(self, ids):
-        """Takes rows out.
+        """Removes rows.
 
         Args:
             ids: list of ids.
@@ -150,15 +150,15 @@ class SearchIndex:
     def search(
         self, queries, k=10, where=None, towers=None, base_dir=None, bad="error"
     ):
-        """The nearest rows of each query.
+        """Finds the rows nearest to each query.
 
         Args:
-            queries: table with the columns of one tower or of several, whose
-                vectors are then added up: a picture and "but in red".
-            k: int, how many.
+            queries: table with the columns of one tower, or of several, whose
+                vectors are then added: a picture and "but in red".
+            k: int, number of results per query.
             where: dict from a kept column to the value, or the list (or array, or
                 Series) of values, that it must have.
-            towers: list of the towers to read the queries by; default: those whose
+            towers: list of the towers that embed the queries; default: those whose
                 columns the table has.
             base_dir: as in `model.fit`.
             bad: as in `model.fit`.
@@ -171,30 +171,30 @@ class SearchIndex:
         vectors = self.embed_queries(queries, towers, base_dir, bad)
         if k < 1:
             raise ValueError(f"`k` must be positive. Received: k={k}")
-        asked = np.flatnonzero(vectors.any(axis=1))
-        rows, scores = self._nearest(vectors[asked], k, self._allowed(where))
-        found = self.rows.iloc[rows.ravel()].reset_index(drop=True)
-        found.insert(0, "query", np.repeat(asked, rows.shape[1]))
-        found.insert(1, "rank", np.tile(np.arange(rows.shape[1]) + 1, len(asked)))
-        found.insert(3, "score", scores.ravel())
-        return found
+        present = np.flatnonzero(vectors.any(axis=1))
+        rows, scores = self._nearest(vectors[present], k, self._allowed(where))
+        results = self.rows.iloc[rows.ravel()].reset_index(drop=True)
+        results.insert(0, "query", np.repeat(present, rows.shape[1]))
+        results.insert(1, "rank", np.tile(np.arange(rows.shape[1]) + 1, len(present)))
+        results.insert(3, "score", scores.ravel())
+        return results
 
     def _nearest(self, vectors, k, allowed):
-        """Numbers of the nearest rows, best first, and their scores."""
+        """Indices of the nearest rows, best first, and their scores."""
         if self._neighbors is None:
             return exact(self.vectors, vectors, k, allowed)
         self._neighbors.follow(self.vectors, self._keys)
         return self._neighbors.search(vectors, k, allowed)
 
     def embed_queries(self, queries, towers=None, base_dir=None, bad="error"):
-        """Vectors of queries, as `search` compares them: `(rows, units)`."""
-        queries, known = to_table(queries), self.model.towers
+        """Embeddings of queries, as used by `search`: `(rows, units)`."""
+        queries, columns = to_table(queries), self.model.towers
         towers = [towers] if isinstance(towers, str) else towers
         if towers is None:
-            towers = [t for t in known if set(known[t]) <= set(queries.columns)]
+            towers = [t for t in columns if set(columns[t]) <= set(queries.columns)]
         if not towers:
             raise ValueError(
-                f"The queries have the columns of no tower; these are {known}. "
+                f"The queries must have the columns of a tower: {columns}. "
                 f"Received: columns={list(queries.columns)}"
             )
         total = sum(
@@ -204,7 +204,7 @@ class SearchIndex:
         return unit(total)
 
     def _allowed(self, where):
-        """Numbers of the rows that a filter lets pass; None: all."""
+        """Indices of the rows that pass a filter; None: all."""
         import pandas as pd
 
         if not where:
@@ -220,8 +220,8 @@ class SearchIndex:
         """Writes ids, kept columns and vectors as one Parquet file.
 
         The column `vector` is a list of float32 of fixed length, as vector
-        databases read it. The lists of an approximate index are not in it: the first
-        search after loading makes them anew.
+        databases read it. The lists of an approximate index are not saved: the first
+        search after loading builds them again.
         """
         from pyarrow import parquet
 
@@ -237,16 +237,16 @@ class SearchIndex:
 
     @classmethod
     def load(cls, path, model, approximate=None):
-        """Reads what `save` or `keras_mm.serving.embed_to_parquet` wrote.
+        """Reads a file of `save` or `keras_mm.serving.embed_to_parquet`.
 
         Args:
             path: the file.
-            model: the `Retriever` that made the vectors, or one with the same
-                weights, such as the one read from its file.
-            approximate: bool; None: as it was when it was saved.
+            model: the `Retriever` that computed the vectors, or one with the same
+                weights, such as a loaded copy.
+            approximate: bool; None: as saved.
 
         Raises:
-            ValueError: if the vectors are another model's.
+            ValueError: if the vectors are from another model.
         """
         from pyarrow import parquet
 
@@ -255,8 +255,8 @@ class SearchIndex:
         if own.get("fingerprint") != model_fingerprint(model):
             raise ValueError(
                 "The index holds vectors of another model, or of this one before it "
-                "was trained further: they mean nothing to this one. Load the model "
-                "that it was made with, or add the rows anew. "
+                "was trained further: they are not valid for it. Load the model that "
+                "computed them, or embed the rows again. "
                 f"Received: path={os.fspath(path)!r}"
             )
         if approximate is None:

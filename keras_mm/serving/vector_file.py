@@ -1,4 +1,4 @@
-"""Rows with their vectors: how they are made, and how they lie in a Parquet file."""
+"""Embedding rows into a Parquet file."""
 
 import contextlib
 import json
@@ -17,11 +17,11 @@ from ..training.progress import counted
 def embed_to_parquet(
     model, table, tower, path, id, columns=(), rows=10_000, base_dir=None, bad="error"
 ):
-    """Embeds rows chunk by chunk into a Parquet file, however many there are.
+    """Embeds a table of any size chunk by chunk into a Parquet file.
 
-    Memory holds one chunk, and 8 bytes of each row before it. `SearchIndex.load`
-    reads the file, and so does a vector database: `vector` is a list of float32 of
-    fixed length. Nothing is at `path` before all of it is written.
+    Memory use is one chunk, plus 8 bytes per earlier row. `SearchIndex.load` reads the
+    file, and so do vector databases: `vector` is a list of float32 of fixed length.
+    The file appears at `path` only when it is complete.
 
     Examples:
 
@@ -29,7 +29,7 @@ def embed_to_parquet(
     ...     retriever, table, "image", "birds.parquet", id="id", columns=["author"])
     >>> index = keras_mm.SearchIndex.load("birds.parquet", retriever)
 
-    DuckDB answers from the file:
+    DuckDB can search the file:
 
     ```python
     query = retriever.embed({"text": ["a red bird"]}, "text")[0]
@@ -43,25 +43,25 @@ def embed_to_parquet(
 
     Args:
         model: a `Retriever`.
-        table: rows with the tower's columns and that of their ids: a table in any
-            form, or an iterator of DataFrames. A Parquet file is read in chunks, and
-            of it the columns that are needed.
-        tower: string, the tower that embeds them.
+        table: rows with the tower's columns and the column of ids: a table in any
+            form, or an iterator of DataFrames. Of a Parquet file, only the needed
+            columns are read, in chunks.
+        tower: string, the tower that embeds the rows.
         path: the file to write.
-        id: string, the column of ids, which become strings.
+        id: string, the column of ids, which are converted to strings.
         columns: names of other columns to keep.
-        rows: int, how many make a chunk, and a row group of the file. Those of an
-            iterator are as it gives them.
+        rows: int, number of rows per chunk, and per row group of the file. The
+            DataFrames of an iterator are used as chunks.
         base_dir: as in `model.fit`.
         bad: as in `model.fit`.
 
     Returns:
-        int, how many rows were written. Those that have nothing for the tower are
-        left out, with one warning.
+        int, number of rows written. Rows in which all columns of the tower are missing
+        are skipped, with one warning.
 
     Raises:
-        ValueError: if an id is missing or is there twice, or the kept columns of
-            two chunks are of different types.
+        ValueError: if an id is missing or duplicate, or the kept columns of two
+            chunks are of different types.
     """
     import pandas as pd
     from pyarrow import parquet
@@ -82,9 +82,9 @@ def embed_to_parquet(
                 names = row_names(chunk, id, columns)
                 hashes = pd.util.hash_array(names.to_numpy(object), categorize=False)
                 after = np.searchsorted(seen, hashes, "right")
-                known = after > np.searchsorted(seen, hashes)
-                check_names(names, known, chunk[id])
-                # Sorted parts are merged, which takes no second sorting.
+                in_earlier = after > np.searchsorted(seen, hashes)
+                check_names(names, in_earlier, chunk[id])
+                # The stable sort merges two sorted parts in linear time.
                 seen = np.sort(np.concatenate([seen, np.sort(hashes)]), kind="stable")
                 kept, vectors, empty = embed_rows(
                     model, chunk, tower, names, columns, base_dir=base_dir, bad=bad
@@ -113,7 +113,7 @@ def embed_to_parquet(
 
 
 def _chunks(table, needed, columns, rows):
-    """DataFrames, how many rows they have, and the kept columns' types if known."""
+    """DataFrames, their total number of rows, and the kept columns' types if known."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -142,66 +142,66 @@ def _chunks(table, needed, columns, rows):
 
 
 def kept_columns(columns):
-    """The columns to keep, as a list; none has a name that is ours."""
+    """The columns to keep, as a list; refuses reserved names."""
     taken = {"id", "query", "rank", "score", "vector"}
     if taken & set(columns):
         raise ValueError(
-            f"The names {sorted(taken)} are the index's own: rename the column. "
+            f"The names {sorted(taken)} are reserved: rename the column. "
             f"Received: columns={list(columns)}"
         )
     return list(columns)
 
 
 def row_names(table, id, columns):
-    """The ids of rows that have the columns too, as strings."""
+    """The ids of the rows as strings; requires the columns."""
     require_columns(table.columns, [id, *columns])
     return table[id].map(str)
 
 
-def check_names(names, known, ids):
-    """Raises a `ValueError` for ids that are missing, there twice, or known."""
-    wrong = ids.isna() | names.duplicated() | known
+def check_names(names, in_earlier, ids):
+    """Raises a `ValueError` for ids that are missing, duplicate, or used earlier."""
+    wrong = ids.isna() | names.duplicated() | in_earlier
     if wrong.any():
         rows = np.flatnonzero(wrong)
         raise ValueError(
-            "Ids must be there and differ, from those that came before, too: see "
-            f"{rows_text(rows)} ({len(rows)} in all, counted from 0). Remove what "
-            f"is to be replaced first. Received: {ids.name}={ids.iloc[rows[0]]!r}"
+            "Ids must be present and unique, also among earlier rows: see "
+            f"{rows_text(rows)} ({len(rows)} in all, counted from 0). To replace rows, "
+            f"remove them first. Received: {ids.name}={ids.iloc[rows[0]]!r}"
         )
 
 
 def embed_rows(model, table, tower, names, columns, **kwargs):
-    """What is kept of the rows, their vectors, and which rows have nothing."""
+    """Kept columns and vectors of the rows, and indices of rows without a vector."""
     vectors = model.embed(table, tower, **kwargs)
-    there = vectors.any(axis=1)
-    kept = table[columns].assign(id=names)[["id", *columns]][there]
-    return kept.reset_index(drop=True), vectors[there], np.flatnonzero(~there)
+    present = vectors.any(axis=1)
+    kept = table[columns].assign(id=names)[["id", *columns]][present]
+    return kept.reset_index(drop=True), vectors[present], np.flatnonzero(~present)
 
 
 def warn_of_nothing(rows, tower):
-    """Says which rows were left out."""
+    """Warns of the rows that were skipped."""
     if len(rows):
         warn(
-            f"{len(rows)} rows have nothing for the tower {tower!r} and are not in "
+            f"{len(rows)} rows have no values for the tower {tower!r} and are not in "
             f"the index: {rows_text(rows)}."
         )
 
 
 def types_of(table, columns):
-    """The types that kept columns have in the file."""
+    """The types of the kept columns in the file."""
     import pyarrow as pa
 
     return pa.Schema.from_pandas(table[columns], preserve_index=False)
 
 
 def to_arrow(rows, vectors, types, own):
-    """Rows and vectors as they lie in the file.
+    """The file's Arrow table of rows and vectors.
 
     Args:
         rows: DataFrame of `id` and kept columns.
         vectors: float32 array `(rows, units)`.
         types: schema of the kept columns.
-        own: dict, what `SearchIndex.load` must know.
+        own: dict, metadata for `SearchIndex.load`.
 
     Returns:
         `pyarrow.Table`.
@@ -213,8 +213,8 @@ def to_arrow(rows, vectors, types, own):
         table = pa.Table.from_pandas(rows, schema, preserve_index=False)
     except pa.ArrowException as error:
         raise ValueError(
-            f"A kept column is not what it was before: {error}. Give each chunk the "
-            "same types, such as table.astype({'<column>': str}). "
+            f"The type of a kept column differs between chunks: {error}. Use the same "
+            "types, such as table.astype({'<column>': str}). "
             f"Received: columns={list(rows.columns[1:])}"
         ) from error
     flat = pa.array(vectors.ravel(), pa.float32())
@@ -225,7 +225,7 @@ def to_arrow(rows, vectors, types, own):
 
 
 def model_fingerprint(model):
-    """Says which weights and which preprocessing vectors come from."""
+    """A fingerprint of the weights and the preprocessing of all towers."""
     parts = [model.tower(name) for name in sorted(model.towers)]
     return fingerprint(
         [

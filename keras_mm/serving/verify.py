@@ -16,13 +16,13 @@ _MOST_SUBSETS = 16
 
 
 def verify(path, model, rows=None, index=None):
-    """Compares an exported model with the model that it was made of.
+    """Compares an exported model with its Keras model.
 
-    Every output of every signature, words too, must be what the model gives, on
+    Every output of every signature, strings included, must equal the model's, on
     generated rows (each subset of the inputs missing, and unreadable values) and
-    on rows of a table. So must be the answers to the warm-up requests and, of the
-    newest version, to `request.json`. The result is written to `verification.json`
-    in the version's folder.
+    on rows of a table. The same holds for the warm-up requests and, for the newest
+    version, for `request.json`. The result is written to `verification.json` in the
+    version's folder.
 
     Examples:
 
@@ -41,9 +41,9 @@ def verify(path, model, rows=None, index=None):
 
     Raises:
         RuntimeError: if a prediction differs by 1e-5 or more, a vector by 1e-4 of
-            its largest number, a word at all; if a number is not finite, an output
-            is absent, or a signature cannot be run.
-        ValueError: if `request.json` is no request to this version.
+            its largest number, or a string at all; if a number is not finite, an
+            output is missing, or a signature cannot be run.
+        ValueError: if `request.json` is not a request to this version.
     """
     exported = ExportedModel(path)
     schema, expected = model.schema, Expected(model, index)
@@ -77,7 +77,7 @@ def verify(path, model, rows=None, index=None):
                     signature, answer, predicted, tensors, readable
                 )
             except RuntimeError as error:
-                error.add_note(f"These are the rows from {start} on, of {count}.")
+                error.add_note(f"In the rows from {start} on, of {count}.")
                 raise
             largest = max(largest, difference)
     largest = max([largest, *_rehearse(path, exported, expected)])
@@ -86,7 +86,7 @@ def verify(path, model, rows=None, index=None):
         "largest_difference": largest,
         "tolerance": TOLERANCE,
         "signatures": sorted(exported.signatures),
-        # What each column is called in the signatures.
+        # The columns' names in the signatures.
         "columns": schema.served_names,
         "missing": schema.missing,
     }
@@ -96,7 +96,7 @@ def verify(path, model, rows=None, index=None):
 
 
 def _rehearse(path, exported, expected):
-    """Runs the written requests, if there are any; yields the differences."""
+    """Runs the example requests of the export, if any; yields the differences."""
     path = os.path.abspath(path)
     warmup = os.path.join(path, "assets.extra", "tf_serving_warmup_requests")
     if os.path.exists(warmup):
@@ -132,7 +132,7 @@ def _compare(path, requests, exported, expected):
             try:
                 yield expected.check(signature, answer, *first)
             except RuntimeError as error:
-                error.add_note(f"The rows are those of {path}.")
+                error.add_note(f"In the rows of {path}.")
                 raise
 
 
@@ -150,8 +150,7 @@ def _raw_rows(model, rows):
     schema = model.schema
     raw = verification_rows(schema)
     if rows is not None:
-        # What was read, not the table again: of a clip other frames could be
-        # drawn.
+        # Raw values instead of the table, as frames of a clip are sampled at random.
         real = to_raw(to_table(rows).head(256), schema, bad="missing")
         raw = {
             name: schema.inputs[name].raw_array([*value, *read_files(real[name])])
@@ -162,7 +161,7 @@ def _raw_rows(model, rows):
 
 
 def _to_tensors(raw, schema):
-    """Raw rows -> what the model takes, and which files and dates could be read."""
+    """The model's tensors of raw rows, and the validity of files and dates."""
     tensors, readable = {}, {}
     for name, value in schema.inputs.items():
         compact = value.decode_array(np.asarray(schema.known_raw(raw[name], name)))
@@ -173,10 +172,10 @@ def _to_tensors(raw, schema):
 
 
 def verification_rows(schema, seed=0):
-    """Raw rows that try an exported model: a dict of arrays, 36 rows or more.
+    """Raw test rows for an exported model: a dict of arrays, 36 rows or more.
 
     Each subset of the inputs is missing from some rows, each input is unreadable
-    in some, and some hold a word that says that all is missing.
+    in some, and some rows hold words for missing cells.
     """
     random = np.random.default_rng(seed)
     names = list(schema.inputs)
@@ -219,7 +218,7 @@ def _columns(rows, schema):
 
 
 def random_tensors(model, count=36, seed=0):
-    """Tensors of the model's inputs; the first rows have missing ones."""
+    """Random tensors for the model's inputs; each is missing in one of the first rows."""
     random = np.random.default_rng(seed)
     tensors = {}
     for index, tensor in enumerate(model.inputs):

@@ -76,7 +76,7 @@ def client(server):
         ({"text": "DT_STRING"}, {"length": "DT_INT64", "half": "DT_INT64"}),
         ({"text": "DT_STRING"}, {"size": "DT_INT64", "half": "DT_INT64"}),
     ],
-    ids=["other input", "more inputs", "more outputs", "must have the outputs"],
+    ids=["other input", "more inputs", "more outputs", "other outputs"],
 )
 def test_newer_version(client, server, inputs, outputs):
     table = {"text": ["abc"], "words": ["abcd"], "price": [1.0]}
