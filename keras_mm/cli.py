@@ -1,4 +1,4 @@
-"""The `keras-mm` command: a thin face on the functions of the package."""
+"""The `keras-mm` command: a thin wrapper of the package's functions."""
 
 import argparse
 import json
@@ -12,12 +12,12 @@ from .train_command import TYPES, names_in, part_of, print_scores, train_model
 def main(arguments=None):
     """Runs the command; returns the exit code.
 
-    0: done. 1: the data or the files are not as they should be; the reason is
-    on standard error. 2: the command line cannot be understood.
+    0: success. 1: invalid data or files; the reason is on standard error. 2: invalid
+    command line.
     """
     options = _parser().parse_args(arguments)
-    # Every model compiles a function of its own, which TensorFlow takes for
-    # one function that is compiled again and again.
+    # Every model compiles its own function, which TensorFlow would report as
+    # retracing.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         options.run(options)
@@ -40,13 +40,13 @@ def _parser():
         epilog="KERAS_BACKEND=tensorflow|jax|torch chooses what Keras runs on.",
     )
     parser.add_argument(
-        "--traceback", action="store_true", help="show where an error came from"
+        "--traceback", action="store_true", help="show the traceback of an error"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser(
         "demo",
-        help="train, compare, export and ask models of the bundled clip art",
+        help="train, compare, export and run models on the bundled clip art",
     )
     demo.add_argument("--output", default="runs/demo", help="folder for the results")
     demo.add_argument("--quick", action="store_true", help="few rows and epochs")
@@ -57,7 +57,7 @@ def _parser():
         "train",
         help="train a model on a table",
         description="Trains a model on a CSV, TSV, Parquet, JSON or JSON Lines table. "
-        "What each column is taken for is printed.",
+        "The inferred type of each column is printed.",
     )
     train.add_argument("table", metavar="TABLE")
     train.add_argument(
@@ -74,8 +74,8 @@ def _parser():
         action="append",
         default=[],
         metavar="[COLUMN=]TYPE",
-        help="what a column is, the target if none is named, where it would be taken "
-        f"for something else: {', '.join(TYPES)}; may be given several times",
+        help="type of a column, or of the target if no column is named, instead of the "
+        f"inferred one: {', '.join(TYPES)}; may be given several times",
     )
     several = "a,b,c; may be given several times"
     train.add_argument("--inputs", action="append", help=f"columns to use: {several}")
@@ -125,7 +125,7 @@ def _parser():
     export.set_defaults(run=_export)
 
     inspect = commands.add_parser(
-        "inspect", help="say what a model or an export takes and gives"
+        "inspect", help="show the inputs and outputs of a model or an export"
     )
     inspect.add_argument("model", metavar="MODEL", help="a .keras file or an export")
     inspect.add_argument("--json", action="store_true")
@@ -149,13 +149,13 @@ def _reading(parser):
         action="extend",
         default=[],
         metavar="TEXTS",
-        help="what stands for a missing cell, besides the empty one: NA,?; may be given "
-        "several times; a model knows those that it was trained with",
+        help="texts for missing cells, besides the empty one: NA,?; may be given several "
+        "times; a trained model holds those of its training",
     )
 
 
 def _words(text):
-    # Spaces alone may be one.
+    # Not stripped: blanks may be one of the texts.
     return [word for word in text.split(",") if word]
 
 
@@ -185,7 +185,7 @@ def _load(path):
     import keras_mm  # noqa: F401, registers the layers
 
     if not os.path.isfile(path):
-        raise ValueError(f"There is no such model file. Received: model={path!r}")
+        raise ValueError(f"The model file does not exist. Received: model={path!r}")
     return keras.models.load_model(path)
 
 
@@ -238,7 +238,7 @@ def _inspect(options):
 
     if os.path.isdir(options.model):
         exported = keras_mm.load_exported(options.model)
-        found = {
+        described = {
             signature: {
                 "inputs": _specs(exported.inputs(signature)),
                 "outputs": _specs(exported.outputs(signature)),
@@ -246,10 +246,10 @@ def _inspect(options):
             for signature in exported.signatures
         }
         if options.json:
-            print(json.dumps(found, indent=2))
+            print(json.dumps(described, indent=2))
             return
         print(f"Exported model in {exported.path}")
-        for signature, ends in found.items():
+        for signature, ends in described.items():
             print(f"\n{signature}")
             for way, arrow in (("inputs", "<-"), ("outputs", "->")):
                 for name, spec in ends[way].items():

@@ -1,4 +1,4 @@
-"""`keras-mm demo`: the whole way, from the bundled table to a served model."""
+"""`keras-mm demo`: the whole workflow, from the bundled table to a served model."""
 
 import os
 import time
@@ -15,7 +15,7 @@ _INPUTS = {"picture": ["image"], "text": ["text"], "picture + text": ["image", "
 
 
 def demo(output="runs/demo", quick=False, seed=0):
-    """Trains picture, text and fused classifiers of clip art, and exports.
+    """Trains picture, text and fused classifiers of clip art, and exports one.
 
     Examples:
 
@@ -23,8 +23,8 @@ def demo(output="runs/demo", quick=False, seed=0):
 
     Args:
         output: folder for the pictures, the models and the export.
-        quick: bool, whether to use few rows and two epochs: shows that all
-            works, not how well.
+        quick: bool, whether to use few rows and two epochs: a smoke test, whose
+            scores are not meaningful.
         seed: int.
 
     Returns:
@@ -101,7 +101,7 @@ def _fit(name, columns, train, validation, quick, seed):
 def _score_table(results, chosen):
     from rich.table import Table
 
-    table = Table(title="Which inputs are worth it", title_justify="left")
+    table = Table(title="Scores by inputs", title_justify="left")
     table.add_column("inputs")
     for heading in ("validation accuracy", "test accuracy", "test macro-F1", "seconds"):
         table.add_column(heading, justify="right")
@@ -122,7 +122,7 @@ def _withheld_table(model, test, results):
     from rich.table import Table
 
     full = results["picture + text"]["test"]
-    table = Table(title="What is lost without", title_justify="left")
+    table = Table(title="Scores with an input withheld", title_justify="left")
     table.add_column("withheld from picture + text")
     for heading in ("test accuracy", "lost", "test macro-F1", "lost"):
         table.add_column(heading, justify="right")
@@ -139,11 +139,11 @@ def _withheld_table(model, test, results):
 
 
 def _ask(console, folder, test):
-    """Asks the exported model with raw bytes and prints how to serve it."""
+    """Runs the exported model on raw bytes and prints how to serve it."""
     exported = serving.load_exported(folder)
     rows = test.head(3)
     answers = exported(rows[["image", "text"]])
-    console.print("\nThe exported model, asked with JPEG bytes and text:")
+    console.print("\nPredictions of the exported model from JPEG bytes and text:")
     for row, answer in answers.iterrows():
         console.print(
             f"  {rows.text[row]!r} -> {answer.category} "

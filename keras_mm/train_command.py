@@ -1,4 +1,4 @@
-"""What `keras-mm train` does: read, split, infer, train, score, save."""
+"""The `keras-mm train` command: read, split, infer, train, score, save."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import typing
 
 from .errors import RowsError
 
-# What a column can be said to be.
+# Types of columns on the command line.
 TYPES = {
     "classes": "ClassLabel",
     "classification": "ClassLabel",
@@ -39,7 +39,7 @@ class Part(typing.NamedTuple):
 
     @contextlib.contextmanager
     def named(self):
-        """Errors about rows name the file, and its rows."""
+        """Adds the file's name and row numbers to errors about rows."""
         try:
             yield
         except RowsError as error:
@@ -54,7 +54,7 @@ class Part(typing.NamedTuple):
 
 
 def part_of(path, options):
-    """All rows of a file, whose paths start from its own folder, unless told."""
+    """All rows of a file; paths are relative to its folder, unless `--base-dir`."""
     import keras_mm
 
     base_dir = options.base_dir or os.path.dirname(os.path.abspath(path))
@@ -62,7 +62,7 @@ def part_of(path, options):
 
 
 def names_in(texts, columns):
-    """Columns that a command line names: each text is one, or several with commas."""
+    """Column names on the command line: each text is one, or several with commas."""
     names = []
     for text in texts:
         parts = [text] if text in columns else text.split(",")
@@ -89,7 +89,7 @@ def train_model(options):
             image_size=options.image_size,
             missing=options.missing,
         )
-    _say_what_may_be_classes(whole.table, schema, options)
+    _print_classes_notes(whole.table, schema, options)
     settings = {"fusion": options.fusion, "seed": options.seed}
     if options.modality_dropout is not None:
         settings["modality_dropout"] = options.modality_dropout
@@ -97,7 +97,7 @@ def train_model(options):
     print(f"Model with {model.count_params():,} parameters")
 
     def rows_of(part):
-        """What is read of a part, from its folder."""
+        """The dataset of a part, with paths relative to its folder."""
         with part.named():
             return keras_mm.data.to_dataset(
                 part.table,
@@ -121,7 +121,7 @@ def train_model(options):
             bad=options.bad,
         )
     except RowsError:
-        # Whose rows these are is seen by reading each part alone.
+        # Reads each part separately to find the one with the error.
         for part in (train, validation):
             rows_of(part)
         raise
@@ -140,7 +140,7 @@ def train_model(options):
 
 
 def print_scores(name, scores):
-    """One line; of several targets one each."""
+    """Prints one line of scores per target."""
     if any(isinstance(value, dict) for value in scores.values()):
         for target, values in scores.items():
             print_scores(f"{name} {target}", values)
@@ -150,7 +150,7 @@ def print_scores(name, scores):
 
 
 def _types(table, options):
-    """What the command line says that columns are, and what the targets are."""
+    """The types given on the command line, and the targets' types."""
     import keras_mm
     from keras_mm.data.columns import require_columns
     from keras_mm.data.infer_target import target_for
@@ -161,20 +161,20 @@ def _types(table, options):
         for name in [column] if column else options.target:
             kind_of = getattr(keras_mm, TYPES[kind])
             types[name] = kind_of(options.image_size) if kind == "image" else kind_of()
-    # Decided on all rows: parts may have fewer classes.
+    # Inferred from all rows: parts may have fewer classes.
     require_columns(table.columns, options.target)
     for name in options.target:
         types[name] = as_target(types.get(name) or target_for(table[name], name))
     return types
 
 
-def _say_what_may_be_classes(table, schema, options):
+def _print_classes_notes(table, schema, options):
     from keras_mm.data.infer_target import classes_note
 
-    said = {name for column, _ in options.types for name in [column] or options.target}
+    given = {name for column, _ in options.types for name in [column] or options.target}
     for name, target in schema.targets.items():
         note = classes_note(target, table[name], name)
-        if note and name not in said and "" not in said:
+        if note and name not in given and "" not in given:
             print(f"  {name}: {note}")
 
 
@@ -190,7 +190,7 @@ def _parts(whole, types, options):
     rows = split_rows(whole.table, options.split_by, ())
     if len(rows) < 2:
         raise ValueError(
-            f"Column {options.split_by!r} names one part only. "
+            f"Column {options.split_by!r} must name two parts or more. "
             f"Received: split_by={options.split_by!r}"
         )
     parts = [whole.take(part) for part in rows]
@@ -198,11 +198,11 @@ def _parts(whole, types, options):
 
 
 def _split(whole, types, options):
-    """Training and validation rows at random, whose labels are known in training."""
+    """Random training and validation rows; rare labels are in training only."""
     from keras_mm.data.split import split_rows, with_rare_first
 
     table, target = whole.table, options.target[0]
-    # Classes can be dealt out evenly, numbers cannot.
+    # Classes can be stratified, numbers cannot.
     stratify = None
     if len(options.target) == 1 and types[target].is_divided_evenly:
         stratify = target if table[target].astype(str).duplicated().any() else None
@@ -225,13 +225,13 @@ def _split(whole, types, options):
 
 
 def _labels(table, targets, types):
-    """For each row the labels that a model must know: a set of (target, label)."""
+    """For each row its labels: a set of (target, label)."""
     from keras_mm.inputs.cells import cells_in, is_missing
 
     labels = [set() for _ in range(len(table))]
     for name in targets:
         for row, cell in enumerate(cells_in(table[name])):
             if not is_missing(cell):
-                found = types[name].names_in(cell)
-                labels[row].update((name, label) for label in found)
+                names = types[name].names_in(cell)
+                labels[row].update((name, label) for label in names)
     return labels

@@ -122,9 +122,9 @@ def test_export_inspect_and_predict_alike(work, capsys):
     "arguments, said",
     [
         (["train", "nowhere.csv", "--target", "x"], "no such file"),
-        (["evaluate", "nowhere.keras", "nowhere.csv"], "no such model file"),
-        (["inspect", "nowhere"], "no such model file"),
-        (["export", "nowhere.keras", "out"], "no such model file"),
+        (["evaluate", "nowhere.keras", "nowhere.csv"], "model file does not exist"),
+        (["inspect", "nowhere"], "model file does not exist"),
+        (["export", "nowhere.keras", "out"], "model file does not exist"),
     ],
 )
 def test_files_that_are_not_there(arguments, said, capsys):

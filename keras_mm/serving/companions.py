@@ -121,7 +121,7 @@ def write_companions(folder, name, version_path, schema, requests):
 
 
 def move_companions(folder, to):
-    """Moves the files beside the versions to another folder of the same model."""
+    """Moves the companion files to another folder of the same model."""
     for file in _FILES:
         if os.path.exists(os.path.join(folder, file)):
             os.replace(os.path.join(folder, file), os.path.join(to, file))
@@ -130,7 +130,7 @@ def move_companions(folder, to):
 
 
 def serving_commands(folder):
-    """The lines of `SERVING.md` that start a server and ask it.
+    """The lines of `SERVING.md` that start a server and send a request.
 
     Args:
         folder: the model's folder.
@@ -156,17 +156,17 @@ def served_inputs(schema, signatures):
 
 
 def _outputs(schema, signatures):
-    """dict from output of `serving_default` to what it holds."""
-    served, found = schema.served_names, {}
+    """dict from output of `serving_default` to its description."""
+    served, described = schema.served_names, {}
     for output in signatures["serving_default"]["outputs"]:
         if not schema.targets and output.endswith("_embedding"):
-            found[output] = "a vector of length 1, or all 0 where there is nothing"
+            described[output] = "a unit vector, or all 0 if the input is missing"
     for name, target in schema.targets.items():
-        found |= target.answers(served[name])
+        described |= target.answers(served[name])
     for name, value in schema.inputs.items():
         if value.ok_suffix and schema.is_adapted:
-            found |= value.answers(served[name])
-    return found
+            described |= value.answers(served[name])
+    return described
 
 
 def _json(content, indent=2):

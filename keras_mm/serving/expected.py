@@ -1,4 +1,4 @@
-"""What an exported model must answer, as the model itself says it, in NumPy."""
+"""The expected outputs of an exported model, computed from the Keras model."""
 
 import numpy as np
 from keras import ops
@@ -7,12 +7,12 @@ from ..models.unit import unit
 from ..names import answer_name, served_name
 
 TOLERANCE = 1e-5
-# Of vectors, whose numbers have no unit: share of the largest one, or of 1.
+# For vectors, relative to the largest number, or to 1.
 _OF_VECTORS = 1e-4
 
 
 class Expected:
-    """Compares an exported model's answers with what the model computes.
+    """Compares an exported model's outputs with the Keras model's.
 
     Args:
         model: the model.
@@ -22,7 +22,7 @@ class Expected:
     def __init__(self, model, index=None):
         self.model = model
         self.index = index
-        # Numbers are compared in their own unit, a millionth or a million.
+        # Numbers are compared relative to the target's scale.
         self._units = {
             answer_name(name): target.unit
             for name, target in model.schema.targets.items()
@@ -31,20 +31,19 @@ class Expected:
 
     @property
     def signatures(self):
-        """The names of what must be exported."""
-        found = {"serving_default", "serving_tensors", *self._parts}
-        return found | ({"search"} if self.index is not None else set())
+        """The names of the expected signatures."""
+        names = {"serving_default", "serving_tensors", *self._parts}
+        return names | ({"search"} if self.index is not None else set())
 
     def check(self, signature, answer, predictions, tensors, readable):
-        """Raises a `RuntimeError` unless every output is the model's.
+        """Raises a `RuntimeError` unless every output equals the model's.
 
         Args:
             signature: string.
             answer: dict from output name to array, the exported model's.
             predictions: dict from target or tower to the model's array.
-            tensors: dict from column to what the model takes for these rows.
-            readable: dict from column to bool array, which files and dates were
-                read.
+            tensors: dict from column to the rows' tensor.
+            readable: dict from column to bool array, which files and dates are valid.
 
         Returns:
             float, the largest difference of a prediction.
@@ -54,7 +53,7 @@ class Expected:
         words = {}
         if signature in self._parts:
             expected = self._part(signature, tensors)
-            # Half precision is rounded otherwise in a graph.
+            # Half precision is rounded differently in a graph.
             is_half = _has_half_precision(self.model)
             tolerances = dict.fromkeys(expected, 2e-2 if is_half else _OF_VECTORS)
         else:
@@ -93,34 +92,34 @@ class Expected:
         return largest
 
     def _answers(self, predictions, answers):
-        """What the predictions mean: dict from output to numbers, and to words.
+        """The expected outputs of predictions: dicts of numbers, and of strings.
 
-        Words by the answered numbers, which are checked first.
+        Strings depend on the exported numbers, which are checked first.
         """
-        targets, found = self.model.schema.targets, {}
+        targets, expected = self.model.schema.targets, {}
         for name, values in predictions.items():
             if name in targets:
                 served = answer_name(name)
-                found |= targets[name].expected_answers(values, served, answers)
+                expected |= targets[name].expected_answers(values, served, answers)
             else:
-                found[f"{served_name(name)}_embedding"] = values
+                expected[f"{served_name(name)}_embedding"] = values
         words = {
-            n for n, values in found.items() if np.asarray(values).dtype.kind in "OU"
+            n for n, values in expected.items() if np.asarray(values).dtype.kind in "OU"
         }
         return (
-            {n: values for n, values in found.items() if n not in words},
-            {n: values for n, values in found.items() if n in words},
+            {n: values for n, values in expected.items() if n not in words},
+            {n: values for n, values in expected.items() if n in words},
         )
 
     def _part(self, signature, tensors):
-        """dict from output of a part's signature to the model's own array."""
+        """dict from output of a submodel's signature to the model's array."""
         return {
             name: ops.convert_to_numpy(ops.cast(value, "float32"))
             for name, value in self._parts[signature](tensors).items()
         }
 
     def _check_search(self, answer, predictions):
-        """Each id has the score beside it, and no row of the index a higher one."""
+        """Each id must have its score, and no row of the index a higher one."""
         query = unit(sum(predictions.values()))
         scores = query @ self.index.vectors.T
         ids, got = _text(answer["ids"]), answer["scores"]
@@ -151,15 +150,15 @@ def _has_half_precision(layer):
 
 
 def _difference(got, values, is_vector=False, unit=1.0):
-    """How far numbers are off, in a unit or as a share of a vector; NaN is the farthest.
+    """Absolute differences in a unit, or relative to a vector; infinite for NaN.
 
-    What `float32` rounds is no difference.
+    Rounding errors of `float32` are ignored.
 
     Args:
         got: array `(rows, ...)`.
-        values: array of the same shape, what is right.
+        values: array of the same shape, the expected values.
         is_vector: bool, whether a row's largest number, if above 1, is the unit.
-        unit: float, what a difference is measured in.
+        unit: float, unit of the differences.
 
     Returns:
         Array of the same shape.
@@ -176,13 +175,13 @@ def _difference(got, values, is_vector=False, unit=1.0):
 
 
 def _refuse(signature, name, got, values, wrong):
-    """Raises a `RuntimeError` that shows the first wrong row, if there is one."""
+    """Raises a `RuntimeError` with the first wrong row, if any row is wrong."""
     rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
     if len(rows):
         row = int(rows[0])
         raise RuntimeError(
-            f"The exported model does not answer as the model does: output {name!r} "
-            f"of {signature!r} is wrong in {len(rows)} of {len(wrong)} rows. "
+            f"The exported model differs from the Keras model: output {name!r} of "
+            f"{signature!r} is wrong in {len(rows)} of {len(wrong)} rows. "
             f"Received: exported={got[row]}, model={values[row]}"
         )
 

@@ -1,4 +1,4 @@
-"""Learning beyond plain fit."""
+"""Training strategies beyond plain fit."""
 
 from .callbacks import callbacks
 from .fit_cached import fit_cached

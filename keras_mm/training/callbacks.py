@@ -4,7 +4,7 @@ from .progress import ProgressBar
 
 
 def callbacks(description=None, patience=15, monitor="val_loss"):
-    """Callbacks that suit small tables: stop in time, keep the best weights.
+    """Default callbacks for small tables: early stopping with the best weights.
 
     Examples:
 
@@ -12,20 +12,20 @@ def callbacks(description=None, patience=15, monitor="val_loss"):
     ...           callbacks=keras_mm.training.callbacks())
 
     Args:
-        description: string, shown beside a progress bar; without it there is
-            none (Keras shows its own unless `verbose=0`).
+        description: string, label of a progress bar; None: no bar (Keras shows its
+            own unless `verbose=0`).
         patience: int, epochs without improvement until training stops.
-        monitor: string, what must improve.
+        monitor: string, the metric that must improve.
 
     Returns:
         list of Keras callbacks.
     """
-    found = [
+    listed = [
         keras.callbacks.EarlyStopping(
             monitor=monitor, patience=patience, restore_best_weights=True
         ),
         keras.callbacks.TerminateOnNaN(),
     ]
     if description is not None:
-        found.append(ProgressBar(description))
-    return found
+        listed.append(ProgressBar(description))
+    return listed

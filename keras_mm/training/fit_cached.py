@@ -30,13 +30,13 @@ def fit_cached(
     bad="error",
     **kwargs,
 ):
-    """Trains a model without running its frozen encoders again and again.
+    """Trains a model on cached outputs of its frozen encoders.
 
-    What an encoder without trainable weights gives for a row never changes, but for
-    augmentation and dropout inside it, which are left out here. It is computed once,
-    and with `folder` kept on disk for the next run: under a name that says which
-    encoder with which weights made it, from which rows. The rest of the model then
-    trains on that; the weights are the model's own.
+    The output of an encoder without trainable weights is the same in every epoch,
+    except for augmentation and dropout in it, which are disabled here. It is computed
+    once, and with `folder` cached on disk for later runs, keyed by a hash of the
+    encoder, its weights and the rows. The rest of the model is then trained on the
+    cached tokens; it shares its weights with the model.
 
     Examples:
 
@@ -46,20 +46,20 @@ def fit_cached(
     ...     model, train, validation_data=validation, folder="cache", epochs=2)
 
     Args:
-        model: a compiled model made by a builder. Its encoders of whose weights
-            none is trainable are frozen; see `encoders.Hub`.
+        model: a compiled model made by a builder. Encoders without trainable weights
+            are frozen; see `encoders.Hub`.
         table: rows, with the target if the model has one, in any form that
             `keras_mm.data.to_table` reads; they must fit in memory as tokens.
-        validation_data: rows likewise, or None.
-        folder: folder to keep the tokens in, or None.
+        validation_data: rows in the same forms, or None.
+        folder: folder to cache the tokens in, or None.
         batch_size: int.
         class_weight: as in `model.fit`.
         sample_weight: as in `model.fit`.
         base_dir: as in `model.fit`.
         bad: as in `model.fit`.
-        **kwargs: what `keras.Model.fit` takes besides: `epochs`, `callbacks`...
-            Callbacks see the rest of the model as `self.model`; what they save is
-            the whole.
+        **kwargs: other arguments of `keras.Model.fit`: `epochs`, `callbacks`... In
+            callbacks, `self.model` is the rest of the model; saving it saves the
+            whole model.
 
     Returns:
         `keras.callbacks.History`.
@@ -72,19 +72,19 @@ def fit_cached(
     frozen = [
         name
         for name, encoder in model.encoders.items()
-        # One without any weights costs next to nothing.
+        # An encoder without any weights is cheap.
         if encoder.weights and not encoder.trainable_weights
     ]
     if not frozen:
         raise ValueError(
-            "No encoder of the model is frozen, so there is nothing to keep. Set "
+            "No encoder of the model is frozen, so there is nothing to cache. Set "
             "model.encoders['...'].trainable = False and compile again, "
             f"or use model.fit. Received: model={model.name!r}"
         )
     late = next(iter(model.late_fusions().values()), None)
     if late is not None and late.out_of_fold:
         raise ValueError(
-            "Stacking trains encoders and heads again and again: use model.fit. "
+            "Stacking trains encoders and heads once per fold: use model.fit. "
             f"Received: fusion={late!r}"
         )
     if late is not None:
@@ -107,15 +107,15 @@ def fit_cached(
     if validation_data is not None:
         rows, own, weights = pair_of(validation_data)
         rows = to_table(with_target(rows, own, model.schema))
-        found = tensors_of(rows)
+        validation = tensors_of(rows)
         if weights is not None:
-            labels_of = model.schema.by_target(found[1])
+            labels_of = model.schema.by_target(validation[1])
             weights = combined_weights(
                 rows, labels_of, model.schema, sample_weight=weights
             )
-            found = (*found, weights)
-        kwargs["validation_data"] = found
-    # What `model.fit` does besides, for tables, is done.
+            validation = (*validation, weights)
+        kwargs["validation_data"] = validation
+    # The rest of `model.fit` for tables is done above and below.
     with seeded(model.seed):
         history = keras.Model.fit(rest, inputs, labels, batch_size=batch_size, **kwargs)
     objective.after_fit(model)
@@ -125,7 +125,7 @@ def fit_cached(
 
 
 def _settings_of(model):
-    """What the model was compiled with besides the optimizer."""
+    """The arguments of the model's `compile`, except the optimizer."""
     config = dict(model.compile_settings())
     del config["optimizer"], config["loss"]
     return {**keras.saving.deserialize_keras_object(config), "loss": model.loss}
@@ -171,18 +171,18 @@ def _encode(modality, model, rows, batch_size, base_dir, bad):
     )
     dataset = dataset.map(lambda inputs: (tuple(inputs[name] for name in names),))
     tokens, mask = model.encoders[modality].predict(dataset, verbose=0)
-    # A file of NumPy does not know bfloat16.
+    # NumPy files do not support bfloat16.
     return [tokens.astype("float32") if tokens.dtype.kind == "V" else tokens, mask]
 
 
 def _fingerprint(modality, model, rows, base_dir, bad):
-    """Says what the tokens depend on: network, weights, preprocessing, rows."""
+    """Hash of what the tokens depend on: network, weights, preprocessing, rows."""
     digest = hashlib.blake2b(digest_size=20)
     layer = model.encoders[modality]
     part = model.schema.part(model.modalities[modality])
     for config in (layer.get_config(), part.get_config()):
         text = json.dumps(config, sort_keys=True, default=str)
-        # Keras numbers its layers as they come: dense, dense_1, ...
+        # Keras numbers layers in order of creation: dense, dense_1, ...
         digest.update(re.sub(r'_\d+(?=["/])', "", text).encode())
     for weight in layer.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())

@@ -6,13 +6,12 @@ from ..encoders.pretrained import pretrained_parts
 def fit_gradually(
     model, x, unfreeze=(0, 1, None), epochs=2, decay=2.6, encoders=None, **kwargs
 ):
-    """Trains what is new first, then pretrained encoders from the top down.
+    """Gradual unfreezing: trains the new layers, then the encoders from the top down.
 
-    Each stage compiles the model anew, with more layers of its encoders
-    trainable and smaller learning rates. So the new layers do not spoil what
-    is pretrained while they are still random. Batch normalisation keeps the
-    statistics that it was pretrained with. At the end the model is as the last
-    stage had it.
+    Each stage compiles the model again, with more encoder layers trainable and smaller
+    learning rates, so that the randomly initialised layers do not spoil the pretrained
+    ones. Batch normalisation keeps its pretrained statistics. The model remains in the
+    state of the last stage.
 
     Examples:
 
@@ -22,13 +21,13 @@ def fit_gradually(
     Args:
         model: a compiled model made by a builder, whose optimizer has a number
             as its learning rate.
-        x: rows with the target, or what `model.fit` takes besides.
-        unfreeze: sequence with one entry a stage: how many of the topmost
-            layers (blocks) of each encoder are trained; None: all.
+        x: rows with the target, or anything else that `model.fit` takes.
+        unfreeze: sequence with one entry per stage: number of topmost layers (blocks)
+            of each encoder to train; None: all.
         epochs: int, or one for each stage.
         decay: float; every stage divides all learning rates by it.
         encoders: list of modalities; None: those with a pretrained model inside.
-        **kwargs: what `model.fit` takes besides: `validation_data`...
+        **kwargs: other arguments of `model.fit`: `validation_data`...
 
     Returns:
         `keras.callbacks.History` of all stages, one after the other.
@@ -68,9 +67,9 @@ def fit_gradually(
         }
         model.compile(**again)
         done = len(history.epoch)
-        found = model.fit(x, epochs=done + epochs, initial_epoch=done, **kwargs)
-        history.epoch += found.epoch
-        for name, values in found.history.items():
+        stage_history = model.fit(x, epochs=done + epochs, initial_epoch=done, **kwargs)
+        history.epoch += stage_history.epoch
+        for name, values in stage_history.history.items():
             history.history.setdefault(name, []).extend(values)
     return history
 

@@ -5,13 +5,12 @@ from ..models.late import experts_losses
 
 
 class GradientBlending(keras.callbacks.Callback):
-    """Trains those experts of a late or hybrid fusion more that generalise.
+    """Weights the losses of a late or hybrid fusion's experts by generalisation.
 
-    Every few epochs it measures, for each expert, by how much its loss on
-    validation rows fell since the last time (`G`) and by how much the distance
-    to its loss on training rows grew (`O`). Its loss then counts in proportion
-    to `G / O^2`; the weights' mean is 1. So a modality that learns its rows by
-    heart does not set the pace for the others.
+    Every few epochs it measures, for each expert, the decrease of the validation loss
+    since the last measurement (`G`) and the increase of the gap to the training loss
+    (`O`). The weight of its loss is proportional to `G / O^2`; the weights' mean is 1.
+    So a modality that overfits does not dominate the others.
 
     Examples:
 
@@ -20,17 +19,16 @@ class GradientBlending(keras.callbacks.Callback):
     >>> history = model.fit(train, epochs=2, callbacks=[blending])
 
     Args:
-        train: rows with the target to measure on; a part of the training rows
-            will do.
+        train: rows with the target to measure on, such as some of the training rows.
         validation: rows with the target that are not trained on.
         every: int, epochs between two measurements.
         base_dir: as in `model.fit`.
         bad: as in `model.fit`.
 
     Attributes:
-        weights: list of pairs of an epoch and the weights that follow it, one
-            weight an expert: the modalities, then (hybrid) all together; of several
-            targets a dict of such.
+        weights: list of pairs of an epoch and the weights after it, one per expert:
+            the modalities, then (hybrid) all together; for several targets a dict of
+            these.
 
     Raises:
         ValueError: at the start of training, if the model has no experts.
@@ -49,7 +47,7 @@ class GradientBlending(keras.callbacks.Callback):
         self.weights = []
 
     def on_train_begin(self, logs=None):
-        """Measures where the experts start."""
+        """Measures the experts' initial losses."""
         if not self.model.late_fusions():
             raise ValueError(
                 "Gradient blending weighs the losses of experts: build the model "
@@ -63,20 +61,20 @@ class GradientBlending(keras.callbacks.Callback):
         self.weights, self.before = [], self._measure()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Measures again, and weighs."""
+        """Measures the losses again, and sets the weights."""
         if (epoch + 1) % self.every:
             return
-        now, found = self._measure(), {}
+        now, weights = self._measure(), {}
         for name, layer in self.model.late_fusions().items():
             (train, validation), (train_then, then) = (
                 [losses[name] for losses in measured] for measured in (now, self.before)
             )
-            found[name] = blended(
+            weights[name] = blended(
                 then - validation, (validation - train) - (then - train_then)
             )
-            layer.loss_weights.assign(found[name])
+            layer.loss_weights.assign(weights[name])
         self.before = now
-        self.weights.append((epoch, self.model.schema.without_dict(found)))
+        self.weights.append((epoch, self.model.schema.without_dict(weights)))
 
     def _measure(self):
         """Losses on the training and on the validation rows."""
@@ -87,11 +85,11 @@ def blended(gained, overfit):
     """Weights in proportion to `G / O^2`, of mean 1.
 
     Args:
-        gained: array `(experts,)`, `G`; what is not positive counts as 0.
+        gained: array `(experts,)`, `G`; negative values count as 0.
         overfit: array `(experts,)`, `O`.
 
     Returns:
-        Array `(experts,)`; equal weights if nobody gained.
+        Array `(experts,)`; equal weights if no expert gained.
     """
     weights = np.maximum(gained, 0) / np.square(np.maximum(np.abs(overfit), 1e-3))
     total = weights.sum()

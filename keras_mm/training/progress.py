@@ -5,7 +5,7 @@ import keras
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One line that says how far training has come, and how well it goes.
+    """A progress bar in one line, with the metrics of the last epoch.
 
     Examples:
 
@@ -21,7 +21,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.description = description
 
     def on_train_begin(self, logs=None):
-        """Shows the bar."""
+        """Starts the bar."""
         self.progress = _bar("epochs")
         self.progress.start()
         self.task = self.progress.add_task(
@@ -29,25 +29,25 @@ class ProgressBar(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        """Moves on by one."""
+        """Advances the bar by one."""
         logs = logs or {}
         keys = [key for key in logs if key.startswith("val_")] or list(logs)
         note = "  ".join(f"{key} {float(logs[key]):.3f}" for key in sorted(keys))
         self.progress.update(self.task, advance=1, note=note)
 
     def on_train_end(self, logs=None):
-        """Leaves the last state on the screen."""
+        """Stops the bar and leaves it on the screen."""
         self.progress.stop()
 
 
 @contextlib.contextmanager
 def counted(description, total, unit):
-    """A bar for `total` steps; gives the function to call after some of them.
+    """A bar for `total` steps; yields the function that advances it.
 
     Args:
         description: string in front of the bar.
-        total: int, or None if nobody knows.
-        unit: string, what is counted.
+        total: int, or None if unknown.
+        unit: string, the unit of the steps.
     """
     with _bar(unit) as progress:
         task = progress.add_task(description, total=total, note="")
@@ -64,7 +64,7 @@ def _bar(unit):
         TimeElapsedColumn,
     )
 
-    # In a notebook rich asks for ipywidgets, with a warning at each step.
+    # In a notebook without ipywidgets, rich would warn at each step.
     plain = None if find_spec("ipywidgets") else Console(force_jupyter=False)
     return Progress(
         TextColumn("{task.description}"),

@@ -271,7 +271,7 @@ def test_wrong_export_is_refused_and_leaves_nothing(shop, tmp_path, monkeypatch)
         bias.assign(bias + np.arange(bias.shape[0]) * 0.1)
 
     monkeypatch.setattr(module, "write_saved_model", write_and_change)
-    with pytest.raises(RuntimeError, match="does not answer as the model"):
+    with pytest.raises(RuntimeError, match="differs from the Keras model"):
         keras_mm.export(model, tmp_path / "wrong", verbose=False)
     bias.assign(before)
     assert os.listdir(tmp_path / "wrong") == []

@@ -61,7 +61,7 @@ def test_refused(retriever, rows, tmp_path):
         embed_to_parquet(retriever, table, "image", path, rows=4, **{**KEPT, **kwargs})
 
     twice = rows.assign(id=[*rows["id"][:9], rows["id"][1]])
-    with pytest.raises(ValueError, match="differ.*Received: id='number 3'") as caught:
+    with pytest.raises(ValueError, match="unique.*Received: id='number 3'") as caught:
         embed(twice)
     assert caught.value.__notes__ == ["Rows are counted from row 8 of the table."]
     with pytest.raises(ValueError, match="must be present"):
