@@ -7,7 +7,7 @@ from .clusters import Clusters, silhouette
 from .embedder import Embedder
 
 _METHODS = ("kmeans", "agglomerative", "gaussian")
-# The most clusters that are tried if nobody says how many.
+# The most clusters that are tried if their number is not given.
 _MOST = 10
 
 
@@ -23,12 +23,11 @@ def cluster(
     base_dir=None,
     bad="error",
 ):
-    """Groups rows that the model finds alike, without being told what they are.
+    """Clusters rows by their embeddings, without labels.
 
-    Rows are compared by the one vector that the model makes of all their
-    modalities: what its fusion gives, an autoencoder's code, or the sum of a
-    retriever's towers. What is missing in a row is left out of its vector, so it is
-    placed by what is there. Rows that have nothing at all are in no cluster: -1.
+    The embedding of a row is the fused vector of its modalities, an autoencoder's
+    code, or the sum of a retriever's towers. Missing modalities are masked. Rows whose
+    inputs are all missing have no cluster: -1.
 
     Examples:
 
@@ -80,7 +79,7 @@ def cluster(
         Using Clustering" (k-means by cosine; here the centres keep their length);
         Rousseeuw 1987, "Silhouettes".
     """
-    # All that may be wrong is found before the model runs.
+    # All arguments are checked before the model runs.
     embed = Embedder(model, tower)
     table = embed.schema.known_cells(to_table(table))
     if method not in _METHODS:
@@ -93,15 +92,14 @@ def cluster(
         print(f"{clusters} clusters, as many as classes in column {labels!r}.")
     _check_count(clusters, len(table), "the table has")
 
-    vectors, there = embed(table, batch_size, base_dir, bad)
-    shown = vectors[there]
-    found = np.full(len(table), -1)
-    _check_count(clusters, len(shown), "have anything for the model")
+    vectors, present = embed(table, batch_size, base_dir, bad)
+    numbers = np.full(len(table), -1)
+    _check_count(clusters, int(present.sum()), "have anything for the model")
     if clusters is None:
-        found[there] = _best(shown, method, seed)
+        numbers[present] = _best(vectors[present], method, seed)
     else:
-        found[there] = _partition(shown, clusters, method, seed)
-    return Clusters(vectors, found, names, labels, seed)
+        numbers[present] = _partition(vectors[present], clusters, method, seed)
+    return Clusters(vectors, numbers, names, labels, seed)
 
 
 def _names(table, column):

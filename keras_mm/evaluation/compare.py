@@ -24,11 +24,11 @@ def compare(
     bad="error",
     **options,
 ):
-    """A leaderboard of fusions, with each modality alone always in it.
+    """Compares fusions with each other and with each modality alone: a leaderboard.
 
-    Every model is trained and judged on the same folds. With `path` each fit is
-    kept as soon as it is done, and the same call goes on where it was
-    interrupted; more fusions may be added later.
+    All models are trained and evaluated on the same folds. With `path` each fit is
+    saved when it is done, and the same call resumes after an interruption; more
+    fusions may be added later.
 
     Of several targets there is a leaderboard of each, from the same models: of the
     rows that have its label.

@@ -59,14 +59,14 @@ class Embedder:
             bad=bad,
             with_target=False,
         )
-        vectors, there = [], []
+        vectors, presence = [], []
         for (batch,) in dataset.as_numpy_iterator():
-            shown = is_present(batch, list(self.schema.inputs))
+            present = is_present(batch, list(self.schema.inputs))
             tensors = [batch[tensor.name] for tensor in self._part.inputs]
             outputs = self._part.predict_on_batch(tensors)
-            found = np.asarray(self._vectors(outputs), "float32")
-            # A bias may make something of nothing.
-            vectors.append(np.where(shown[:, np.newaxis], found, 0))
-            there.append(shown)
+            embeddings = np.asarray(self._vectors(outputs), "float32")
+            # Biases may give an empty row a nonzero vector.
+            vectors.append(np.where(present[:, np.newaxis], embeddings, 0))
+            presence.append(present)
         vectors = np.concatenate(vectors)
-        return unit(vectors) if self._scaled else vectors, np.concatenate(there)
+        return unit(vectors) if self._scaled else vectors, np.concatenate(presence)

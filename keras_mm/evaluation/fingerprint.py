@@ -1,4 +1,4 @@
-"""A few letters that say what something is, the same in every process."""
+"""Short hashes of objects, the same in every process."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What each modality is worth, and how much they interact: the formulas."""
+"""Shapley values of modalities, and the additive projection of their interaction."""
 
 import itertools
 import math

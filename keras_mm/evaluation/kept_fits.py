@@ -10,7 +10,7 @@ _KEYS = ("name", "fold", "parameters", "seconds", "fusion", "settings")
 
 
 class KeptFits:
-    """Fits that are done: rows by name and fold, in memory and on disk.
+    """Completed fits by name and fold, in memory and on disk.
 
     Args:
         path: CSV file, one row a fit; predictions go into an `.npz` file beside it.

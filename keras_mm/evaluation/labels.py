@@ -4,10 +4,10 @@ import numpy as np
 
 
 def rows_with_label(labels, schema):
-    """The numbers of the rows that have a label, by target.
+    """The indices of the rows that have a label, by target.
 
     Args:
-        labels: dict from target to array, as `encode_targets` gives it.
+        labels: dict from target to array, as returned by `encode_targets`.
         schema: `Schema` of these targets.
 
     Returns:
@@ -20,7 +20,7 @@ def rows_with_label(labels, schema):
         name: np.flatnonzero(target.is_known(labels[name]))
         for name, target in schema.targets.items()
     }
-    counts = {name: len(known) for name, known in rows.items()}
+    counts = {name: len(labelled) for name, labelled in rows.items()}
     if not all(counts.values()):
         empty = next(name for name, count in counts.items() if not count)
         raise ValueError(
@@ -32,9 +32,9 @@ def rows_with_label(labels, schema):
 
 
 def constant_predictions(labels, schema, rows):
-    """The best predictions that look at no input, for `rows` rows, by target."""
-    known = rows_with_label(labels, schema)
+    """The best constant predictions, for `rows` rows, by target."""
+    labelled = rows_with_label(labels, schema)
     return {
-        name: np.tile(target.constant(labels[name][known[name]]), (rows, 1))
+        name: np.tile(target.constant(labels[name][labelled[name]]), (rows, 1))
         for name, target in schema.targets.items()
     }

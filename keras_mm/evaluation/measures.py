@@ -1,4 +1,4 @@
-"""What a model of several modalities is asked about held-out rows."""
+"""Predictions on held-out rows with modalities withheld, permuted or noisy."""
 
 import numpy as np
 
@@ -14,9 +14,9 @@ _PERMUTATIONS = 5
 
 
 class Pooled(dict):
-    """Predictions of all held-out rows, by what was done to the inputs.
+    """Predictions of all held-out rows, by perturbation of the inputs.
 
-    Each entry is a dict from target to array; in what `of` gives, the array of one
+    Each entry is a dict from target to array; in the result of `of`, the array of one
     target.
     """
 
@@ -44,18 +44,18 @@ class Pooled(dict):
         return part
 
     def count(self, key, part, whole):
-        """How many cells were there and how many of them went."""
+        """Adds the numbers of removed and of present cells."""
         before = self.counts.get(key, (0, 0))
         self.counts[key] = (before[0] + part, before[1] + whole)
 
     def share(self, key):
-        """Which share of the cells went."""
+        """The share of the cells that were removed."""
         part, whole = self.counts[key]
         return part / max(whole, 1)
 
 
 def ask(pooled, rows, models, whole, tensors, modalities, random, emap_rows):
-    """Everything that the model of all modalities is asked about some rows.
+    """Predicts some rows with all perturbations of the inputs.
 
     Args:
         pooled: `Pooled`, for the predictions.
@@ -75,11 +75,11 @@ def ask(pooled, rows, models, whole, tensors, modalities, random, emap_rows):
     for subset in all_subsets(names)[1:]:
         answer = model.predict(model.withhold(arrays, _others(names, subset)))
         pooled.put("subset", subset, rows=rows, values=answer)
-        # What a model says of nothing does not count; of an empty row it must.
-        seen = present[:, [name in subset for name in names]].any(axis=1)
-        seen = (seen | ~present.any(axis=1))[:, None]
-        logits = logits + np.where(seen, additive.join(answer), 0.0)
-        counts = counts + seen
+        # Subsets without a present modality are left out, except for empty rows.
+        counted = present[:, [name in subset for name in names]].any(axis=1)
+        counted = (counted | ~present.any(axis=1))[:, None]
+        logits = logits + np.where(counted, additive.join(answer), 0.0)
+        counts = counts + counted
     answer = additive.split(logits / counts)
     pooled.put("ensemble", rows=rows, values=answer)
     for name in names:
@@ -89,10 +89,10 @@ def ask(pooled, rows, models, whole, tensors, modalities, random, emap_rows):
             answer = model.predict(swapped)
             pooled.put("permuted", (name, turn), rows=rows, values=answer)
     for rate in missing_rates(len(names)):
-        gone = remove_cells(present, rate, random)
-        answer = without_cells(model, arrays, gone)
+        removed = remove_cells(present, rate, random)
+        answer = without_cells(model, arrays, removed)
         pooled.put("missing", rate, rows=rows, values=answer)
-        pooled.count(("missing", rate), gone.sum(), present.sum())
+        pooled.count(("missing", rate), removed.sum(), present.sum())
     _ask_with_noise(pooled, rows, models, model, tensors, arrays, random)
     if emap_rows and len(names) > 1:
         some = np.sort(random.permutation(len(rows))[:emap_rows])
@@ -121,25 +121,25 @@ def _ask_with_noise(pooled, rows, models, model, tensors, arrays, random):
         return additive.join(answer)
 
     present = presence(tensors, modalities)
-    # Of a row without anything, all answers are as good.
+    # In an empty row, all modalities have equal weight.
     present = np.where(present.any(axis=1, keepdims=True), present, True)
     weights = (present / present.sum(axis=1, keepdims=True)).T[..., None]
     clean = {name: alone(name, tensors, arrays) for name in names}
     # Of one modality, all of them is the same.
     hits = [*names, None] if len(names) > 1 else [None]
     for level in NOISE:
-        heard, noisy = clean, arrays
+        unimodal, noisy = clean, arrays
         if level:
             columns = [c for columns in modalities.values() for c in columns]
             changed = add_noise(tensors, schema, columns, level, random)
             noisy = model.encode(changed)
-            heard = {name: alone(name, changed, noisy) for name in names}
+            unimodal = {name: alone(name, changed, noisy) for name in names}
         for hit in hits:
             keys = list(noisy) if hit is None else model.keys[hit]
             answer = model.predict({**arrays, **{key: noisy[key] for key in keys}})
             pooled.put("noise", (hit, level), rows=rows, values=answer)
             late = sum(
-                weight * (heard if hit in (name, None) else clean)[name]
+                weight * (unimodal if hit in (name, None) else clean)[name]
                 for name, weight in zip(names, weights)
             )
             answer = additive.split(late)
@@ -151,7 +151,7 @@ def _others(names, subset):
 
 
 def missing_rates(count):
-    """0, .1, ... up to the share at which one of `count` modalities is left."""
+    """0, .1, ... up to the share at which one of `count` modalities remains."""
     most = (count - 1) / count
     rates = [round(0.1 * step, 1) for step in range(10) if 0.1 * step < most - 1e-9]
     return [*rates, round(most, 3)]
@@ -163,8 +163,8 @@ def presence(tensors, modalities):
     return np.stack([is_present(tensors, one) for one in columns], axis=1)
 
 
-def without_cells(model, arrays, gone):
+def without_cells(model, arrays, removed):
     """Predictions of `Parts` without some cells, by target."""
     for index, name in enumerate(model.modalities):
-        arrays = model.withhold(arrays, [name], gone[:, index])
+        arrays = model.withhold(arrays, [name], removed[:, index])
     return model.predict(arrays)

@@ -1,4 +1,4 @@
-"""Which metric is meant."""
+"""Choice of metrics by target."""
 
 from ..errors import without_target
 
@@ -27,7 +27,7 @@ def metrics_of(schema, metric=None):
     unknown = [name for name in metric if name not in targets]
     if unknown:
         raise ValueError(
-            f"`metric` names what is no target. Targets are {list(targets)}. "
+            f"`metric` has unknown targets. Targets are {list(targets)}. "
             f"Received: metric={metric}"
         )
     return {name: metric_of(t, metric.get(name)) for name, t in targets.items()}
@@ -35,10 +35,10 @@ def metrics_of(schema, metric=None):
 
 def metric_of(target, metric=None):
     """The metric's name, or the target's usual one; refuses unknown names."""
-    known = list(target.metrics)
-    if metric is not None and metric not in known:
+    metrics = list(target.metrics)
+    if metric is not None and metric not in metrics:
         raise ValueError(
-            f"`metric` must be one of {known} for this target. "
+            f"`metric` must be one of {metrics} for this target. "
             f"Received: metric={metric!r}"
         )
-    return metric or known[0]
+    return metric or metrics[0]

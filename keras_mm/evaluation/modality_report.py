@@ -37,22 +37,21 @@ def modality_report(
     bad="error",
     **options,
 ):
-    """Says what each modality is worth, with 95% intervals.
+    """Measures the contribution of each modality, with 95% intervals.
 
-    In each fold a model of all modalities is trained, one of each alone, and
-    one without each; all are judged on rows that they did not see. What a
-    modality adds is the score with it less the score of the model that was
-    trained without it. The table of all subsets, Shapley values, permutation,
-    interaction, missing cells and noise ask the model of all modalities.
+    Each fold trains a model of all modalities, one of each alone, and one without each,
+    and evaluates them on the held-out rows. The gain of a modality is the score with it
+    minus the score of the model trained without it. All subsets, Shapley values,
+    permutation, interaction, missing cells and noise are evaluated with the model of
+    all modalities.
 
-    With `model` nothing is trained: the model answers for every subset, the
-    other inputs withheld. The rows must then be such as it was not trained on.
+    With `model` nothing is trained: the model predicts every subset, with the other
+    inputs withheld. The rows must then be held out from its training.
 
-    Intervals come from drawing held-out rows again and again (whole groups with
-    `groups`), not from training again and again: what a modality adds by chance
-    of one training is not in them.
+    Intervals are bootstrap intervals over held-out rows (whole groups with `groups`);
+    they do not include the variance between training runs.
 
-    Of several targets there is a report of each, from the same models: of the rows
+    For several targets there is a report of each, from the same models: on the rows
     that have its label.
 
     Examples:
@@ -155,15 +154,15 @@ def modality_report(
             answer = constant_predictions(labels, trials.schema, len(rows))
             pooled.put("constant", rows=rows, values=answer)
             for rate in matched:
-                gone = remove_cells(_present(train, trials.modalities), rate, random)
-                holed = _with_holes(train, trials.modalities, gone)
+                removed = remove_cells(_present(train, trials.modalities), rate, random)
+                holed = _with_holes(train, trials.modalities, removed)
                 one, _ = trials.fit(adapted, holed, whole, fusion)
                 parts = Parts(one, trials.modalities)
                 present = presence(tensors, trials.modalities)
-                gone = remove_cells(present, rate, random)
-                answer = without_cells(parts, parts.encode(tensors), gone)
+                removed = remove_cells(present, rate, random)
+                answer = without_cells(parts, parts.encode(tensors), removed)
                 pooled.put("matched", rate, rows=rows, values=answer)
-                pooled.count(("matched", rate), gone.sum(), present.sum())
+                pooled.count(("matched", rate), removed.sum(), present.sum())
                 advance(f"{rate:.0%} missing")
     draws = Bootstrap(len(trials.table), trials.group_values(), seed=seed)
     return _reports(
@@ -226,13 +225,13 @@ def _present(table, modalities):
     )
 
 
-def _with_holes(table, modalities, gone):
-    """The table without the cells that are gone."""
+def _with_holes(table, modalities, removed):
+    """The table without the removed cells."""
     table = table.copy()
     for index, columns in enumerate(modalities.values()):
         for column in columns:
             cells = table[column].astype(object)
-            table[column] = cells.where(~gone[:, index], None)
+            table[column] = cells.where(~removed[:, index], None)
     return table
 
 

@@ -1,4 +1,4 @@
-"""A table's tensors, made once, and what may happen to them."""
+"""A table's tensors, and perturbations of them."""
 
 import numpy as np
 
@@ -22,10 +22,10 @@ def table_tensors(table, schema, base_dir=None, bad="error"):
 
 def is_present(tensors, columns):
     """Whether a row has any of the columns: bool array `(rows,)`."""
-    return np.any([_is_there(tensors[name]) for name in columns], axis=0)
+    return np.any([_is_present(tensors[name]) for name in columns], axis=0)
 
 
-def _is_there(array):
+def _is_present(array):
     flat = array.reshape(len(array), -1)
     if np.issubdtype(array.dtype, np.integer):
         return (flat != 0).any(axis=1)
@@ -48,12 +48,12 @@ def take(tensors, rows, columns=None):
 
 
 def add_noise(tensors, schema, columns, level, random):
-    """The tensors, with noise in what is there of the columns.
+    """The tensors, with noise in the values of some columns.
 
     Numbers, sounds, sequences and pictures get Gaussian noise of `level`
     standard deviations of the column; of texts and categories that share of ids
-    is replaced by others that the column holds. What is absent stays so. Of a
-    graph the features of its nodes change, its edges do not.
+    is replaced by other ids of the column. Missing values stay missing. In a
+    graph, noise is added to node features, not to edges.
     """
     changed = dict(tensors)
     for name in columns:
@@ -71,18 +71,18 @@ def add_noise(tensors, schema, columns, level, random):
         scale = np.nanstd(part, dtype="float64") * level
         part += (scale * random.standard_normal(part.shape)).astype(part.dtype)
         if value.kind in ("image", "video"):
-            # There is nothing darker than black.
+            # Pixels are in [0, 1].
             np.clip(noisy, 0.0, 1.0, out=noisy)
         changed[name] = noisy
     return changed
 
 
 def _replace_ids(array, level, random):
-    known = array[array != 0]
-    if not len(known):
+    ids = array[array != 0]
+    if not len(ids):
         return array
     chosen = (random.random(array.shape) < level) & (array != 0)
-    return np.where(chosen, random.choice(known, array.shape), array)
+    return np.where(chosen, random.choice(ids, array.shape), array)
 
 
 def remove_cells(present, rate, random):
@@ -90,18 +90,18 @@ def remove_cells(present, rate, random):
 
     Args:
         present: bool array `(rows, modalities)`.
-        rate: float, share of the cells that are there to remove; the more that
-            rows must keep, the less of it can be done.
+        rate: float, share of the present cells to remove; limited by the cells that
+            rows must keep.
         random: `numpy.random.Generator`.
 
     Returns:
-        bool array `(rows, modalities)`, True where a cell goes.
+        bool array `(rows, modalities)`, True where a cell is removed.
     """
-    # Each row keeps the cell that comes first by chance.
+    # Each row keeps one random cell.
     order = np.where(present, random.random(present.shape), 2.0)
     spared = order == order.min(axis=1, keepdims=True)
     free = np.flatnonzero(present & ~spared)
     wanted = min(int(round(rate * present.sum())), len(free))
-    gone = np.zeros(present.size, dtype=bool)
-    gone[random.permutation(free)[:wanted]] = True
-    return gone.reshape(present.shape)
+    removed = np.zeros(present.size, dtype=bool)
+    removed[random.permutation(free)[:wanted]] = True
+    return removed.reshape(present.shape)

@@ -19,14 +19,13 @@ _BATCH = 256
 
 
 class Trials:
-    """Models of a table's modalities, trained and evaluated fold by fold.
+    """Models of a table's modalities, trained and evaluated by cross-validation.
 
-    Each fold has a copy of the schema of its own, adapted to its training rows,
-    and each fit starts from copies of what the user passed, so that no fold
-    knows what another one learned.
+    Each fold adapts its own copy of the schema to its training rows, and each fit
+    starts from copies of the user's arguments, so that nothing leaks between folds.
 
     Args:
-        schema: `Schema`, adapted or not; only class names that it knows are kept.
+        schema: `Schema`, adapted or not; only its class names are kept.
         table: rows with the targets.
         folds: int, 2 or more.
         groups: name of a column whose equal values stay in one fold, or None.
@@ -67,7 +66,7 @@ class Trials:
         require_columns(self.table.columns, wanted)
         for name, target in targets.items():
             if target.kind != "number":
-                # Which classes there are is known before a row is held out.
+                # The classes are those of all rows, held-out ones included.
                 allow_missing = self.schema.allows_missing_labels
                 target.adapt(self.table[name], name, allow_missing)
         self.labels = encode_targets(self.table, self.schema)
@@ -102,12 +101,12 @@ class Trials:
         self.fold = fold_numbers(self.table, folds, groups, self.stratify, seed)
         self.folds = sorted(set(self.fold.tolist()))
         self.label_rows = rows_with_label(self.labels, self.schema)
-        for name, known in self.label_rows.items():
-            if len(set(self.fold[known])) < len(self.folds):
+        for name, labelled in self.label_rows.items():
+            if len(set(self.fold[labelled])) < len(self.folds):
                 raise ValueError(
                     f"The target {name!r} must have a label in each fold. Take fewer "
                     "folds, or more rows that have one. Received: "
-                    f"folds={folds}, and {len(known)} rows with a label of {name!r}"
+                    f"folds={folds}, and {len(labelled)} rows with a label of {name!r}"
                 )
 
     def group_values(self):
@@ -115,11 +114,11 @@ class Trials:
         return None if self.groups is None else texts(self.table[self.groups])
 
     def rows(self, fold):
-        """Numbers of the fold's held-out rows."""
+        """Indices of the fold's held-out rows."""
         return np.flatnonzero(self.fold == fold)
 
     def train_rows(self, fold):
-        """Numbers of the rows that the fold's models learn from."""
+        """Indices of the fold's training rows."""
         return np.flatnonzero(self.fold != fold)
 
     def labels_of(self, rows):
@@ -135,15 +134,15 @@ class Trials:
             predictions: array, of all held-out rows of the fold.
         """
         rows = self.rows(fold)
-        known = np.isin(rows, self.label_rows[target])
-        return self.labels[target][rows[known]], predictions[known]
+        is_labelled = np.isin(rows, self.label_rows[target])
+        return self.labels[target][rows[is_labelled]], predictions[is_labelled]
 
     def part(self, rows):
         """Some rows of the table."""
         return self.table.iloc[rows].reset_index(drop=True)
 
     def adapted(self, fold):
-        """A schema that has seen the fold's training rows alone."""
+        """A schema adapted to the fold's training rows only."""
         return schema_copy(self.schema).adapt(self.part(self.train_rows(fold)))
 
     def fit(self, schema, table, names, fusion=None):
@@ -218,7 +217,7 @@ def predict(model, tensors):
 def predict_arrays(model, arrays):
     """The outputs of a model for a list of arrays, in the order of its inputs."""
     batches = []
-    # Without a data set around it: hundreds of small calls are to be made.
+    # Without a dataset, as this is called hundreds of times on few rows.
     for start in range(0, len(arrays[0]), _BATCH):
         batch = [array[start : start + _BATCH] for array in arrays]
         batches.append(model.predict_on_batch(batch))
