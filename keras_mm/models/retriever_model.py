@@ -35,6 +35,21 @@ class Retriever(MultimodalModel):
 
     objective = Contrastive({}, None)
 
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Creates the model again from `get_config()`."""
+        config = dict(config)
+        if "retrieval_loss" in config:
+            # In files of before, the objective is part of the model.
+            settings = {
+                name: config.pop(name) for name in ("towers", "anchor", "group")
+            }
+            objective = Contrastive.from_config(
+                {**settings, "loss": config.pop("retrieval_loss")}
+            )
+            config["objective"] = keras.saving.serialize_keras_object(objective)
+        return super().from_config(config, custom_objects=custom_objects)
+
     @property
     def towers(self):
         """dict from a tower's name to the list of its columns."""

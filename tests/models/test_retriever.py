@@ -355,6 +355,15 @@ def test_file_keeps_everything(tmp_path):
     )
     history = again.fit(table, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"]).all()
+    # As files of before had it: what an objective says now, in the model.
+    config = model.get_config()
+    own = config.pop("objective")["config"]
+    del config["wiring"]
+    own["retrieval_loss"] = own.pop("loss")
+    old = type(model).from_config({**config, **own})
+    assert (old.towers, old.anchor, old.group) == (again.towers, "query", "set")
+    assert old.objective.pair_loss.margin == 0.4
+    assert set(old.parts()) == {"embed_item", "embed_query"}
 
 
 @pytest.mark.usefixtures("eagerly")
