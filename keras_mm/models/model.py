@@ -151,10 +151,8 @@ class MultimodalModel(BuiltModel):
         """Runs `keras.Model.fit`, for tables and for tensors."""
         if not self.is_table(x):
             self.check(x, y)
-            weighted = class_weight is not None or isinstance(sample_weight, dict)
-            if weighted and y is not None:
-                sample_weight = self._weights(y, class_weight, sample_weight)
-            elif class_weight is not None:
+            sample_weight = self._weights(y, sample_weight, class_weight)
+            if class_weight is not None and y is None:
                 raise ValueError(
                     "`class_weight` needs a table or arrays; it does not work with a "
                     "dataset that is streamed. Received: "
@@ -215,8 +213,11 @@ class MultimodalModel(BuiltModel):
                 refuse_unreadable(table, self.schema, base_dir)
             raise
 
-    def _weights(self, y, class_weight, sample_weight):
-        """Class weights times sample weights of arrays of labels."""
+    def _weights(self, y, sample_weight, class_weight=None):
+        """Sample weights of arrays of labels, times those of their classes."""
+        is_array = class_weight is None and not isinstance(sample_weight, dict)
+        if is_array or y is None or not (self.schema and self.schema.targets):
+            return sample_weight
         labels = self.schema.by_target(y)
         rows = next(iter(labels.values()))
         return combined_weights(rows, labels, self.schema, class_weight, sample_weight)
@@ -261,6 +262,7 @@ class MultimodalModel(BuiltModel):
         else:
             y = self.objective.tensor_labels(self, x, y)
             self.check(x, y)
+            sample_weight = self._weights(y, sample_weight)
         with plain_errors():
             return super().evaluate(
                 plain(x),
@@ -308,9 +310,9 @@ class MultimodalModel(BuiltModel):
             class_weight = None
         else:
             y = labels
-            if class_weight is not None and y is not None:
-                sample_weight = self._weights(y, class_weight, sample_weight)
-                class_weight = None
+            weights = self._weights(y, sample_weight, class_weight)
+            class_weight = class_weight if weights is sample_weight else None
+            sample_weight = weights
         return super().train_on_batch(
             plain(x), y, sample_weight, class_weight, return_dict
         )
@@ -325,6 +327,7 @@ class MultimodalModel(BuiltModel):
             x, y, sample_weight = self._batch(table, sample_weight=sample_weight)
         else:
             y = self.objective.tensor_labels(self, x, y)
+            sample_weight = self._weights(y, sample_weight)
         return super().test_on_batch(plain(x), y, sample_weight, return_dict)
 
     def predict_on_batch(self, x):
@@ -358,7 +361,9 @@ class MultimodalModel(BuiltModel):
         x, y, weight = pair_of(rows)
         if not self.is_table(x):
             labels = None if x is None else self.objective.tensor_labels(self, x, y)
-            return rows if labels is None else (x, labels, weight)
+            if labels is None:
+                return rows
+            return x, labels, self._weights(labels, weight)
         table = self._with_target(x, y)
         if weight is None:
             return table

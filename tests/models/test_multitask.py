@@ -494,6 +494,10 @@ def test_weights_of_each_target():
         model.train_on_batch(x, y, sample_weight=weights, **settings)
         each = zip(ends.pop(0), model.get_weights())
         assert all(np.allclose(*pair, atol=1e-5) for pair in each), settings
+    # A target that the dict does not name has weight 1.
+    part = {"price": np.ones(32)}
+    for name in ("fit", "evaluate", "test_on_batch"):
+        getattr(model, name)(x, y, sample_weight=part)
     with pytest.raises(ValueError, match="names what is no target.*'size'"):
         model.fit(x, y, sample_weight={"size": np.ones(32)})
 
