@@ -138,10 +138,18 @@ def _reading(parser):
         "--base-dir", help="folder that relative paths in the table start from"
     )
     parser.add_argument(
-        "--bad",
+        "--on-unreadable",
         choices=["error", "missing"],
         default="error",
         help="what to do with cells that cannot be read",
+    )
+    parser.add_argument(
+        "--bad",
+        choices=["error", "missing"],
+        default=argparse.SUPPRESS,
+        dest="on_unreadable",
+        action=_OldName,
+        help=argparse.SUPPRESS,
     )
     parser.add_argument(
         "--missing",
@@ -152,6 +160,19 @@ def _reading(parser):
         help="texts for missing cells, besides the empty one: NA,?; may be given several "
         "times; a trained model holds those of its training",
     )
+
+
+class _OldName(argparse.Action):
+    """The old name of an option: does the same, with a warning."""
+
+    def __call__(self, parser, options, value, name):
+        new = "--" + self.dest.replace("_", "-")
+        print(
+            f"keras-mm: warning: {name} is now called {new}; the old name will not "
+            "work in the next version.",
+            file=sys.stderr,
+        )
+        setattr(options, self.dest, value)
 
 
 def _words(text):
@@ -200,7 +221,7 @@ def _evaluate(options):
             withhold=options.withhold
             and names_in(options.withhold, model.schema.inputs),
             base_dir=part.base_dir,
-            bad=options.bad,
+            on_unreadable=options.on_unreadable,
         )
     print_scores(os.path.basename(options.table), scores)
 
@@ -212,12 +233,17 @@ def _predict(options):
     if os.path.isdir(options.model):
         exported = keras_mm.load_exported(options.model)
         with part.named():
-            answers = exported(part.table, base_dir=part.base_dir, bad=options.bad)
+            answers = exported(
+                part.table, base_dir=part.base_dir, on_unreadable=options.on_unreadable
+            )
     else:
         model = _load(options.model)
         with part.named():
             output = model.predict(
-                part.table, base_dir=part.base_dir, bad=options.bad, verbose=0
+                part.table,
+                base_dir=part.base_dir,
+                on_unreadable=options.on_unreadable,
+                verbose=0,
             )
         answers = keras_mm.evaluation.to_frame(output, model.schema)
     if options.output:

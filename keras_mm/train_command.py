@@ -104,7 +104,7 @@ def train_model(options):
                 model.schema,
                 options.batch_size,
                 base_dir=part.base_dir,
-                bad=options.bad,
+                on_unreadable=options.on_unreadable,
             )
 
     is_elsewhere = validation.base_dir != train.base_dir
@@ -118,7 +118,7 @@ def train_model(options):
             verbose=0,
             callbacks=keras_mm.training.callbacks("training"),
             base_dir=train.base_dir,
-            bad=options.bad,
+            on_unreadable=options.on_unreadable,
         )
     except RowsError:
         # Reads each part separately to find the one with the error.
@@ -129,7 +129,10 @@ def train_model(options):
         if part is not None:
             with part.named():
                 scores = keras_mm.evaluation.score(
-                    model, part.table, base_dir=part.base_dir, bad=options.bad
+                    model,
+                    part.table,
+                    base_dir=part.base_dir,
+                    on_unreadable=options.on_unreadable,
                 )
             print_scores(name, scores)
     folder = os.path.dirname(options.output)

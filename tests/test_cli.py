@@ -113,7 +113,7 @@ def test_export_inspect_and_predict_alike(work, capsys):
     for source in (model, folder):
         arguments = ["predict", source, str(work / "odd.csv"), "--output", str(file)]
         assert main(arguments) == 1
-        assert main([*arguments, "--bad", "missing"]) == 0
+        assert main([*arguments, "--on-unreadable", "missing"]) == 0
         answers.append(pd.read_csv(file).category.tolist())
     assert answers[0] == answers[1]
 
@@ -140,7 +140,7 @@ def test_bad_rows_are_an_error_with_their_numbers(work, capsys):
     arguments = ["predict", str(work / "out" / "model.keras"), str(work / "bad.csv")]
     assert main(arguments) == 1
     assert "row 3" in capsys.readouterr().err
-    assert main([*arguments, "--bad", "missing"]) == 0
+    assert main([*arguments, "--on-unreadable", "missing"]) == 0
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -163,7 +163,7 @@ def test_rare_classes_and_rows_of_the_file(tmp_path, capsys):
         assert f"t.csv: Column 'x': no finite number in row {row} (1 in all" in (
             capsys.readouterr().err
         )
-    assert main([*arguments, "--bad", "missing"]) == 0
+    assert main([*arguments, "--on-unreadable", "missing"]) == 0
     assert main([*arguments, "--missing", "NA,?", "--seed", "1"]) == 0
     assert "cannot be read" not in capsys.readouterr().out.split("Saved")[-2]
     # The model knows the words.

@@ -1,5 +1,6 @@
 """Tables -> `tf.data` datasets of batches of tensors."""
 
+from ..deprecated import renamed
 from ..inputs.parallel import map_in_parallel
 from .columns import is_dataset
 from .raw import MEMORY_LIMIT, decode_all, file_names, memory_size, to_raw, unreadable
@@ -9,6 +10,7 @@ from .to_table import to_table
 from .weights import combined_weights
 
 
+@renamed(bad="on_unreadable")
 def to_dataset(
     table,
     schema,
@@ -16,7 +18,7 @@ def to_dataset(
     shuffle=False,
     seed=None,
     base_dir=None,
-    bad="error",
+    on_unreadable="error",
     with_target=True,
     class_weight=None,
     labels=None,
@@ -39,7 +41,7 @@ def to_dataset(
         shuffle: bool, whether to shuffle the rows again in every epoch.
         seed: int, for the order of the rows.
         base_dir: folder that relative file paths start from.
-        bad: `"error"` refuses cells that cannot be read, with their row
+        on_unreadable: `"error"` refuses cells that cannot be read, with their row
             numbers; `"missing"` treats them as missing.
         with_target: bool, whether to include the target; several targets are a
             dict, in which a missing class is -1, and any other missing label NaN.
@@ -57,8 +59,11 @@ def to_dataset(
         Dataset of `(inputs,)`, `(inputs, target)` or `(inputs, target,
         weight)`, where `inputs` is a dict of tensors.
     """
-    if bad not in ("error", "missing"):
-        raise ValueError(f"`bad` must be 'error' or 'missing'. Received: bad={bad!r}")
+    if on_unreadable not in ("error", "missing"):
+        raise ValueError(
+            "`on_unreadable` must be 'error' or 'missing'. Received: "
+            f"on_unreadable={on_unreadable!r}"
+        )
     if not schema.is_adapted:
         raise ValueError(
             "The schema has not seen a table yet. Call schema.adapt(train) "
@@ -79,22 +84,22 @@ def to_dataset(
             shuffle,
             seed,
             base_dir,
-            bad,
+            on_unreadable,
             with_target,
             class_weight,
             sample_weight,
         )
     table = to_table(table)
-    raw = to_raw(table, schema, base_dir, bad)
+    raw = to_raw(table, schema, base_dir, on_unreadable)
     target, weight = labels, None
     if with_target:
         target = encode_targets(table, schema)
         weight = combined_weights(table, target, schema, class_weight, sample_weight)
         target = schema.without_dict(target)
     if memory_size(schema, len(table)) <= MEMORY_LIMIT:
-        compact = decode_all(raw, schema, bad)
+        compact = decode_all(raw, schema, on_unreadable)
         return _from_memory(compact, schema, target, weight, batch_size, shuffle, seed)
-    if bad == "missing":
+    if on_unreadable == "missing":
         for name in file_names(schema):
             raw[name][unreadable(raw[name], schema.inputs[name])] = b""
     return _from_raw(raw, schema, target, weight, batch_size, shuffle, seed)

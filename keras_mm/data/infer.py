@@ -87,7 +87,7 @@ def infer_schema(
     Columns that cannot help (all missing, a single value, a different code in every
     row, an unnamed index) are left out. Single cells that cannot be read, such as a
     `?` among numbers, are printed and not learned from; training refuses them unless
-    `bad="missing"`.
+    `on_unreadable="missing"`.
     Columns that group rows, such as an author or a split, must be named in
     `exclude`: their content does not show what they are.
 
@@ -169,7 +169,7 @@ def infer_schema(
         notes[name] = _words_note(answers[name], table[name])
         if name not in types:
             notes[name] = notes[name] or classes_note(answers[name], table[name], name)
-    schema = Schema(kinds, answers, missing).adapt(given, bad="missing")
+    schema = Schema(kinds, answers, missing).adapt(given, on_unreadable="missing")
     if verbose:
         print(schema.describe())
         for name, why in left_out.items():
@@ -197,7 +197,8 @@ def _odd_note(kind, column):
     remedy = "correct it, name it with infer_schema(..., missing=[...]) or "
     remedy += "keras-mm train --missing"
     if isinstance(kind, (Number, Date)):
-        reason, remedy = "cannot be read", f"{remedy}, or train with bad='missing'"
+        reason = "cannot be read"
+        remedy += ", or train with on_unreadable='missing'"
     elif (
         isinstance(kind, (str, Text, Category))
         and not has_categories(column)

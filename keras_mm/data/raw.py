@@ -12,11 +12,12 @@ MEMORY_LIMIT = 256 * 2**20
 _CHUNK = 256
 
 
-def to_raw(table, schema, base_dir=None, bad="error"):
+def to_raw(table, schema, base_dir=None, on_unreadable="error"):
     """Table -> dict of checked arrays of raw values, one for each input."""
     require_columns(table.columns, schema.inputs)
     return {
-        name: schema.to_raw(table[name], name, base_dir, bad) for name in schema.inputs
+        name: schema.to_raw(table[name], name, base_dir, on_unreadable)
+        for name in schema.inputs
     }
 
 
@@ -37,7 +38,7 @@ def read_files(raw):
     return values
 
 
-def decode_all(raw, schema, bad="error"):
+def decode_all(raw, schema, on_unreadable="error"):
     """Decodes every row once; returns a dict of compact NumPy arrays."""
     import tensorflow as tf
 
@@ -54,7 +55,7 @@ def decode_all(raw, schema, bad="error"):
     }
     for name in file_names(schema):
         wrong = broken(raw[name], compact[name][1])
-        if wrong.any() and bad == "error":
+        if wrong.any() and on_unreadable == "error":
             refuse_files(name, wrong, raw[name])
     return compact
 
@@ -102,6 +103,6 @@ def refuse_files(name, wrong, raw):
         name,
         np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1)),
         "a file that cannot be decoded",
-        "Correct the cells, or pass bad='missing' to treat them as missing.",
+        "Correct the cells, or pass on_unreadable='missing' to treat them as missing.",
         value if isinstance(value, str) else value[:20],
     )

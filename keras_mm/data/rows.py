@@ -22,7 +22,7 @@ def from_rows(
     shuffle,
     seed,
     base_dir,
-    bad,
+    on_unreadable,
     with_target,
     class_weight,
     sample_weight,
@@ -72,7 +72,7 @@ def from_rows(
             return _encode(pd.DataFrame(cells))
 
     def _encode(table):
-        raw = to_raw(table, schema, base_dir, bad)
+        raw = to_raw(table, schema, base_dir, on_unreadable)
         values = [
             np.asarray(read_files(raw[name]), value.raw_array_dtype)
             for name, value in schema.inputs.items()
@@ -108,7 +108,7 @@ def from_rows(
         for name, value in schema.inputs.items():
             raw = next(tensors)
             compact = value.decode(raw)
-            if value.is_file and bad == "error":
+            if value.is_file and on_unreadable == "error":
                 compact = compact[0], _refuse_broken(name, rows, raw, compact[1])
             inputs[name] = value.finish(compact)
         if not targets:

@@ -1,5 +1,6 @@
 import keras
 
+from ..deprecated import renamed
 from ..errors import refuse_rows
 from ..inputs import Input
 from ..inputs.cells import cells_in, is_missing, to_name
@@ -134,14 +135,15 @@ class Schema:
         """Whether every input can turn raw values into tensors."""
         return all(value.is_adapted for value in self.inputs.values())
 
-    def adapt(self, table, bad="error"):
+    @renamed(bad="on_unreadable")
+    def adapt(self, table, on_unreadable="error"):
         """Learns vocabularies, normalisation and class names; returns `self`.
 
         Args:
             table: the TRAINING rows, in any form that `keras_mm.data.to_table`
                 reads. Validation and test rows must not be learned from.
-            bad: `"error"` refuses an input's cells that cannot be read, with their
-                row numbers; with `"missing"` nothing is learned from them.
+            on_unreadable: `"error"` refuses an input's cells that cannot be read, with
+                their row numbers; with `"missing"` nothing is learned from them.
 
         Raises:
             ValueError: if a column cannot be learned from, or if the schema belongs
@@ -163,8 +165,10 @@ class Schema:
                 continue
             if type(value).adapt is not Input.adapt:
                 column = column_of(table, name)
-                if bad == "missing" or self.missing:
-                    column = pd.Series(list(self.to_raw(column, name, bad=bad)))
+                if on_unreadable == "missing" or self.missing:
+                    column = pd.Series(
+                        list(self.to_raw(column, name, on_unreadable=on_unreadable))
+                    )
                 value.adapt(column, name)
         for name, value in self.targets.items():
             if self.is_in_use and value.is_adapted:
@@ -216,10 +220,11 @@ class Schema:
             return table
         return table.assign(**{name: self.known(table[name], name) for name in table})
 
-    def to_raw(self, column, name, base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name, base_dir=None, on_unreadable="error"):
         """`to_raw` of the input `name`, where the values of `missing` are missing."""
         value = self.inputs[name]
-        return value.to_raw(self.known(column, name), name, base_dir, bad)
+        return value.to_raw(self.known(column, name), name, base_dir, on_unreadable)
 
     def known_raw(self, raw, name):
         """A raw batch where the values of `missing` are missing, in the graph."""

@@ -2,6 +2,7 @@ import numpy as np
 
 from ..data import to_table
 from ..data.columns import require_columns
+from ..deprecated import renamed
 from ..inputs.cells import cells_in, is_missing, to_name
 from .clusters import Clusters, silhouette
 from .embedder import Embedder
@@ -11,6 +12,7 @@ _METHODS = ("kmeans", "agglomerative", "gaussian")
 _MOST = 10
 
 
+@renamed(bad="on_unreadable")
 def cluster(
     model,
     table,
@@ -21,7 +23,7 @@ def cluster(
     seed=0,
     batch_size=None,
     base_dir=None,
-    bad="error",
+    on_unreadable="error",
 ):
     """Clusters rows by their embeddings, without labels.
 
@@ -65,7 +67,7 @@ def cluster(
         seed: int.
         batch_size: int, 32 if not given.
         base_dir: folder that relative file paths start from.
-        bad: `"error"` or `"missing"`, as in `model.fit`.
+        on_unreadable: `"error"` or `"missing"`, as in `model.fit`.
 
     Returns:
         `Clusters`.
@@ -92,7 +94,7 @@ def cluster(
         print(f"{clusters} clusters, as many as classes in column {labels!r}.")
     _check_count(clusters, len(table), "the table has")
 
-    vectors, present = embed(table, batch_size, base_dir, bad)
+    vectors, present = embed(table, batch_size, base_dir, on_unreadable)
     numbers = np.full(len(table), -1)
     _check_count(clusters, int(present.sum()), "have anything for the model")
     if clusters is None:

@@ -1,5 +1,6 @@
 import numpy as np
 
+from ..deprecated import renamed
 from ..training.progress import counted
 from .bootstrap import Bootstrap
 from .fingerprint import fingerprint, rows_fingerprint
@@ -8,6 +9,7 @@ from .metrics import metrics_of
 from .trials import Trials, check_fusion, predict
 
 
+@renamed(bad="on_unreadable")
 def compare(
     schema,
     table,
@@ -21,7 +23,7 @@ def compare(
     path=None,
     seed=0,
     base_dir=None,
-    bad="error",
+    on_unreadable="error",
     **options,
 ):
     """Compares fusions with each other and with each modality alone: a leaderboard.
@@ -66,7 +68,7 @@ def compare(
             go into an `.npz` file beside it. Or None.
         seed: int; the same seed gives the same results on one machine.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
         **options: what the builder takes besides: `hidden_units`,
             `modality_dropout`...
 
@@ -92,7 +94,7 @@ def compare(
         patience,
         seed,
         base_dir,
-        bad,
+        on_unreadable,
         options,
     )
     metrics = metrics_of(trials.schema, metric)

@@ -38,14 +38,14 @@ class Embedder:
         # A tower has a schema of its own columns.
         self.schema = getattr(self._part, "schema", None) or model.schema
 
-    def __call__(self, table, batch_size=None, base_dir=None, bad="error"):
+    def __call__(self, table, batch_size=None, base_dir=None, on_unreadable="error"):
         """Vectors in the order of the rows, and which rows have anything.
 
         Args:
             table: DataFrame.
             batch_size: int, 32 if not given.
             base_dir: as in `model.fit`.
-            bad: as in `model.fit`.
+            on_unreadable: as in `model.fit`.
 
         Returns:
             float32 array `(rows, units)`, 0 for rows that have nothing, and bool
@@ -56,7 +56,7 @@ class Embedder:
             self.schema,
             batch_size or 32,
             base_dir=base_dir,
-            bad=bad,
+            on_unreadable=on_unreadable,
             with_target=False,
         )
         vectors, presence = [], []

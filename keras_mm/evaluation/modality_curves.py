@@ -2,6 +2,7 @@ import keras
 
 from ..data import to_table
 from ..data.targets import encode_targets
+from ..deprecated import renamed
 from .labels import constant_predictions, rows_with_label
 from .metrics import metrics_of
 from .tensors import table_tensors, withhold
@@ -32,7 +33,7 @@ class ModalityCurves(keras.callbacks.Callback):
             for several labels, `r2` for numbers. Of several targets a dict from
             target to name.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
 
     Attributes:
         table: DataFrame, one row an epoch: the score of `all` modalities, and of
@@ -49,10 +50,11 @@ class ModalityCurves(keras.callbacks.Callback):
         Gradient Modulation", for modalities that are left behind.
     """
 
-    def __init__(self, validation, metric=None, base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def __init__(self, validation, metric=None, base_dir=None, on_unreadable="error"):
         super().__init__()
         self.validation, self.metric = validation, metric
-        self.base_dir, self.bad = base_dir, bad
+        self.base_dir, self.on_unreadable = base_dir, on_unreadable
         self._rows, self._targets = [], {}
 
     def on_train_begin(self, logs=None):
@@ -63,7 +65,7 @@ class ModalityCurves(keras.callbacks.Callback):
         self._targets, self._modalities = schema.targets, self.model.modalities
         self._labels = encode_targets(rows, schema)
         self._label_rows = rows_with_label(self._labels, schema)
-        self._tensors = table_tensors(rows, schema, self.base_dir, self.bad)
+        self._tensors = table_tensors(rows, schema, self.base_dir, self.on_unreadable)
         constant = constant_predictions(self._labels, schema, len(rows))
         self._baselines = self._scores(constant)
         self.metric = schema.without_dict(self._metrics)

@@ -4,6 +4,7 @@ from ..data import to_table
 from ..data.columns import column_name, require_columns
 from ..data.folds import texts
 from ..data.targets import encode_targets
+from ..deprecated import renamed
 from ..inputs.cells import is_missing
 from ..training.progress import counted
 from .bootstrap import Bootstrap
@@ -19,6 +20,7 @@ from .trials import Trials, check_fusion, predict
 _MOST = 10
 
 
+@renamed(bad="on_unreadable")
 def modality_report(
     schema,
     table,
@@ -34,7 +36,7 @@ def modality_report(
     emap_rows=100,
     seed=0,
     base_dir=None,
-    bad="error",
+    on_unreadable="error",
     **options,
 ):
     """Measures the contribution of each modality, with 95% intervals.
@@ -83,7 +85,7 @@ def modality_report(
             square of a fold's share of them; 0 leaves it out.
         seed: int; the same seed gives the same report on one machine.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
         **options: what the builder takes besides: `hidden_units`,
             `modality_dropout`...
 
@@ -111,7 +113,14 @@ def modality_report(
                 f"Received: model={model.name!r} and {given}"
             )
         return _of_model(
-            model, to_table(table), groups, metric, emap_rows, seed, base_dir, bad
+            model,
+            to_table(table),
+            groups,
+            metric,
+            emap_rows,
+            seed,
+            base_dir,
+            on_unreadable,
         )
     check_fusion(fusion, patience)
     trials = Trials(
@@ -124,7 +133,7 @@ def modality_report(
         patience,
         seed,
         base_dir,
-        bad,
+        on_unreadable,
         options,
     )
     metrics = metrics_of(trials.schema, metric)
@@ -170,7 +179,7 @@ def modality_report(
     )
 
 
-def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
+def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, on_unreadable):
     """The report of a trained model."""
     schema = getattr(model, "schema", None)
     if schema is None or not (schema.targets and model.modalities):
@@ -186,7 +195,7 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, bad):
     _check_count(names)
     labels = encode_targets(table, schema)
     constant = constant_predictions(labels, schema, len(table))
-    tensors = table_tensors(table, schema, base_dir, bad)
+    tensors = table_tensors(table, schema, base_dir, on_unreadable)
     rows = np.arange(len(table))
     random = np.random.default_rng((seed, 0))
     pooled = Pooled(len(table))

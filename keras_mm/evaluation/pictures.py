@@ -226,7 +226,7 @@ def _draw(axes, value, cell, base_dir):
         axes.imshow(_pixels(cell, base_dir))
         return
     column = pd.Series([cell], dtype=object)
-    raw = value.to_raw(column, base_dir=base_dir, bad="missing")
+    raw = value.to_raw(column, "column", base_dir, "missing")
     (tensor,) = np.asarray(value.preprocess(raw))
     there = tensor[~np.isnan(tensor).reshape(len(tensor), -1).all(axis=1)]
     if not len(there):

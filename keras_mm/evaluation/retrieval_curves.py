@@ -1,5 +1,6 @@
 import keras
 
+from ..deprecated import renamed
 from .score_retrieval import RetrievalRows
 
 
@@ -23,21 +24,24 @@ class RetrievalCurves(keras.callbacks.Callback):
             kept in memory as tensors.
         at: list of ints, the k of recall at k.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
 
     Attributes:
         tables: list of DataFrames, one an epoch, as `score_retrieval` gives them.
     """
 
-    def __init__(self, validation, at=(1, 5, 10), base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def __init__(self, validation, at=(1, 5, 10), base_dir=None, on_unreadable="error"):
         super().__init__()
         self.validation, self.at = validation, list(at)
-        self.base_dir, self.bad = base_dir, bad
+        self.base_dir, self.on_unreadable = base_dir, on_unreadable
         self.tables = []
 
     def on_train_begin(self, logs=None):
         """Reads the rows, once."""
-        self._rows = RetrievalRows(self.model, self.validation, self.base_dir, self.bad)
+        self._rows = RetrievalRows(
+            self.model, self.validation, self.base_dir, self.on_unreadable
+        )
         self.tables = []
 
     def on_epoch_end(self, epoch, logs=None):

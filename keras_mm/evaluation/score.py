@@ -1,9 +1,11 @@
 from ..data import to_table
 from ..data.columns import require_columns
 from ..data.targets import encode_targets
+from ..deprecated import renamed
 
 
-def score(model, table, withhold=(), base_dir=None, bad="error"):
+@renamed(bad="on_unreadable")
+def score(model, table, withhold=(), base_dir=None, on_unreadable="error"):
     """How good a model's predictions are on the rows of a table.
 
     Examples:
@@ -19,7 +21,7 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
             reads.
         withhold: names of inputs to treat as missing in every row.
         base_dir: folder that relative file paths start from.
-        bad: `"error"` or `"missing"`, as in `model.fit`.
+        on_unreadable: `"error"` or `"missing"`, as in `model.fit`.
 
     Returns:
         dict of floats. Classes: `accuracy`, `macro_recall`, `macro_f1`; several
@@ -32,7 +34,9 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
     schema = model.schema
     require_columns(schema.inputs, withhold)
     labels = encode_targets(table, schema)
-    predictions = predict_without(model, table, withhold, base_dir=base_dir, bad=bad)
+    predictions = predict_without(
+        model, table, withhold, base_dir=base_dir, on_unreadable=on_unreadable
+    )
     predictions, scores = schema.by_target(predictions), {}
     for name, target in schema.targets.items():
         known = target.is_known(labels[name])
@@ -41,6 +45,7 @@ def score(model, table, withhold=(), base_dir=None, bad="error"):
     return schema.without_dict(scores)
 
 
+@renamed(bad="on_unreadable")
 def predict_without(model, table, withhold=(), **kwargs):
     """Predictions for a table with some inputs treated as missing."""
     table = to_table(table).assign(**{name: None for name in withhold})

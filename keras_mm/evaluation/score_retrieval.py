@@ -3,11 +3,13 @@ import numpy as np
 from ..data import Tensors, to_table
 from ..data.columns import require_columns
 from ..data.content import content_ids
+from ..deprecated import renamed
 from .retrieval_scores import retrieval_scores
 from .tensors import table_tensors
 
 
-def score_retrieval(model, table, at=(1, 5, 10), base_dir=None, bad="error"):
+@renamed(bad="on_unreadable")
+def score_retrieval(model, table, at=(1, 5, 10), base_dir=None, on_unreadable="error"):
     """How well each tower of a retriever finds the others' items.
 
     What is the same in several rows is one item and one query. An item is right
@@ -26,13 +28,13 @@ def score_retrieval(model, table, at=(1, 5, 10), base_dir=None, bad="error"):
             model has one, in any form that `keras_mm.data.to_table` reads.
         at: list of ints, the k of recall at k.
         base_dir: folder that relative file paths start from.
-        bad: `"error"` or `"missing"`, as in `model.fit`.
+        on_unreadable: `"error"` or `"missing"`, as in `model.fit`.
 
     Returns:
         DataFrame, one row a direction; columns as `retrieval_scores` gives them,
         and `random`, the first recall that chance would have.
     """
-    return RetrievalRows(model, table, base_dir, bad).score(model, at)
+    return RetrievalRows(model, table, base_dir, on_unreadable).score(model, at)
 
 
 class RetrievalRows:
@@ -42,10 +44,10 @@ class RetrievalRows:
         model: a `Retriever`.
         table: as in `score_retrieval`.
         base_dir: as in `score_retrieval`.
-        bad: as in `score_retrieval`.
+        on_unreadable: as in `score_retrieval`.
     """
 
-    def __init__(self, model, table, base_dir=None, bad="error"):
+    def __init__(self, model, table, base_dir=None, on_unreadable="error"):
         from scipy import sparse
 
         if not hasattr(model, "tower"):
@@ -74,7 +76,7 @@ class RetrievalRows:
                     f"Received: columns {columns}"
                 )
             schema = model.tower(name).schema
-            self._tensors[name] = table_tensors(part, schema, base_dir, bad)
+            self._tensors[name] = table_tensors(part, schema, base_dir, on_unreadable)
             ones = np.ones(len(known), bool)
             shape = (len(found), 2 * len(table))
             members[name] = sparse.csr_array((ones, (place, own[known])), shape)

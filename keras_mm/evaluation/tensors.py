@@ -8,10 +8,15 @@ from ..inputs import Graph
 _BATCH = 256
 
 
-def table_tensors(table, schema, base_dir=None, bad="error"):
+def table_tensors(table, schema, base_dir=None, on_unreadable="error"):
     """Table -> dict from column name to the array that the model takes."""
     dataset = to_dataset(
-        table, schema, _BATCH, base_dir=base_dir, bad=bad, with_target=False
+        table,
+        schema,
+        _BATCH,
+        base_dir=base_dir,
+        on_unreadable=on_unreadable,
+        with_target=False,
     )
     batches = [batch for (batch,) in dataset.as_numpy_iterator()]
     return {

@@ -35,7 +35,7 @@ class Trials:
             rows until a fit stops; None: it trains on all of them, to the end.
         seed: int.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
         options: dict of what the builder takes besides.
     """
 
@@ -50,7 +50,7 @@ class Trials:
         patience=10,
         seed=0,
         base_dir=None,
-        bad="error",
+        on_unreadable="error",
         options=None,
     ):
         self.schema = schema_copy(schema)
@@ -80,7 +80,7 @@ class Trials:
                 f"{list(self.modalities)}. Received: encoders={unknown}"
             )
         self.epochs, self.patience = epochs, patience
-        self.seed, self.base_dir, self.bad = seed, base_dir, bad
+        self.seed, self.base_dir, self.on_unreadable = seed, base_dir, on_unreadable
         self.options = dict(options or {})
         even = (name for name, target in targets.items() if target.is_divided_evenly)
         self.stratify = next(even, None)
@@ -175,7 +175,7 @@ class Trials:
             epochs=self.epochs,
             callbacks=stop,
             base_dir=self.base_dir,
-            bad=self.bad,
+            on_unreadable=self.on_unreadable,
             verbose=0,
             **held,
         )
@@ -183,7 +183,7 @@ class Trials:
 
     def tensors(self, table, schema):
         """The table's tensors, for models of this schema."""
-        return table_tensors(table, schema, self.base_dir, self.bad)
+        return table_tensors(table, schema, self.base_dir, self.on_unreadable)
 
 
 def schema_copy(schema):

@@ -3,6 +3,7 @@ import math
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from .files import decode_each, files_to_raw
 from .input import Input
 from .sounds import (
@@ -133,7 +134,8 @@ class Audio(Input):
         steps = -(-self.num_samples // round(self.frame_step * self.sampling_rate))
         return (steps, self.num_mels if self.features == "log_mel" else self.num_mfccs)
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Sounds -> object array of bytes of WAV files, or of their paths (`str`).
 
         A column that holds only paths of WAV files that TensorFlow reads stays
@@ -143,7 +145,9 @@ class Audio(Input):
         Headers are checked, so that text files, truncated and empty sounds are
         rejected before training starts.
         """
-        return files_to_raw(column, name, base_dir, bad, "sound", self._to_wav)
+        return files_to_raw(
+            column, name, base_dir, on_unreadable, "sound", self._to_wav
+        )
 
     def _to_wav(self, cell):
         if isinstance(cell, (str, bytes)):

@@ -2,6 +2,7 @@ import collections
 
 import keras
 
+from ..deprecated import renamed
 from .cells import names_of, to_strings
 from .in_use import refuse_in_use
 from .input import Input
@@ -66,9 +67,10 @@ class Category(Input):
         size = len(self.vocabulary) if self.is_adapted else self.vocabulary_size
         return size + 2
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Column -> object array of UTF-8 bytes, `b""` where missing."""
-        return to_strings(column, name, bad)
+        return to_strings(column, name, on_unreadable)
 
     def decode(self, raw):
         """Strings `(batch,)` -> ids `(batch, 1)`, `int32`."""

@@ -227,13 +227,13 @@ def names_of(names, argument="class_names"):
     return names
 
 
-def to_strings(column, name, bad, rows=None):
+def to_strings(column, name, on_unreadable, rows=None):
     """Cells of text or names -> object array of UTF-8 bytes, `b""` where missing.
 
     Args:
         column: pandas Series.
         name: string, for messages.
-        bad: `"error"` or `"missing"`, what becomes of text that is not UTF-8.
+        on_unreadable: `"error"` or `"missing"`, what becomes of text that is not UTF-8.
         rows: list of ints, the cells' row numbers for messages, if several
             cells are of one row.
     """
@@ -261,14 +261,14 @@ def to_strings(column, name, bad, rows=None):
         except TypeError:
             wrong[TypeError].append(row)
     for kind, (what, remedy) in kinds.items():
-        if wrong[kind] and bad == "error":
+        if wrong[kind] and on_unreadable == "error":
             refuse_rows(
                 name,
                 wrong[kind]
                 if rows is None
                 else dict.fromkeys(rows[row] for row in wrong[kind]),
                 what,
-                f"{remedy}, or pass bad='missing' to treat it as missing.",
+                f"{remedy}, or pass on_unreadable='missing' to treat it as missing.",
                 column.iloc[wrong[kind][0]],
             )
     return values

@@ -40,7 +40,7 @@ class Choice:
         return ((steps + self.offsets) * length // self.num_frames).astype(int).tolist()
 
 
-def read_frames(cell, choose, size, base_dir, bad):
+def read_frames(cell, choose, size, base_dir, on_unreadable):
     """A list of pictures or an array -> encoded frames."""
     if isinstance(cell, np.ndarray) and cell.ndim not in (1, 4):
         raise ValueError(
@@ -55,7 +55,7 @@ def read_frames(cell, choose, size, base_dir, bad):
         try:
             frames.append(_picture(cell[place], size, base_dir))
         except (OSError, ValueError) as error:
-            if bad == "error":
+            if on_unreadable == "error":
                 raise ValueError(f"frame {place}: {error}") from error
             frames.append(b"")
     return frames

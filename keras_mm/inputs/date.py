@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import is_no_value, only_item
 from .in_use import refuse_in_use
@@ -95,7 +96,8 @@ class Date(Input):
         """Whether mean and standard deviation are known."""
         return self.mean is not None
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Dates -> object array of ISO text, `b""` where missing."""
         values = np.empty(len(column), dtype=object)
         values[:] = b""
@@ -108,14 +110,14 @@ class Date(Input):
                 values[row] = to_iso(cell).encode("ascii")
             except ValueError:
                 wrong.append(row)
-        if wrong and bad == "error":
+        if wrong and on_unreadable == "error":
             refuse_rows(
                 name,
                 wrong,
                 "no date in ISO form",
                 "Write dates as 2024-05-01 or 2024-05-01T13:30 "
-                "(pandas.to_datetime reads many forms), or pass bad='missing' to "
-                "treat the cells as missing.",
+                "(pandas.to_datetime reads many forms), or pass "
+                "on_unreadable='missing' to treat the cells as missing.",
                 column.iloc[wrong[0]],
             )
         return values

@@ -71,14 +71,14 @@ def open_file(source):
     return file
 
 
-def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
+def files_to_raw(column, name, base_dir, on_unreadable, what, check, rows=None):
     """Cells -> object array of bytes, or of paths; see `Image.to_raw`.
 
     Args:
         column: pandas Series of paths, bytes, dicts of these, or arrays.
         name: string, for messages.
         base_dir: folder that relative paths start from.
-        bad: `"error"` or `"missing"`, what becomes of unreadable cells.
+        on_unreadable: `"error"` or `"missing"`, what becomes of unreadable cells.
         what: string, what a cell should be, for messages.
         check: function from a path (`str`), bytes or whatever else the cell
             holds to the path or bytes that stand for it; raises `ValueError` if
@@ -100,14 +100,15 @@ def files_to_raw(column, name, base_dir, bad, what, check, rows=None):
         except (OSError, ValueError) as error:
             wrong.append(row)
             reason[row] = str(error)
-    if wrong and bad == "error":
+    if wrong and on_unreadable == "error":
         first = column.iloc[wrong[0]]
         received = first if isinstance(first, (str, os.PathLike)) else type(first)
         refuse_rows(
             name,
             wrong if rows is None else dict.fromkeys(rows[row] for row in wrong),
             f"no readable {what} ({reason[wrong[0]]})",
-            "Correct the cells, or pass bad='missing' to treat them as missing.",
+            "Correct the cells, or pass on_unreadable='missing' to treat them as "
+            "missing.",
             received,
         )
     if paths and len(paths) < sum(1 for value in values if value):

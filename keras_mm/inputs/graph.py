@@ -3,6 +3,7 @@ import math
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import is_no_value
 from .in_use import refuse_in_use
@@ -148,7 +149,8 @@ class Graph(Input):
         """Whether means and standard deviations are known."""
         return self.mean is not None
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Graphs -> `float32` array `(rows, nodes and edges, width)`.
 
         The raw form of a graph is also read. Invalid graphs are unreadable cells:
@@ -163,12 +165,13 @@ class Graph(Input):
                 values.append(self.missing)
                 wrong.append(row)
                 reason[row] = str(error)
-        if wrong and bad == "error":
+        if wrong and on_unreadable == "error":
             refuse_rows(
                 name,
                 wrong,
                 f"no readable graph ({reason[wrong[0]]})",
-                "Correct the cells, or pass bad='missing' to treat them as missing.",
+                "Correct the cells, or pass on_unreadable='missing' to treat them as "
+                "missing.",
                 column.iloc[wrong[0]],
             )
         return self.raw_array(values)

@@ -4,6 +4,7 @@ import io
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from .files import decode_each, files_to_raw
 from .input import Input
 from .items import check_count, flat_items, items_to_raw
@@ -110,7 +111,8 @@ class Image(Input):
         """Bytes that one row's decoded pictures take in memory."""
         return int(np.prod(self.shape))
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Pictures -> object array of encoded bytes, or of file paths (`str`).
 
         Cells are paths, bytes, Pillow pictures, arrays, or Hugging Face's
@@ -119,12 +121,14 @@ class Image(Input):
         files are read here. Headers are checked, so that text files, truncated
         pictures and decompression bombs are rejected before training starts.
         Several pictures per row make an array `(rows, num_images)`, `b""` where
-        there is none; with `bad="missing"` only the
+        there is none; with `on_unreadable="missing"` only the
         unreadable ones are missing.
         """
 
         def read(cells, rows=None):
-            return files_to_raw(cells, name, base_dir, bad, "picture", picture, rows)
+            return files_to_raw(
+                cells, name, base_dir, on_unreadable, "picture", picture, rows
+            )
 
         def picture(cell):
             return to_picture(cell, self.size)

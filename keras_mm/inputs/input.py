@@ -6,6 +6,8 @@ import math
 import keras
 import numpy as np
 
+from ..deprecated import renamed
+
 
 class Input:
     """Base class of inputs: one column of a table, and how it becomes a tensor.
@@ -70,14 +72,15 @@ class Input:
         """Compact batch -> bool mask of cells that were present and could be read."""
         return compact[1]
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Turns a column of a table into a checked NumPy array.
 
         Args:
             column: pandas Series, one cell per row.
             name: string, the column's name, for messages.
             base_dir: folder that relative paths start from.
-            bad: `"error"` refuses unreadable cells with their row numbers,
+            on_unreadable: `"error"` refuses unreadable cells with their row numbers,
                 `"missing"` turns them into missing ones.
 
         Returns:

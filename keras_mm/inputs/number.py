@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import to_number
 from .in_use import refuse_in_use
@@ -65,7 +66,8 @@ class Number(Input):
         """Whether mean and standard deviation are known."""
         return self.mean is not None
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Column of numbers -> `float64` array, NaN where missing.
 
         Numbers written as text are read, also `"True"` as 1 and `"False"` as 0;
@@ -84,12 +86,13 @@ class Number(Input):
                 if values[row] == values[row]:
                     wrong.append(row)
                 values[row] = np.nan
-        if wrong and bad == "error":
+        if wrong and on_unreadable == "error":
             refuse_rows(
                 name,
                 wrong,
                 "no finite number",
-                "Correct the cells, or pass bad='missing' to treat them as missing.",
+                "Correct the cells, or pass on_unreadable='missing' to treat them as "
+                "missing.",
                 column.iloc[wrong[0]],
             )
         return values

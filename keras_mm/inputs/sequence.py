@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import float_dtype, is_no_value, to_floats
 from .in_use import refuse_in_use
@@ -96,12 +97,13 @@ class Sequence(Input):
         """Whether means and standard deviations are known."""
         return self.mean is not None
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Sequences -> array `(rows, steps, channels)`.
 
         It is `float64`, or `float32` if all cells are.
         `steps` is that of the column's longest sequence, `length` at the most;
-        shorter and missing ones are padded with NaN. With `bad="missing"` an
+        shorter and missing ones are padded with NaN. With `on_unreadable="missing"` an
         infinity costs its own number, and a wrong shape the cell.
         """
         dtype = float_dtype(column)
@@ -122,12 +124,13 @@ class Sequence(Input):
                 wrong.append(row)
                 values[infinite] = np.nan
             rows[row] = values[: self.length].astype(dtype)
-        if wrong and bad == "error":
+        if wrong and on_unreadable == "error":
             refuse_rows(
                 name,
                 wrong,
                 f"no sequence of {self.channels} channels ({reason})",
-                "Correct the cells, or pass bad='missing' to treat them as missing.",
+                "Correct the cells, or pass on_unreadable='missing' to treat them as "
+                "missing.",
                 column.iloc[wrong[0]],
             )
         return _stack(rows, self.channels, dtype)

@@ -4,6 +4,7 @@ import math
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from .cells import to_strings
 from .in_use import refuse_in_use
 from .input import Input
@@ -269,14 +270,15 @@ class Text(Input):
             return (self.num_items, self.length)
         return (self.length,)
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Column -> object array of UTF-8 bytes, `b""` where missing.
 
         Several texts per row make an array `(rows, num_texts)`.
         """
 
         def read(cells, rows=None):
-            return to_strings(cells, name, bad, rows)
+            return to_strings(cells, name, on_unreadable, rows)
 
         if self.num_items:
             return items_to_raw(column, name, self.num_items, "num_texts", read)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import float_dtype, is_no_value, to_floats
 from .in_use import refuse_in_use
@@ -69,7 +70,8 @@ class Vector(Input):
         """Whether mean and standard deviation are known."""
         return self.mean is not None
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Vectors -> array `(rows, size)`, all NaN where missing.
 
         It is `float64`, or `float32` if all cells are.
@@ -84,12 +86,13 @@ class Vector(Input):
             except ValueError as error:
                 reason = reason or str(error)
                 wrong.append(row)
-        if wrong and bad == "error":
+        if wrong and on_unreadable == "error":
             refuse_rows(
                 name,
                 wrong,
                 f"no vector of {self.size} finite numbers ({reason})",
-                "Correct the cells, or pass bad='missing' to treat them as missing.",
+                "Correct the cells, or pass on_unreadable='missing' to treat them as "
+                "missing.",
                 column.iloc[wrong[0]],
             )
         return rows

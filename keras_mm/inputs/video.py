@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import is_missing
 from .clips import Choice, read_file, read_frames
@@ -95,13 +96,14 @@ class Video(Input):
         """Bytes that one decoded clip takes in memory."""
         return self.num_frames * (self.image.compact_bytes + 1)
 
-    def to_raw(self, column, name="column", base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
         """Clips -> object array `(rows, num_frames)` of encoded frames.
 
         Missing frames are `b""`. Only the wanted frames of a video file are
         decoded, and those that they depend on; they are shrunk as far as `size`
         allows and kept as JPEG, so that a table of clips stays small. Frames
-        that come as encoded pictures are not changed. With `bad="missing"` an
+        that come as encoded pictures are not changed. With `on_unreadable="missing"` an
         unreadable frame of a list is a missing frame, and an unreadable file a
         missing clip.
         """
@@ -127,20 +129,29 @@ class Video(Input):
                     continue
                 choose = Choice(self, offsets[row])
                 if not isinstance(cell, (str, bytes)):
-                    keep(row, read_frames, cell, choose, self.size, base_dir, bad)
+                    keep(
+                        row,
+                        read_frames,
+                        cell,
+                        choose,
+                        self.size,
+                        base_dir,
+                        on_unreadable,
+                    )
                     continue
                 waiting[row] = pool.submit(read_file, cell, choose, self.size)
             for row, result in waiting.items():
                 keep(row, result.result)
         wrong = sorted(reason)
-        if wrong and bad == "error":
+        if wrong and on_unreadable == "error":
             first = column.iloc[wrong[0]]
             received = first if isinstance(first, (str, os.PathLike)) else type(first)
             refuse_rows(
                 name,
                 wrong,
                 f"no readable clip ({reason[wrong[0]]})",
-                "Correct the cells, or pass bad='missing' to treat them as missing.",
+                "Correct the cells, or pass on_unreadable='missing' to treat them as "
+                "missing.",
                 received,
             )
         return values

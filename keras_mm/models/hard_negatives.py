@@ -1,12 +1,22 @@
 import numpy as np
 
 from ..data import to_table
+from ..deprecated import renamed
 
 _CHUNK = 256
 
 
+@renamed(bad="on_unreadable")
 def hard_negatives(
-    retriever, table, query, item, k=10, batch_size=None, *, base_dir=None, bad="error"
+    retriever,
+    table,
+    query,
+    item,
+    k=10,
+    batch_size=None,
+    *,
+    base_dir=None,
+    on_unreadable="error",
 ):
     """Mines hard negatives: wrong items that a retriever scores high for a query.
 
@@ -28,7 +38,7 @@ def hard_negatives(
         k: int, number of negatives per row.
         batch_size: int, 32 if not given.
         base_dir: as in `fit`.
-        bad: as in `fit`.
+        on_unreadable: as in `fit`.
 
     Returns:
         int array `(rows, k)` of row numbers, the nearest first. Of rows with the same
@@ -53,7 +63,9 @@ def hard_negatives(
         )
     table = to_table(table)
     vectors, items = (
-        retriever.embed(table, tower, batch_size, base_dir=base_dir, bad=bad)
+        retriever.embed(
+            table, tower, batch_size, base_dir=base_dir, on_unreadable=on_unreadable
+        )
         for tower in (query, item)
     )
     ids = retriever.row_ids(table, [query, item])

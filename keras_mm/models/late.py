@@ -271,4 +271,6 @@ def _mean(losses, weights):
 
 
 def _reading(settings):
-    return {name: settings[name] for name in ("batch_size", "base_dir", "bad")}
+    return {
+        name: settings[name] for name in ("batch_size", "base_dir", "on_unreadable")
+    }

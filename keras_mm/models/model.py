@@ -5,6 +5,7 @@ from ..data.columns import column_name, fill_absent, is_dataset
 from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
 from ..data.weights import combined_weights
+from ..deprecated import renamed
 from ..encoders.pretrained import renew_lora
 from .built_model import BuiltModel
 from .late import check_late, fit_linear_model, weigh_experts
@@ -26,6 +27,7 @@ class MultimodalModel(BuiltModel):
     Calling the model is plain Keras: it takes tensors only.
     """
 
+    @renamed(bad="on_unreadable")
     def fit(
         self,
         x=None,
@@ -41,7 +43,7 @@ class MultimodalModel(BuiltModel):
         sample_weight=None,
         *,
         base_dir=None,
-        bad="error",
+        on_unreadable="error",
         **kwargs,
     ):
         """Trains the model; `keras.Model.fit`, for tables too.
@@ -73,7 +75,7 @@ class MultimodalModel(BuiltModel):
                 column that holds them; for several targets also a dict from target to
                 either. It is multiplied with `class_weight`.
             base_dir: folder that the table's relative file paths start from.
-            bad: `"error"` refuses cells that cannot be read, `"missing"`
+            on_unreadable: `"error"` refuses cells that cannot be read, `"missing"`
                 treats them as missing.
             **kwargs: as in Keras.
 
@@ -87,7 +89,9 @@ class MultimodalModel(BuiltModel):
                 return self._fit(
                     x,
                     y,
-                    self._validation(validation_data, batch_size, base_dir, bad),
+                    self._validation(
+                        validation_data, batch_size, base_dir, on_unreadable
+                    ),
                     batch_size=batch_size,
                     epochs=epochs,
                     verbose=verbose,
@@ -97,7 +101,7 @@ class MultimodalModel(BuiltModel):
                     class_weight=class_weight,
                     sample_weight=column_name(sample_weight),
                     base_dir=base_dir,
-                    bad=bad,
+                    on_unreadable=on_unreadable,
                     **kwargs,
                 )
             finally:
@@ -127,7 +131,7 @@ class MultimodalModel(BuiltModel):
             fit_linear_model(self, x, y, validation_data, **settings)
         history = self._train(x, y, validation_data, **settings)
         if late.weighs and validation_data is not None:
-            names = ("batch_size", "base_dir", "bad")
+            names = ("batch_size", "base_dir", "on_unreadable")
             reading = [settings[name] for name in names]
             rows = self._pairs(validation_data, None, *reading)
             weigh_experts(self, rows, settings.get("validation_steps"))
@@ -145,10 +149,11 @@ class MultimodalModel(BuiltModel):
         sample_weight,
         validation_split,
         base_dir,
-        bad,
+        on_unreadable,
         **kwargs,
     ):
         """Runs `keras.Model.fit`, for tables and for tensors."""
+        reading = batch_size, base_dir, on_unreadable
         if not self.is_table(x):
             self.check(x, y)
             sample_weight = self._weights(y, sample_weight, class_weight)
@@ -159,9 +164,7 @@ class MultimodalModel(BuiltModel):
                     f"class_weight={class_weight!r}, x of type {type(x).__name__}"
                 )
             if self.is_table(validation_data):
-                validation_data = self._dataset(
-                    validation_data, batch_size, base_dir, bad
-                )
+                validation_data = self._dataset(validation_data, *reading)
             self._make_variables(x, y)
             return super().fit(
                 plain(x),
@@ -184,9 +187,7 @@ class MultimodalModel(BuiltModel):
         table = self._with_target(x, y)
         train = self._dataset(
             table,
-            batch_size,
-            base_dir,
-            bad,
+            *reading,
             shuffle=shuffle,
             class_weight=class_weight,
             sample_weight=sample_weight,
@@ -194,7 +195,7 @@ class MultimodalModel(BuiltModel):
         validation = validation_data
         if self.is_table(validation_data):
             warn_of_overlap(table, validation_data, self.schema)
-            validation = self._dataset(validation_data, batch_size, base_dir, bad)
+            validation = self._dataset(validation_data, *reading)
         self._make_variables(train)
         try:
             with plain_errors():
@@ -226,6 +227,7 @@ class MultimodalModel(BuiltModel):
         """Converts logits `(batch, units)` to predictions of a target."""
         return self.get_layer(self.wiring.heads[target])(logits)
 
+    @renamed(bad="on_unreadable")
     def evaluate(
         self,
         x=None,
@@ -234,7 +236,7 @@ class MultimodalModel(BuiltModel):
         *,
         sample_weight=None,
         base_dir=None,
-        bad="error",
+        on_unreadable="error",
         **kwargs,
     ):
         """Loss and metrics; `keras.Model.evaluate`, for tables too.
@@ -245,7 +247,7 @@ class MultimodalModel(BuiltModel):
             batch_size: int, 32 if not given.
             sample_weight: as in `fit`.
             base_dir: as in `fit`.
-            bad: as in `fit`.
+            on_unreadable: as in `fit`.
             **kwargs: as in Keras.
 
         Returns:
@@ -257,8 +259,8 @@ class MultimodalModel(BuiltModel):
         elif self.is_table(x):
             weight = {"sample_weight": sample_weight}
             table = self._with_target(x, y)
-            x, y = self._dataset(table, batch_size, base_dir, bad, **weight), None
-            batch_size = sample_weight = None
+            x = self._dataset(table, batch_size, base_dir, on_unreadable, **weight)
+            y = batch_size = sample_weight = None
         else:
             y = self.objective.tensor_labels(self, x, y)
             self.check(x, y)
@@ -272,7 +274,10 @@ class MultimodalModel(BuiltModel):
                 **kwargs,
             )
 
-    def predict(self, x, batch_size=None, *, base_dir=None, bad="error", **kwargs):
+    @renamed(bad="on_unreadable")
+    def predict(
+        self, x, batch_size=None, *, base_dir=None, on_unreadable="error", **kwargs
+    ):
         """Predictions in the order of the rows; `keras.Model.predict`, for tables too.
 
         Args:
@@ -280,7 +285,7 @@ class MultimodalModel(BuiltModel):
                 are missing, with a warning), or what Keras takes.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
-            bad: as in `fit`.
+            on_unreadable: as in `fit`.
             **kwargs: as in Keras.
 
         Returns:
@@ -289,7 +294,7 @@ class MultimodalModel(BuiltModel):
         """
         if self.is_table(x):
             x = fill_absent(x, self.schema.inputs)
-            x = self._dataset(x, batch_size, base_dir, bad, with_target=False)
+            x = self._dataset(x, batch_size, base_dir, on_unreadable, with_target=False)
             batch_size = None
         else:
             self.check(x)
@@ -369,7 +374,9 @@ class MultimodalModel(BuiltModel):
             return table
         return self._dataset(table, *reading, sample_weight=weight)
 
-    def _dataset(self, table, batch_size, base_dir, bad, with_target=True, **kwargs):
+    def _dataset(
+        self, table, batch_size, base_dir, on_unreadable, with_target=True, **kwargs
+    ):
         table = table if is_dataset(table) else to_table(table)
         if with_target:
             kwargs["labels"] = self.objective.table_labels(self, table)
@@ -379,17 +386,19 @@ class MultimodalModel(BuiltModel):
             batch_size=batch_size or 32,
             seed=self.seed,
             base_dir=base_dir,
-            bad=bad,
+            on_unreadable=on_unreadable,
             with_target=with_target,
             **kwargs,
         )
 
-    def _pairs(self, x, y, batch_size, base_dir, bad):
+    def _pairs(self, x, y, batch_size, base_dir, on_unreadable):
         """Rows as a dataset of inputs and targets, or as arrays of both."""
         if y is None:
-            x = self._validation(x, batch_size, base_dir, bad)
+            x = self._validation(x, batch_size, base_dir, on_unreadable)
         if self.is_table(x):
-            return self._dataset(self._with_target(x, y), batch_size, base_dir, bad)
+            return self._dataset(
+                self._with_target(x, y), batch_size, base_dir, on_unreadable
+            )
         return x if y is None else (x, y)
 
     def _with_target(self, table, target):

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..data import to_table
 from ..data.columns import require_columns
+from ..deprecated import renamed
 from ..inputs import Number
 from .graph import part_of, rest_of
 from .hard_negatives import wrong_neighbors
@@ -39,6 +40,7 @@ class Reranker(MultimodalModel):
 
     _OWN_NAMES = (*MultimodalModel._OWN_NAMES, "towers")
 
+    @renamed(bad="on_unreadable")
     def pairs(
         self,
         retriever,
@@ -48,7 +50,7 @@ class Reranker(MultimodalModel):
         batch_size=None,
         *,
         base_dir=None,
-        bad="error",
+        on_unreadable="error",
         seed=0,
     ):
         """Makes training pairs: matches and hard negatives.
@@ -71,7 +73,7 @@ class Reranker(MultimodalModel):
                 `keras_mm.models.hard_negatives`. About the `k` of later searches.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
-            bad: as in `fit`.
+            on_unreadable: as in `fit`.
             seed: int, for the sampling.
 
         Returns:
@@ -98,7 +100,9 @@ class Reranker(MultimodalModel):
         (query, queries), (item, items) = self._columns()
         ids = retriever.row_ids(table, [query, item])
         vectors = {
-            tower: retriever.embed(table, tower, batch_size, base_dir=base_dir, bad=bad)
+            tower: retriever.embed(
+                table, tower, batch_size, base_dir=base_dir, on_unreadable=on_unreadable
+            )
             for tower in (query, item)
         }
         rows = np.flatnonzero(vectors[query].any(axis=1) & vectors[item].any(axis=1))
@@ -140,6 +144,7 @@ class Reranker(MultimodalModel):
         match = np.repeat(["yes", "no"], [len(rows), len(one) - len(rows)])
         return pd.concat(parts, axis=1).assign(**{SCORE: scores, MATCH: match})
 
+    @renamed(bad="on_unreadable")
     def rerank(
         self,
         found,
@@ -150,7 +155,7 @@ class Reranker(MultimodalModel):
         batch_size=None,
         *,
         base_dir=None,
-        bad="error",
+        on_unreadable="error",
     ):
         """Reranks the results of a search.
 
@@ -176,7 +181,7 @@ class Reranker(MultimodalModel):
             k: int, number of results to keep per query; None: all.
             batch_size: int, pairs at a time; 32 if not given.
             base_dir: as in `fit`.
-            bad: as in `fit`.
+            on_unreadable: as in `fit`.
 
         Returns:
             `found` with the column `match`, the probability that the item matches the
@@ -215,7 +220,7 @@ class Reranker(MultimodalModel):
         options = {
             "batch_size": batch_size,
             "base_dir": base_dir,
-            "bad": bad,
+            "on_unreadable": on_unreadable,
             "verbose": 0,
         }
         for start in range(0, len(found), _CHUNK):

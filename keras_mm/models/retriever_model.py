@@ -3,6 +3,7 @@ import weakref
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..names import layer_name, served_name
 from ..objectives import Contrastive
 from .graph import part_of
@@ -122,7 +123,10 @@ class Retriever(MultimodalModel):
             return self.tower(tower), np.asarray, True
         return self, lambda towers: np.sum(list(towers.values()), axis=0), True
 
-    def embed(self, table, tower, batch_size=None, *, base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def embed(
+        self, table, tower, batch_size=None, *, base_dir=None, on_unreadable="error"
+    ):
         """Embeddings of one tower, in the order of the rows.
 
         Examples:
@@ -134,16 +138,17 @@ class Retriever(MultimodalModel):
             tower: string, a key of `towers`.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
-            bad: as in `fit`.
+            on_unreadable: as in `fit`.
 
         Returns:
             float32 array `(rows, units)` of unit vectors, or 0 where all columns are
             missing.
         """
         return self.tower(tower).predict(
-            table, batch_size, base_dir=base_dir, bad=bad, verbose=0
+            table, batch_size, base_dir=base_dir, on_unreadable=on_unreadable, verbose=0
         )
 
+    @renamed(bad="on_unreadable")
     def classify(
         self,
         table,
@@ -183,7 +188,7 @@ class Retriever(MultimodalModel):
                 one besides the text tower.
             text: string, the tower that embeds the names; optional if only one reads
                 a single text column.
-            **kwargs: `batch_size`, `base_dir` and `bad`, as in `embed`.
+            **kwargs: `batch_size`, `base_dir` and `on_unreadable`, as in `embed`.
 
         Returns:
             float array `(rows, classes)` of probabilities: softmax of the similarities

@@ -2,6 +2,7 @@ import random
 import time
 
 from ..data import to_table
+from ..deprecated import renamed
 from ..errors import RowsError
 from .address import Address
 from .grpc_transport import GrpcTransport
@@ -70,13 +71,14 @@ class Client:
             self._signatures = self._transport.signatures()
         return self._signatures
 
+    @renamed(bad="on_unreadable")
     def __call__(
         self,
         table,
         signature="serving_default",
         batch_size=32,
         base_dir=None,
-        bad="error",
+        on_unreadable="error",
     ):
         """Predicts for each row of a table.
 
@@ -87,7 +89,7 @@ class Client:
             batch_size: int, rows in one request; a server with batching
                 rejects more than its `max_batch_size`.
             base_dir: folder that relative paths of pictures start from.
-            bad: `"error"` refuses cells that cannot be sent, `"missing"`
+            on_unreadable: `"error"` refuses cells that cannot be sent, `"missing"`
                 sends them as missing. Pictures that cannot be decoded are reported
                 by the server: see `<column>_ok`.
 
@@ -109,7 +111,9 @@ class Client:
         index = getattr(table, "index", None) if hasattr(table, "iloc") else None
         table = to_table(table)
         try:
-            answers = self._predict(table, signature, batch_size, base_dir, bad)
+            answers = self._predict(
+                table, signature, batch_size, base_dir, on_unreadable
+            )
         except ValueError as error:
             if isinstance(error, RowsError):
                 error.add_note(
@@ -124,7 +128,7 @@ class Client:
             {name: pd.Series(values, index=index) for name, values in answers.items()}
         )
 
-    def _predict(self, table, signature, batch_size, base_dir, bad):
+    def _predict(self, table, signature, batch_size, base_dir, on_unreadable):
         """dict from output to a list of cells."""
         before = self._signatures
         try:
@@ -132,7 +136,7 @@ class Client:
             columns = find_columns(table.columns, spec["inputs"])
         except ValueError as error:
             self._ask_again(before, error)
-            return self._predict(table, signature, batch_size, base_dir, bad)
+            return self._predict(table, signature, batch_size, base_dir, on_unreadable)
         inputs = {
             name: (_dtype(dtype), spec["shapes"][name])
             for name, dtype in spec["inputs"].items()
@@ -145,14 +149,16 @@ class Client:
         answers = {name: [] for name in sorted(spec["outputs"])}
         # Outside the try: a cell that cannot be sent is not the server's fault.
         for raw in raw_batches(
-            table, columns, inputs, outputs, batch_size, base_dir, bad
+            table, columns, inputs, outputs, batch_size, base_dir, on_unreadable
         ):
             try:
                 answer = self._ask(signature, spec, raw)
                 _check_rows(answer, len(next(iter(raw.values()))))
             except ValueError as error:
                 self._ask_again(before, error)
-                return self._predict(table, signature, batch_size, base_dir, bad)
+                return self._predict(
+                    table, signature, batch_size, base_dir, on_unreadable
+                )
             for name, cells in answers.items():
                 cells.extend(answer[name])
         return answers

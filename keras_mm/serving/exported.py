@@ -3,6 +3,8 @@ import os
 
 import numpy as np
 
+from ..deprecated import renamed
+
 
 def load_exported(path):
     """Loads an exported model; its outputs are those of TF Serving.
@@ -109,13 +111,14 @@ class ExportedModel:
         outputs = self._loaded.signatures[signature](**feed)
         return {name: tensor.numpy() for name, tensor in sorted(outputs.items())}
 
+    @renamed(bad="on_unreadable")
     def __call__(
         self,
         table,
         signature="serving_default",
         base_dir=None,
         batch_size=32,
-        bad="error",
+        on_unreadable="error",
     ):
         """Predicts the rows of a table.
 
@@ -125,8 +128,8 @@ class ExportedModel:
             signature: string; one that takes raw values.
             base_dir: folder that relative file paths start from.
             batch_size: int.
-            bad: `"error"` refuses cells that cannot be sent and invalid dates,
-                `"missing"` sends them as missing.
+            on_unreadable: `"error"` refuses cells that cannot be sent and invalid
+                dates, `"missing"` sends them as missing.
 
         Returns:
             DataFrame with one column per output, in alphabetical order, and one row
@@ -156,7 +159,7 @@ class ExportedModel:
         table = known_cells(table, columns, inputs, answers, words)
         cells_of = {name: [] for name in self.outputs(signature)}
         for raw in raw_batches(
-            table, columns, inputs, answers, batch_size, base_dir, bad
+            table, columns, inputs, answers, batch_size, base_dir, on_unreadable
         ):
             for name, values in self.run(signature, raw).items():
                 cells_of[name].extend(to_cells(values))

@@ -86,7 +86,7 @@ def known_cells(table, columns, inputs, outputs, words):
 
 
 def raw_batches(
-    table, columns, inputs, outputs, batch_size=32, base_dir=None, bad="error"
+    table, columns, inputs, outputs, batch_size=32, base_dir=None, on_unreadable="error"
 ):
     """Converts a table to batches of raw inputs of a signature.
 
@@ -99,8 +99,8 @@ def raw_batches(
             `<input>_ok` and `<input>_is_date` mark an input as a file, or a date.
         batch_size: int.
         base_dir: folder that relative paths start from.
-        bad: `"error"` refuses cells that cannot be sent, `"missing"` sends them as
-            missing.
+        on_unreadable: `"error"` refuses cells that cannot be sent, `"missing"` sends
+            them as missing.
 
     Yields:
         dict from input name to the rows.
@@ -110,9 +110,11 @@ def raw_batches(
         column = table[columns[name]]
         if dtype != "string":
             is_float = dtype.startswith(("float", "double"))
-            whole[name] = raw_numbers(column, columns[name], is_float, bad, shape)
+            whole[name] = raw_numbers(
+                column, columns[name], is_float, on_unreadable, shape
+            )
         elif outputs.get(f"{name}_is_date") == "bool":
-            dates = Date().to_raw(column, columns[name], bad=bad)
+            dates = Date().to_raw(column, columns[name], on_unreadable=on_unreadable)
             whole[name] = [date.decode("ascii") for date in dates]
     for start in range(0, len(table), batch_size):
         batch = slice(start, start + batch_size)
@@ -124,7 +126,7 @@ def raw_batches(
                 columns[name],
                 outputs.get(f"{name}_ok") == "bool",
                 base_dir,
-                bad,
+                on_unreadable,
                 start,
                 is_list=len(shape) == 2,
             )
@@ -132,7 +134,7 @@ def raw_batches(
         }
 
 
-def raw_numbers(column, name, is_float=True, bad="error", shape=()):
+def raw_numbers(column, name, is_float=True, on_unreadable="error", shape=()):
     """A column of numbers, of arrays or of graphs, one per row -> array.
 
     Args:
@@ -140,7 +142,8 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
         name: string, for messages.
         is_float: bool, whether the served model takes floats, where NaN is
             missing.
-        bad: `"error"` or `"missing"`, how to treat cells that are not numbers.
+        on_unreadable: `"error"` or `"missing"`, how to treat cells that are not
+            numbers.
         shape: list, shape of the served model's batch, with None for any length;
             empty if unknown.
     """
@@ -149,23 +152,23 @@ def raw_numbers(column, name, is_float=True, bad="error", shape=()):
     # A CSV file holds arrays and graphs as text.
     column = pd.Series(list(map(from_text, column)), column.index, dtype=object)
     if any(map(is_graph, column)):
-        return infer_graph(column).to_raw(column, name, bad=bad)
+        return infer_graph(column).to_raw(column, name, on_unreadable=on_unreadable)
     is_array = len(shape) > 1
     if is_array or any(isinstance(cell, list) or np.ndim(cell) for cell in column):
-        return _padded(column, name, bad, shape)
+        return _padded(column, name, on_unreadable, shape)
     if is_float:
-        return Number().to_raw(column, name, bad=bad)
+        return Number().to_raw(column, name, on_unreadable=on_unreadable)
     return np.array([int(cell) if isinstance(cell, str) else cell for cell in column])
 
 
-def _padded(column, name, bad, shape):
+def _padded(column, name, on_unreadable, shape):
     """Stacks arrays of one rank, padded with NaN to the same shape."""
     cells = []
     for row, cell in enumerate(column):
         try:
             cells.append(None if is_no_value(cell) else _array(cell, shape))
         except ValueError as error:
-            if bad == "error":
+            if on_unreadable == "error":
                 _refuse(name, row, error, cell)
             cells.append(None)
     if all(cell is None for cell in cells):
@@ -193,7 +196,7 @@ def _array(cell, shape):
 
 
 def raw_strings(
-    column, name, is_file, base_dir=None, bad="error", start=0, is_list=False
+    column, name, is_file, base_dir=None, on_unreadable="error", start=0, is_list=False
 ):
     """A column of texts, categories or pictures -> list of `str` and bytes.
 
@@ -205,7 +208,7 @@ def raw_strings(
         name: string, for messages.
         is_file: bool, whether text cells are paths of files to send.
         base_dir: folder that relative paths start from.
-        bad: `"error"` refuses cells that cannot be sent, `"missing"` sends
+        on_unreadable: `"error"` refuses cells that cannot be sent, `"missing"` sends
             them as missing, `""`.
         start: int, the first row's number, for messages.
         is_list: bool, whether the served model takes a list of strings for
@@ -220,7 +223,7 @@ def raw_strings(
         try:
             items = _items(cell, is_file) if is_list else [cell]
         except ValueError as error:
-            if bad == "error":
+            if on_unreadable == "error":
                 _refuse(name, row, error, cell)
             items = []
         strings = []
@@ -228,7 +231,7 @@ def raw_strings(
             try:
                 strings.append(_string(item, is_file, base_dir, is_list))
             except (OSError, TypeError, ValueError) as error:
-                if bad == "error":
+                if on_unreadable == "error":
                     _refuse(name, row, error, item)
                 strings.append("")
         values.append(strings if is_list else strings[0])
@@ -243,7 +246,7 @@ def _refuse(name, row, error, cell):
         name,
         [row],
         f"a cell that cannot be sent ({error})",
-        "Correct it, or pass bad='missing' to send it as missing.",
+        "Correct it, or pass on_unreadable='missing' to send it as missing.",
         cell,
     )
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..data import to_table
 from ..data.columns import require_columns
+from ..deprecated import renamed
 from ..files import replacing
 from ..models.unit import unit
 from .neighbors import Neighbors, exact
@@ -67,7 +68,16 @@ class SearchIndex:
     def __len__(self):
         return len(self.rows)
 
-    def add(self, table, id, columns=(), batch_size=None, base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def add(
+        self,
+        table,
+        id,
+        columns=(),
+        batch_size=None,
+        base_dir=None,
+        on_unreadable="error",
+    ):
         """Embeds rows and adds them.
 
         Args:
@@ -76,7 +86,7 @@ class SearchIndex:
             columns: names of other columns to keep, for filters and results.
             batch_size: int, 32 if not given.
             base_dir: as in `model.fit`.
-            bad: as in `model.fit`.
+            on_unreadable: as in `model.fit`.
 
         Returns:
             int, number of rows added. Rows in which all columns of the tower are
@@ -105,7 +115,7 @@ class SearchIndex:
             columns,
             batch_size=batch_size,
             base_dir=base_dir,
-            bad=bad,
+            on_unreadable=on_unreadable,
         )
         warn_of_nothing(nothing, self.tower)
         self.rows = pd.concat([self.rows, new], ignore_index=True) if len(self) else new
@@ -147,8 +157,15 @@ class SearchIndex:
         self.rows = self.rows[kept].reset_index(drop=True)
         self.vectors, self._keys = self.vectors[kept], self._keys[kept]
 
+    @renamed(bad="on_unreadable")
     def search(
-        self, queries, k=10, where=None, towers=None, base_dir=None, bad="error"
+        self,
+        queries,
+        k=10,
+        where=None,
+        towers=None,
+        base_dir=None,
+        on_unreadable="error",
     ):
         """Finds the rows nearest to each query.
 
@@ -161,14 +178,14 @@ class SearchIndex:
             towers: list of the towers that embed the queries; default: those whose
                 columns the table has.
             base_dir: as in `model.fit`.
-            bad: as in `model.fit`.
+            on_unreadable: as in `model.fit`.
 
         Returns:
             DataFrame: `query`, the number of the query's row, `rank` from 1, `id`,
             `score`, the cosine, and the kept columns; for each query at most k
             rows, and none if it is empty.
         """
-        vectors = self.embed_queries(queries, towers, base_dir, bad)
+        vectors = self.embed_queries(queries, towers, base_dir, on_unreadable)
         if k < 1:
             raise ValueError(f"`k` must be positive. Received: k={k}")
         present = np.flatnonzero(vectors.any(axis=1))
@@ -186,7 +203,8 @@ class SearchIndex:
         self._neighbors.follow(self.vectors, self._keys)
         return self._neighbors.search(vectors, k, allowed)
 
-    def embed_queries(self, queries, towers=None, base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def embed_queries(self, queries, towers=None, base_dir=None, on_unreadable="error"):
         """Embeddings of queries, as used by `search`: `(rows, units)`."""
         queries, columns = to_table(queries), self.model.towers
         towers = [towers] if isinstance(towers, str) else towers
@@ -198,7 +216,9 @@ class SearchIndex:
                 f"Received: columns={list(queries.columns)}"
             )
         total = sum(
-            self.model.embed(queries, tower, base_dir=base_dir, bad=bad)
+            self.model.embed(
+                queries, tower, base_dir=base_dir, on_unreadable=on_unreadable
+            )
             for tower in towers
         )
         return unit(total)

@@ -8,14 +8,24 @@ import numpy as np
 
 from ..data import to_table
 from ..data.columns import require_columns
+from ..deprecated import renamed
 from ..errors import rows_text, warn
 from ..evaluation.fingerprint import fingerprint
 from ..files import replacing
 from ..training.progress import counted
 
 
+@renamed(bad="on_unreadable")
 def embed_to_parquet(
-    model, table, tower, path, id, columns=(), rows=10_000, base_dir=None, bad="error"
+    model,
+    table,
+    tower,
+    path,
+    id,
+    columns=(),
+    rows=10_000,
+    base_dir=None,
+    on_unreadable="error",
 ):
     """Embeds a table of any size chunk by chunk into a Parquet file.
 
@@ -53,7 +63,7 @@ def embed_to_parquet(
         rows: int, number of rows per chunk, and per row group of the file. The
             DataFrames of an iterator are used as chunks.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
 
     Returns:
         int, number of rows written. Rows in which all columns of the tower are missing
@@ -87,7 +97,13 @@ def embed_to_parquet(
                 # The stable sort merges two sorted parts in linear time.
                 seen = np.sort(np.concatenate([seen, np.sort(hashes)]), kind="stable")
                 kept, vectors, empty = embed_rows(
-                    model, chunk, tower, names, columns, base_dir=base_dir, bad=bad
+                    model,
+                    chunk,
+                    tower,
+                    names,
+                    columns,
+                    base_dir=base_dir,
+                    on_unreadable=on_unreadable,
                 )
                 types = types_of(chunk, columns) if types is None else types
                 part = to_arrow(kept, vectors, types, own)

@@ -151,13 +151,13 @@ def _raw_rows(model, rows):
     raw = verification_rows(schema)
     if rows is not None:
         # Raw values instead of the table, as frames of a clip are sampled at random.
-        real = to_raw(to_table(rows).head(256), schema, bad="missing")
+        real = to_raw(to_table(rows).head(256), schema, on_unreadable="missing")
         raw = {
             name: schema.inputs[name].raw_array([*value, *read_files(real[name])])
             for name, value in raw.items()
         }
     table = pd.DataFrame({n: pd.Series(list(v)) for n, v in raw.items()})
-    return raw, model.answering().predict(table, bad="missing", verbose=0)
+    return raw, model.answering().predict(table, on_unreadable="missing", verbose=0)
 
 
 def _to_tensors(raw, schema):

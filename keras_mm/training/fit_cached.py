@@ -10,6 +10,7 @@ from ..data import to_dataset, to_table
 from ..data.raw import read_files, to_raw
 from ..data.targets import encode_targets
 from ..data.weights import combined_weights
+from ..deprecated import renamed
 from ..encoders.pretrained import renew_lora
 from ..files import replacing
 from ..models.graph import rest_of
@@ -18,6 +19,7 @@ from ..models.rows import pair_of, with_target
 from ..models.seeded import seeded
 
 
+@renamed(bad="on_unreadable")
 def fit_cached(
     model,
     table,
@@ -27,7 +29,7 @@ def fit_cached(
     class_weight=None,
     sample_weight=None,
     base_dir=None,
-    bad="error",
+    on_unreadable="error",
     **kwargs,
 ):
     """Trains a model on cached outputs of its frozen encoders.
@@ -56,7 +58,7 @@ def fit_cached(
         class_weight: as in `model.fit`.
         sample_weight: as in `model.fit`.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
         **kwargs: other arguments of `keras.Model.fit`: `epochs`, `callbacks`... In
             callbacks, `self.model` is the rest of the model; saving it saves the
             whole model.
@@ -96,7 +98,9 @@ def fit_cached(
 
     def tensors_of(rows):
         rows = to_table(rows)
-        return _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad)
+        return _tensors_of(
+            model, frozen, rows, folder, batch_size, base_dir, on_unreadable
+        )
 
     table = to_table(table)
     inputs, labels = tensors_of(table)
@@ -131,7 +135,7 @@ def _settings_of(model):
     return {**keras.saving.deserialize_keras_object(config), "loss": model.loss}
 
 
-def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
+def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, on_unreadable):
     """Inputs of the rest of the model, in order, and the labels."""
     labels = model.objective.table_labels(model, rows)
     if labels is None:
@@ -141,13 +145,13 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
     tokens = {}
     for name in frozen:
         path = folder and os.path.join(
-            folder, _fingerprint(name, model, rows, base_dir, bad) + ".npz"
+            folder, _fingerprint(name, model, rows, base_dir, on_unreadable) + ".npz"
         )
         if path and os.path.exists(path):
             with np.load(path) as file:
                 tokens[name] = [file["tokens"], file["mask"]]
             continue
-        tokens[name] = _encode(name, model, rows, batch_size, base_dir, bad)
+        tokens[name] = _encode(name, model, rows, batch_size, base_dir, on_unreadable)
         if path:
             os.makedirs(folder, exist_ok=True)
             with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -156,7 +160,11 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
     inputs = []
     if others:
         dataset = to_dataset(
-            rows, model.schema.part(others), 256, base_dir=base_dir, bad=bad
+            rows,
+            model.schema.part(others),
+            256,
+            base_dir=base_dir,
+            on_unreadable=on_unreadable,
         )
         batches = [entry[0] for entry in dataset.as_numpy_iterator()]
         inputs = [np.concatenate([batch[n] for batch in batches]) for n in others]
@@ -164,10 +172,14 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, bad):
     return inputs, labels
 
 
-def _encode(modality, model, rows, batch_size, base_dir, bad):
+def _encode(modality, model, rows, batch_size, base_dir, on_unreadable):
     names = model.modalities[modality]
     dataset = to_dataset(
-        rows, model.schema.part(names), batch_size, base_dir=base_dir, bad=bad
+        rows,
+        model.schema.part(names),
+        batch_size,
+        base_dir=base_dir,
+        on_unreadable=on_unreadable,
     )
     dataset = dataset.map(lambda inputs: (tuple(inputs[name] for name in names),))
     tokens, mask = model.encoders[modality].predict(dataset, verbose=0)
@@ -175,7 +187,7 @@ def _encode(modality, model, rows, batch_size, base_dir, bad):
     return [tokens.astype("float32") if tokens.dtype.kind == "V" else tokens, mask]
 
 
-def _fingerprint(modality, model, rows, base_dir, bad):
+def _fingerprint(modality, model, rows, base_dir, on_unreadable):
     """Hash of what the tokens depend on: network, weights, preprocessing, rows."""
     digest = hashlib.blake2b(digest_size=20)
     layer = model.encoders[modality]
@@ -186,7 +198,7 @@ def _fingerprint(modality, model, rows, base_dir, bad):
         digest.update(re.sub(r'_\d+(?=["/])', "", text).encode())
     for weight in layer.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
-    for name, raw in to_raw(rows, part, base_dir, bad).items():
+    for name, raw in to_raw(rows, part, base_dir, on_unreadable).items():
         digest.update(f"{name} {raw.shape} {raw.dtype}".encode())
         for value in read_files(raw):
             if raw.dtype != object:

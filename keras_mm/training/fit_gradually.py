@@ -1,8 +1,10 @@
 import keras
 
+from ..deprecated import renamed
 from ..encoders.pretrained import pretrained_parts
 
 
+@renamed(bad="on_unreadable")
 def fit_gradually(
     model, x, unfreeze=(0, 1, None), epochs=2, decay=2.6, encoders=None, **kwargs
 ):

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from ..deprecated import renamed
 from ..models.late import experts_losses
 
 
@@ -23,7 +24,7 @@ class GradientBlending(keras.callbacks.Callback):
         validation: rows with the target that are not trained on.
         every: int, epochs between two measurements.
         base_dir: as in `model.fit`.
-        bad: as in `model.fit`.
+        on_unreadable: as in `model.fit`.
 
     Attributes:
         weights: list of pairs of an epoch and the weights after it, one per expert:
@@ -38,12 +39,15 @@ class GradientBlending(keras.callbacks.Callback):
         Hard?", the online variant.
     """
 
-    def __init__(self, train, validation, every=5, base_dir=None, bad="error"):
+    @renamed(bad="on_unreadable")
+    def __init__(
+        self, train, validation, every=5, base_dir=None, on_unreadable="error"
+    ):
         super().__init__()
         if every < 1:
             raise ValueError(f"`every` must be positive. Received: every={every}")
         self.train, self.validation, self.every = train, validation, every
-        self.base_dir, self.bad = base_dir, bad
+        self.base_dir, self.on_unreadable = base_dir, on_unreadable
         self.weights = []
 
     def on_train_begin(self, logs=None):
@@ -55,7 +59,7 @@ class GradientBlending(keras.callbacks.Callback):
                 f"Received: fusion={next(iter(self.model.fusion_layers().values()))}"
             )
         self.rows = [
-            self.model._pairs(rows, None, None, self.base_dir, self.bad)
+            self.model._pairs(rows, None, None, self.base_dir, self.on_unreadable)
             for rows in (self.train, self.validation)
         ]
         self.weights, self.before = [], self._measure()

@@ -113,7 +113,7 @@ def test_pictures_that_only_decoding_finds(limit, monkeypatch):
     middle = len(noise) // 2
     table.loc[5, "image"] = noise[:middle] + bytes(200) + noise[middle + 200 :]
     monkeypatch.setattr(module, "MEMORY_LIMIT", limit)
-    missing, _ = collect(data.to_dataset(table, schema, bad="missing"))
+    missing, _ = collect(data.to_dataset(table, schema, on_unreadable="missing"))
     assert np.isnan(missing["image"]).all((1, 2, 3)).nonzero()[0].tolist() == [5]
     with pytest.raises(
         ValueError, match=r"cannot be decoded in row 5 .*Received: image=b"
@@ -136,7 +136,7 @@ def test_bad_cells_become_missing_when_asked(table):
         ):
             schema_of_one = keras_mm.Schema({name: schema.inputs[name]})
             data.to_dataset(table, schema_of_one)
-    got = collect(data.to_dataset(table, schema, bad="missing"))[0]
+    got = collect(data.to_dataset(table, schema, on_unreadable="missing"))[0]
     assert np.isnan(got["image"][5]).all() and np.isnan(got["price"][6]).all()
     assert not got["text"][7].any()
 
@@ -202,8 +202,8 @@ def test_errors(table):
         data.to_dataset(table.drop(columns="shop"), schema)
     with pytest.raises(ValueError, match="no column 'category'"):
         data.to_dataset(table.drop(columns="category"), schema)
-    with pytest.raises(ValueError, match="Received: bad='ignore'"):
-        data.to_dataset(table, schema, bad="ignore")
+    with pytest.raises(ValueError, match="Received: on_unreadable='ignore'"):
+        data.to_dataset(table, schema, on_unreadable="ignore")
     fresh = keras_mm.Schema(
         {"text": keras_mm.Text()}, {"category": keras_mm.ClassLabel()}
     )

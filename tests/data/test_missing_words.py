@@ -19,7 +19,7 @@ def read(value, cells, missing):
     """Raw values by the table's way, and by the graph's."""
     schema = keras_mm.Schema({"c": value}, missing=missing)
     column = pd.Series(cells)
-    raw = value.to_raw(column, "c", bad="missing")
+    raw = value.to_raw(column, "c", on_unreadable="missing")
     return schema.to_raw(column, "c").tolist(), np.asarray(
         schema.known_raw(raw, "c")
     ).tolist()

@@ -145,7 +145,7 @@ def test_files_by_path_and_broken_ones(tmp_path):
     schema = keras_mm.Schema({"image": keras_mm.Image((8, 8), augmentation=None)})
     rows = tf.data.Dataset.from_tensor_slices({"image": cells})
     settings = {"base_dir": tmp_path, "batch_size": 2}
-    (got,) = collect(data.to_dataset(rows, schema, bad="missing", **settings))
+    (got,) = collect(data.to_dataset(rows, schema, on_unreadable="missing", **settings))
     mean = got["image"].mean((1, 2, 3)) * 255
     np.testing.assert_allclose(mean, [80, 200, *[np.nan] * 3], atol=1)
     for wrong, message in ((3, "no such file"), (4, "cannot be decoded")):

@@ -218,7 +218,7 @@ def test_an_autoencoder_by_its_code():
     model = keras_mm.build_autoencoder(
         schema, encoder=keras_mm.encoders.CNN(4), units=6, seed=0
     )
-    found = cluster(model, table, labels="category", bad="missing")
+    found = cluster(model, table, labels="category", on_unreadable="missing")
     # One colour a class.
     assert found.clusters[4] == -1 and found.missing == 1
     assert found.scores["adjusted_rand_index"] == pytest.approx(1)

@@ -159,7 +159,7 @@ def test_what_cannot_be_read_is_no_item():
     expected = keras_mm.evaluation.score_retrieval(model, table.drop(index=[3, 5]))
     table["image"] = table["image"].astype(object)
     table.at[3, "image"], table.at[5, "image"] = b"no picture", None
-    found = keras_mm.evaluation.score_retrieval(model, table, bad="missing")
+    found = keras_mm.evaluation.score_retrieval(model, table, on_unreadable="missing")
     row = "image to text"
     assert found.loc[row, "queries"] == expected.loc[row, "queries"] == 10
     assert found.loc["text to image", "items"] == 10

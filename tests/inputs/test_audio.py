@@ -299,7 +299,7 @@ def test_broken_cells_are_refused_with_their_rows(name):
         waveform().to_raw(column, "noise")
     assert message in str(caught.value)
     assert "Column 'noise': no readable sound" in str(caught.value)
-    raw = waveform().to_raw(column, "noise", bad="missing")
+    raw = waveform().to_raw(column, "noise", on_unreadable="missing")
     assert raw[0] == column[0] and list(raw[1:]) == [b"", b"", b""]
 
 

@@ -148,7 +148,7 @@ def test_no_number(cell):
         ValueError, match=r"Column 'age': no finite number in row 1 .*Received: age="
     ):
         keras_mm.Number().to_raw(cells, "age")
-    got = keras_mm.Number().to_raw(cells, "age", bad="missing")
+    got = keras_mm.Number().to_raw(cells, "age", on_unreadable="missing")
     np.testing.assert_array_equal(got, [1, np.nan, np.nan])
 
 
@@ -412,7 +412,10 @@ def test_several_texts_are_no_name(cell):
     for value in (keras_mm.Category(["x"]), keras_mm.Text()):
         with pytest.raises(ValueError, match="no single text .* row 1 .*Received: c="):
             value.to_raw(column("x", cell), "c")
-        assert value.to_raw(column("x", cell), bad="missing").tolist() == [b"x", b""]
+        assert value.to_raw(column("x", cell), on_unreadable="missing").tolist() == [
+            b"x",
+            b"",
+        ]
     with pytest.raises(ValueError, match="no single text .* row 1 "):
         keras_mm.ClassLabel(class_names=["x", "y"]).encode(column("x", cell))
 

@@ -78,12 +78,12 @@ def test_what_is_no_date(text):
     with pytest.raises(ValueError, match="no date in ISO form in row 1") as info:
         keras_mm.Date().to_raw(column("2024-01-01", text), "day")
     assert f"Received: day={text!r}" in str(info.value)
-    assert keras_mm.Date().to_raw(column(text), bad="missing")[0] == b""
+    assert keras_mm.Date().to_raw(column(text), on_unreadable="missing")[0] == b""
 
 
 @given(st.text("0123456789-T: Z+.", min_size=1, max_size=20))
 def test_table_and_graph_agree(text):
-    raw = keras_mm.Date().to_raw(column(text), bad="missing")[0]
+    raw = keras_mm.Date().to_raw(column(text), on_unreadable="missing")[0]
     assert np.isnan(parse([text])[0][0]) == (raw == b"")
 
 

@@ -183,7 +183,7 @@ def test_bad_cells(message):
     assert "Column 'molecule': no readable graph" in text
     assert "rows 1, 3 (2 in all" in text and "Received: molecule=" in text
     assert message in text
-    raw = graph.to_raw(column(PATH, cell), "molecule", bad="missing")
+    raw = graph.to_raw(column(PATH, cell), "molecule", on_unreadable="missing")
     assert not np.isnan(raw[0]).all() and np.isnan(raw[1]).all()
 
 

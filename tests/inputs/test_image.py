@@ -303,7 +303,7 @@ def test_arrays_that_are_no_picture(wrong, message):
     assert "row 1 (1 in all" in str(error.value) and "Received: photo=" in str(
         error.value
     )
-    assert IMAGE.to_raw(cells, "photo", bad="missing")[1] == b""
+    assert IMAGE.to_raw(cells, "photo", on_unreadable="missing")[1] == b""
 
 
 def test_missing_cells():
@@ -586,7 +586,7 @@ def test_files_that_are_missing_or_empty(tmp_path):
         ValueError, match=r"rows 1, 2, 3, 4 \(4 in all.*Received: x='none.png'$"
     ):
         IMAGE.to_raw(cells, "x", base_dir=tmp_path)
-    raw = IMAGE.to_raw(cells, "x", base_dir=tmp_path, bad="missing")
+    raw = IMAGE.to_raw(cells, "x", base_dir=tmp_path, on_unreadable="missing")
     assert [bool(value) for value in raw] == [True, False, False, False, False]
 
 

@@ -116,9 +116,9 @@ def test_cells(tmp_path):
 def test_cells_that_are_refused():
     match = "'photos': more than 3 items in rows 1, 3 .*num_images=5.*str\\[:3\\]"
     cells = [PNGS[:3], PNGS[:1] * 5, None, PNGS]
-    for bad in ("error", "missing"):
+    for on_unreadable in ("error", "missing"):
         with pytest.raises(ValueError, match=match):
-            read(photos(), cells, bad=bad)
+            read(photos(), cells, on_unreadable=on_unreadable)
     # Nothing behind the last one is no item.
     assert read(photos(), [[*PNGS[:3], None, ""]]).all()
     with pytest.raises(ValueError, match="more than 2 items in row 0.*num_texts=3"):
@@ -127,7 +127,7 @@ def test_cells_that_are_refused():
     with pytest.raises(ValueError, match=r"no readable picture .*rows 1, 3 \(2 in"):
         read(photos(), cells)
     # A broken picture costs itself alone.
-    raw = read(photos(), cells, bad="missing")
+    raw = read(photos(), cells, on_unreadable="missing")
     assert (raw != b"").tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
     with pytest.raises(ValueError, match="not UTF-8 in row 1 "):
         read(keras_mm.Text(num_texts=2), ["a", ["b", b"\xff"]])
@@ -221,7 +221,7 @@ def test_a_table_that_is_too_large_for_memory(tmp_path, monkeypatch):
     expected = model.predict(mended, verbose=0)
     for limit in (0, 2**28):
         monkeypatch.setattr(dataset, "MEMORY_LIMIT", limit)
-        again = model.predict(damaged, bad="missing", verbose=0)
+        again = model.predict(damaged, on_unreadable="missing", verbose=0)
         np.testing.assert_allclose(again, expected, atol=1e-5)
         with pytest.raises(ValueError, match="cannot be decoded in row 1 "):
             model.fit(damaged, verbose=0)

@@ -89,7 +89,7 @@ def test_bad_cells(cell, message):
         sequence.to_raw(cells, "motion")
     assert "'motion'" in str(info.value) and "rows 1, 2 (2 in all" in str(info.value)
     assert "Received: motion=" in str(info.value)
-    raw = sequence.to_raw(cells, "motion", bad="missing")
+    raw = sequence.to_raw(cells, "motion", on_unreadable="missing")
     if message == "infinities":
         # As in the served model: the number is missing, not the cell.
         assert raw[1, 0, 0] == 1.0 and np.isnan(raw[1, 0, 1])

@@ -209,7 +209,7 @@ def test_invalid_utf8_is_refused_or_missing():
         ValueError, match=r"rows 1, 2 \(2 in all.*Received: title=b'caf"
     ):
         TEXT.to_raw(column, "title")
-    raw = TEXT.to_raw(column, "title", bad="missing")
+    raw = TEXT.to_raw(column, "title", on_unreadable="missing")
     assert raw.tolist() == [b"fine", b"", b"", "café".encode()]
     assert not WORDS.preprocess([b"\xff\xfe"]).numpy().any(), "missing, as in a table"
 

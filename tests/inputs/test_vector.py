@@ -46,7 +46,7 @@ def test_bad_cells(cell, message):
     with pytest.raises(ValueError, match=message) as info:
         vector.to_raw(column([1, 2], cell), "v")
     assert "row 1 (1 in all" in str(info.value) and "Received: v=" in str(info.value)
-    raw = vector.to_raw(column([1, 2], cell), "v", bad="missing")
+    raw = vector.to_raw(column([1, 2], cell), "v", on_unreadable="missing")
     assert np.isnan(raw[1]).all() and raw[0].tolist() == [1.0, 2.0]
 
 

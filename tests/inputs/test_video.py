@@ -85,10 +85,10 @@ def numbers_of(raw):
     return found
 
 
-def read(cells, bad="error", base_dir=None, **arguments):
+def read(cells, on_unreadable="error", base_dir=None, **arguments):
     video = keras_mm.Video(**{"num_frames": 4, "size": (16, 16)} | arguments)
     column = pd.Series(list(cells), dtype=object)
-    return video.to_raw(column, "clip", base_dir, bad)
+    return video.to_raw(column, "clip", base_dir, on_unreadable)
 
 
 def tensor_of(raw, **arguments):
@@ -322,7 +322,7 @@ def test_cells_that_are_no_clips(cell, reason, tmp_path):
         read(cells, base_dir=tmp_path)
     assert "in row 1 (1 in all" in str(info.value)
     assert "Received: clip=" in str(info.value)
-    rows = read(cells, bad="missing", base_dir=tmp_path)
+    rows = read(cells, on_unreadable="missing", base_dir=tmp_path)
     assert numbers_of(rows[2]) == [0, 1, 2, 3]
     expected = [0, None, None, None] if isinstance(cell, list) else [None] * 4
     assert numbers_of(rows[1]) in (expected, [None] * 4)
@@ -338,7 +338,7 @@ def test_damage_inside_a_file_costs_the_clip_or_nothing():
         start = int(random.integers(100, len(good) - 50))
         damaged[start : start + 50] = random.bytes(50)
         cells += [bytes(damaged), good]
-    rows = read(cells, bad="missing")
+    rows = read(cells, on_unreadable="missing")
     for row in rows[1::2]:
         assert numbers_of(row) == [3, 9, 15, 21]
 
@@ -447,9 +447,9 @@ def test_in_memory_and_row_by_row_agree(monkeypatch):
     table = table_of_clips()
     table.at[4, "clip"] = pngs([1]) + [b"broken"] + pngs([2, 3])
     schema = schema_of(table)
-    in_memory = all_rows(to_dataset(table, schema, 2, bad="missing"))
+    in_memory = all_rows(to_dataset(table, schema, 2, on_unreadable="missing"))
     monkeypatch.setattr(dataset_room, "MEMORY_LIMIT", 0)
-    row_by_row = all_rows(to_dataset(table, schema, 2, bad="missing"))
+    row_by_row = all_rows(to_dataset(table, schema, 2, on_unreadable="missing"))
     np.testing.assert_array_equal(in_memory, row_by_row)
     assert in_memory.shape == (5, 4, 16, 16, 3)
     there = ~np.isnan(in_memory).all(axis=(2, 3, 4))
@@ -466,10 +466,10 @@ def test_frames_that_only_decoding_finds_broken(monkeypatch):
     schema = schema_of(table)
     with pytest.raises(ValueError, match="'clip': a file that cannot.*row 3"):
         to_dataset(table, schema)
-    in_memory = all_rows(to_dataset(table, schema, bad="missing"))
+    in_memory = all_rows(to_dataset(table, schema, on_unreadable="missing"))
     assert np.isnan(in_memory[3]).all()
     monkeypatch.setattr(dataset_room, "MEMORY_LIMIT", 0)
-    row_by_row = all_rows(to_dataset(table, schema, bad="missing"))
+    row_by_row = all_rows(to_dataset(table, schema, on_unreadable="missing"))
     np.testing.assert_array_equal(in_memory, row_by_row)
     model = keras_mm.build_classifier(
         schema, encoders={"clip": keras_mm.encoders.Conv3D(2)}

@@ -506,12 +506,12 @@ def test_bad_pictures(table):
     table.loc[5, "image"] = b"no picture at all"
     with pytest.raises(ValueError, match=r"row 5 .*Received: image="):
         model.fit(table, verbose=0)
-    model.fit(table, bad="missing", verbose=0)
+    model.fit(table, on_unreadable="missing", verbose=0)
     as_none = table.assign(
         image=[v if i != 5 else None for i, v in enumerate(table["image"])]
     )
     np.testing.assert_allclose(
-        predict(model, table, bad="missing"), predict(model, as_none)
+        predict(model, table, on_unreadable="missing"), predict(model, as_none)
     )
 
 

@@ -487,11 +487,11 @@ def test_cells_that_cannot_be_sent(rest, table, tmp_path):
     table.at[11, "image"] = "absent.png"
     with pytest.raises(ValueError, match="'image': a cell that cannot be sent.*row 1"):
         client(table, base_dir=tmp_path, batch_size=1)
-    result = client(table, base_dir=tmp_path, bad="missing")
+    result = client(table, base_dir=tmp_path, on_unreadable="missing")
     assert result["image_ok"].tolist() == [True, False, True, True, False]
     table["price"] = ["1", "2", "x", "4", "5"]
     with pytest.raises(ValueError, match="'price': no finite number in row 2"):
-        client(table, base_dir=tmp_path, bad="error")
+        client(table, base_dir=tmp_path, on_unreadable="error")
 
 
 def test_bytes_that_are_no_picture_are_the_servers_to_judge(rest):
@@ -582,7 +582,7 @@ def test_text_is_no_list_of_numbers():
         column = pd.Series(["[1, 2]", cell, " nan "])
         with pytest.raises(RowsError, match=r"Column 'v'.*in row 1 .*missing'.*v="):
             raw_numbers(column, "v", shape=[None, 2])
-        got = raw_numbers(column, "v", bad="missing", shape=[None, 2])
+        got = raw_numbers(column, "v", on_unreadable="missing", shape=[None, 2])
         np.testing.assert_array_equal(got, [[1, 2], [np.nan] * 2, [np.nan] * 2])
 
 

@@ -101,7 +101,7 @@ def test_cells_that_cannot_be_sent_ask_no_server(client, server):
     assert server.asked == ["metadata", f"{NAME}:predict"]
     with pytest.raises(ValueError, match="'day': no date in ISO form in row 0"):
         client(table | {"day": ["2024-13-01"]})
-    client(table | {"day": ["2024-13-01"]}, bad="missing")
+    client(table | {"day": ["2024-13-01"]}, on_unreadable="missing")
     with pytest.raises(ValueError, match="no column 'price'"):
         client({"text": ["abc"], "day": [None]})
     # Who does not answer is not at fault for a column that is not there.

@@ -122,7 +122,7 @@ def test_cells_that_cannot_be_sent(url, table, tmp_path, cell, match):
     client = Client(url, NAME)
     with pytest.raises(ValueError, match=f"'clip': a cell that.*{match}.*in row 2"):
         client(table, base_dir=tmp_path)
-    result = client(table, base_dir=tmp_path, bad="missing")
+    result = client(table, base_dir=tmp_path, on_unreadable="missing")
     assert result["clip_ok"].tolist() == [True, True, False] + [True] * 3 + [False] * 2
 
 
@@ -152,7 +152,7 @@ def test_exported(sensors):
     probabilities = np.array(answer["y_probabilities"].tolist())
     assert np.isfinite(probabilities).all()
     np.testing.assert_allclose(probabilities[1], probabilities[2], atol=1e-6)
-    expected = model.predict(broken, bad="missing", verbose=0)
+    expected = model.predict(broken, on_unreadable="missing", verbose=0)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     with pytest.raises(ValueError, match="A video file cannot be sent"):
         exported(table.assign(clip="film.mp4"))
@@ -161,9 +161,9 @@ def test_exported(sensors):
     for answers in (exported, functools.partial(exported, signature="embed_day")):
         with pytest.raises(ValueError, match="'day': no date in ISO form in row 0"):
             answers(undated)
-    answer = exported(undated, bad="missing")
+    answer = exported(undated, on_unreadable="missing")
     assert answer["day_is_date"].tolist() == [False] + [True] * 7
-    expected = model.predict(undated, bad="missing", verbose=0)
+    expected = model.predict(undated, on_unreadable="missing", verbose=0)
     np.testing.assert_allclose(
         np.array(answer["y_probabilities"].tolist()), expected, atol=1e-5
     )

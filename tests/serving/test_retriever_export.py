@@ -92,7 +92,7 @@ def test_search_in_the_c_library(exported):
     rows["image"] = [None, rows["image"].iloc[1], None, b"no picture", None]
     rows["price"] = [None, rows["price"].iloc[1], None, None, None]
     rows["text"] = ["blue sky", None, None, None, "red tomato"]
-    raw = keras_mm.data.raw.to_raw(rows, model.schema, bad="missing")
+    raw = keras_mm.data.raw.to_raw(rows, model.schema, on_unreadable="missing")
     raw["image"][3] = b"no picture"
     answer = keras_mm.serving.run_in_libtensorflow(path, "search", raw)
     ids = [[name.decode() for name in row] for row in answer["ids"].tolist()]
