@@ -82,6 +82,7 @@ class MultimodalModel(BuiltModel):
         Returns:
             `keras.callbacks.History`.
         """
+        reading = batch_size, base_dir, on_unreadable
         with seeded(self.seed):
             renew_lora(self)
             self.objective.before_fit(self, x, y, class_weight, sample_weight)
@@ -89,9 +90,7 @@ class MultimodalModel(BuiltModel):
                 return self._fit(
                     x,
                     y,
-                    self._validation(
-                        validation_data, batch_size, base_dir, on_unreadable
-                    ),
+                    self._validation(validation_data, *reading),
                     batch_size=batch_size,
                     epochs=epochs,
                     verbose=verbose,
@@ -131,8 +130,7 @@ class MultimodalModel(BuiltModel):
             fit_linear_model(self, x, y, validation_data, **settings)
         history = self._train(x, y, validation_data, **settings)
         if late.weighs and validation_data is not None:
-            names = ("batch_size", "base_dir", "on_unreadable")
-            reading = [settings[name] for name in names]
+            reading = [settings[n] for n in ("batch_size", "base_dir", "on_unreadable")]
             rows = self._pairs(validation_data, None, *reading)
             weigh_experts(self, rows, settings.get("validation_steps"))
         return history
@@ -192,17 +190,16 @@ class MultimodalModel(BuiltModel):
             class_weight=class_weight,
             sample_weight=sample_weight,
         )
-        validation = validation_data
         if self.is_table(validation_data):
             warn_of_overlap(table, validation_data, self.schema)
-            validation = self._dataset(validation_data, *reading)
+            validation_data = self._dataset(validation_data, *reading)
         self._make_variables(train)
         try:
             with plain_errors():
                 return super().fit(
                     train,
                     verbose=verbose,
-                    validation_data=plain(validation),
+                    validation_data=plain(validation_data),
                     # The dataset is shuffled already; Keras would warn.
                     shuffle=False,
                     **kwargs,
@@ -374,11 +371,9 @@ class MultimodalModel(BuiltModel):
             return table
         return self._dataset(table, *reading, sample_weight=weight)
 
-    def _dataset(
-        self, table, batch_size, base_dir, on_unreadable, with_target=True, **kwargs
-    ):
+    def _dataset(self, table, batch_size, base_dir, on_unreadable, **kwargs):
         table = table if is_dataset(table) else to_table(table)
-        if with_target:
+        if kwargs.get("with_target", True):
             kwargs["labels"] = self.objective.table_labels(self, table)
         return to_dataset(
             table,
@@ -387,7 +382,6 @@ class MultimodalModel(BuiltModel):
             seed=self.seed,
             base_dir=base_dir,
             on_unreadable=on_unreadable,
-            with_target=with_target,
             **kwargs,
         )
 
