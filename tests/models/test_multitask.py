@@ -439,7 +439,7 @@ def test_heads_that_do_not_fit():
     ).adapt(table)
     dense = keras_mm.heads.Dense()
     for heads, message in (
-        ({"price": dense}, r"no target.*Received: heads=\['price'\]"),
+        ({"price": dense}, r"unknown targets.*Received: heads=\['price'\]"),
         ({"category": "tall"}, r"one of \['dense'\].*Received: heads"),
         ({"category": keras_mm.heads.Head()}, "does not predict.*Received: heads"),
     ):
