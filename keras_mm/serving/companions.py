@@ -158,9 +158,13 @@ def served_inputs(schema, signatures):
 def _outputs(schema, signatures):
     """dict from output of `serving_default` to its description."""
     served, described = schema.served_names, {}
-    for output in signatures["serving_default"]["outputs"]:
-        if not schema.targets and output.endswith("_embedding"):
-            described[output] = "a unit vector, or all 0 if the input is missing"
+    outputs = signatures["serving_default"]["outputs"]
+    vectors = [output for output in outputs if output.endswith("_embedding")]
+    if not schema.targets:
+        # A retriever has several towers, an autoencoder one code.
+        unit = "a unit vector, or all 0 if the input is missing"
+        what = unit if len(vectors) > 1 else "the code of the input, a vector"
+        described |= dict.fromkeys(vectors, what)
     for name, target in schema.targets.items():
         described |= target.answers(served[name])
     for name, value in schema.inputs.items():

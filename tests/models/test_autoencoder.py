@@ -302,6 +302,8 @@ def test_export_serves_the_code(tmp_path):
     path = keras_mm.export(model, tmp_path / "codes", rows=table, verbose=False)
     exported = keras_mm.load_exported(path)
     assert set(exported.signatures) == {"serving_default", "serving_tensors", "embed"}
+    guide = (tmp_path / "codes" / "SERVING.md").read_text()
+    assert "the code of the input" in guide and "unit vector" not in guide
     answer = exported(table)
     code = model.code().predict(table, verbose=0)["vector"]
     np.testing.assert_allclose(np.stack(answer["vector_embedding"]), code, atol=1e-5)
