@@ -20,12 +20,14 @@ class Supervised(Objective):
 
         Keras would take a list for the targets of several outputs.
         """
+        several = model.schema is not None and len(model.schema.targets) > 1
+        if several and hasattr(y, "columns"):
+            y = {name: y[name] for name in y.columns}
         if isinstance(y, dict):
             by_name = {name: _array(values) for name, values in y.items()}
             # Labels of a single target are passed without its name.
             alone = set(by_name) == set(model.schema.targets) and len(by_name) == 1
             return model.schema.without_dict(by_name) if alone else by_name
-        several = model.schema is not None and len(model.schema.targets) > 1
         return y if isinstance(y, list) and several else _array(y)
 
     def loss(self, model, x, y, outputs, sample_weight, training):

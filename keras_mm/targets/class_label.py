@@ -167,11 +167,11 @@ class ClassLabel(Target):
             )
 
     def to_labels(self, array):
-        """Class indices, from indices or one-hot labels."""
+        """Class indices, from indices or one-hot labels; -1 for NaN."""
         array = np.asarray(array)
         if array.ndim > 1 and array.shape[-1] > 1:
             return array.argmax(-1)
-        return array.reshape(-1).astype(int)
+        return np.nan_to_num(array.reshape(-1), nan=-1).astype(int)
 
     def names_in(self, cell):
         """The class name, as a set."""

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import losses, ops
 
@@ -494,6 +495,14 @@ def test_weights_of_each_target():
         model.train_on_batch(x, y, sample_weight=weights, **settings)
         each = zip(ends.pop(0), model.get_weights())
         assert all(np.allclose(*pair, atol=1e-5) for pair in each), settings
+    # The same of a DataFrame of labels, where a missing class is NaN.
+    frame = pd.DataFrame({name: values.reshape(-1) for name, values in y.items()})
+    frame["category"] = frame["category"].where(frame["category"] >= 0)
+    each = [
+        model.test_on_batch(x, labels, sample_weight=weights) for labels in (y, frame)
+    ]
+    np.testing.assert_allclose(*each, rtol=1e-6)
+    model.fit(x, frame, class_weight="balanced", validation_data=(x, frame), verbose=0)
     # A target that the dict does not name has weight 1.
     part = {"price": np.ones(32)}
     for name in ("fit", "evaluate", "test_on_batch"):
