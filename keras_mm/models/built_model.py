@@ -93,20 +93,20 @@ class BuiltModel(keras.Model):
 
     def predictions(self, outputs):
         """The predictions among the model's outputs: a tensor, or a dict of tensors."""
-        if not self.wiring.has_experts or not isinstance(outputs, dict):
-            return outputs
-        # Outside training only these are left; a target may be called "experts".
-        is_all = isinstance(outputs.get(EXPERTS), dict)
-        return outputs[PREDICTIONS] if is_all else outputs
+        return outputs[PREDICTIONS] if self.experts(outputs) else outputs
 
     def experts(self, outputs):
         """The outputs of late fusions' experts, if the model has any.
 
         Returns:
             dict from target to a list of logits `(batch, experts, units)` and bools
-            `(batch, experts)`; empty without late fusions.
+            `(batch, experts)`; empty without late fusions, and outside training.
         """
-        return outputs[EXPERTS] if self.wiring.has_experts else {}
+        if not self.wiring.has_experts or not isinstance(outputs, dict):
+            return {}
+        found = outputs.get(EXPERTS)
+        # A target may be called "experts".
+        return found if isinstance(found, dict) else {}
 
     def parts(self):
         """Submodels that an export serves: dict from signature to `Part`."""

@@ -301,3 +301,6 @@ def test_experts_stay_inside_where_another_model_is_around():
     # By itself it trains its experts as ever.
     model.fit(table, verbose=0)
     assert set(model(x, training=True)) == {"predictions", "experts"}
+    # A training loop of one's own may have the predictions alone.
+    labels = np.arange(len(table)) % 3
+    assert float(model.compute_loss(x, labels, model(x))) > 0
