@@ -79,17 +79,22 @@ class BuiltModel(keras.Model):
         return {n: f for n, f in self.fusion_layers().items() if has_experts(f)}
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        """The predictions; in training all outputs that the loss needs.
-
-        As a layer of another model it returns its predictions alone.
-        """
+        """The predictions; in training by itself all outputs that the loss needs."""
         outputs = super().call(inputs, training=training, mask=mask, **kwargs)
-        is_trained = training and is_outermost(self)
-        return outputs if is_trained else self.predictions(outputs)
+        return outputs if training and is_outermost(self) else self.predictions(outputs)
 
     def compute_output_spec(self, inputs, training=None, mask=None):
         """The Keras tensors of the predictions."""
         return self.predictions(super().compute_output_spec(inputs, training, mask))
+
+    @property
+    def output(self):
+        """The Keras tensors of the predictions."""
+        return self.predictions(self.every_output())
+
+    def every_output(self):
+        """The Keras tensors of all outputs, those of experts too."""
+        return super().output
 
     def predictions(self, outputs):
         """The predictions among the model's outputs: a tensor, or a dict of tensors."""
@@ -214,8 +219,7 @@ class BuiltModel(keras.Model):
         sizes = [n for o in keras.tree.flatten(self.output) for n in o.shape[1:]]
         if y is not None and None not in sizes:
             outputs = keras.tree.map_structure(
-                lambda output: ops.zeros((1, *output.shape[1:])),
-                self.predictions(self.output),
+                lambda output: ops.zeros((1, *output.shape[1:])), self.output
             )
             self.compiled_loss(None, y, outputs, None, training=False)
             self.compute_metrics(None, y, outputs)

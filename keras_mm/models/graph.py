@@ -27,7 +27,8 @@ class Graph:
 
     def __init__(self, model):
         self.given, self.outputs = {}, {}
-        whole = keras.Model(model.inputs, model.output)
+        every = getattr(model, "every_output", lambda: model.output)()
+        whole = keras.Model(model.inputs, every)
         copy = keras.models.clone_model(
             whole, clone_function=lambda layer: layer, call_function=self._call
         )

@@ -226,7 +226,7 @@ class _Answers(NamedTuple):
 def _answers(model, rows, steps=None, keep_unlabelled=False):
     """dict from target to `_Answers` of its labelled rows, or of all."""
     schema, layers = model.schema, model.late_fusions()
-    part = keras.Model(model.inputs, model.experts(model.output))
+    part = keras.Model(model.inputs, model.experts(model.every_output()))
     if isinstance(rows, (tuple, list)):
         x, labels, weights = (*rows, None)[:3]
         experts = part.predict(plain(x), verbose=0)

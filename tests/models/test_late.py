@@ -298,6 +298,10 @@ def test_experts_stay_inside_where_another_model_is_around():
     outer.compile("sgd", "mse")
     outer.fit(x, np.zeros((len(table), 1)), verbose=0)
     assert outer.predict(x, verbose=0).shape == (len(table), 1)
+    alone = keras.Model(model.inputs, model.output)
+    np.testing.assert_allclose(
+        alone.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5
+    )
     # By itself it trains its experts as ever.
     model.fit(table, verbose=0)
     assert set(model(x, training=True)) == {"predictions", "experts"}
