@@ -97,7 +97,7 @@ def test_numbers_among_dates_and_targets():
     with pytest.raises(ValueError, match=r"missing=\['\?'\].*row 1 .*Received: y='\?'"):
         encode_targets(labels, schema)
     labels = keras_mm.data.to_table(labels, missing=["?"]).dropna(subset=["y"])
-    assert encode_targets(labels, schema).tolist() == [0, 1]
+    assert encode_targets(labels, schema)["y"].tolist() == [0, 1]
 
 
 def test_words_are_no_files(recwarn):

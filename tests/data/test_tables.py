@@ -258,7 +258,7 @@ def test_several_targets_are_inferred_and_kept(table):
         assert found.targets["category"].class_names == ["apple", "basil", "cloud"]
         np.testing.assert_allclose(found.targets["price"].mean, table.price.mean())
         with pytest.raises(
-            ValueError, match=r"build_multitask.*Received: targets=\['category', 'pri"
+            ValueError, match=r"no single target.*Received: targets=\['category', 'pri"
         ):
             assert found.target_name
     with pytest.raises(ValueError, match="Received: target=.*inputs="):

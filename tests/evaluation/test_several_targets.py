@@ -228,7 +228,10 @@ def test_refusals(table, trained):
     given = {"schema": _schema(), "table": table, "folds": 2}
     for arguments, message in (
         ({"metric": "accuracy"}, "a dict from target.*Received: metric='accuracy'"),
-        ({"metric": {"name": "r2"}}, r"unknown targets.*\['label', 'price'\].*Received"),
+        (
+            {"metric": {"name": "r2"}},
+            r"unknown targets.*\['label', 'price'\].*Received",
+        ),
         ({"metric": {"price": "accuracy"}}, "must be one of .*Received: metric='acc"),
         ({"table": few}, "'price' must have a label in each fold.*and 1 rows"),
         ({"table": none}, "No row has a label of the target 'price'.*Received"),

@@ -77,7 +77,7 @@ def test_it_says_what_comes_out(exported):
     table, model, path, _ = exported
     with open(path.rsplit("/", 1)[0] + "/SERVING.md", encoding="utf-8") as file:
         text = file.read()
-    assert "`item_embedding` | a vector of length 1" in text
+    assert "`item_embedding` | a unit vector" in text
     assert "| `embed_item` | `image`, `price` | `embedding` |" in text
     found = keras_mm.load_exported(path)(table.head(3))
     np.testing.assert_allclose(

@@ -31,7 +31,7 @@ def test_as_at_once(retriever, rows, tmp_path, kind, capsys):
     path = tmp_path / "found.parquet"
     with pytest.warns(UserWarning, match="rows have no values") as caught:
         count = embed_to_parquet(retriever, table, tower, path, rows=7, **KEPT)
-    (message,) = [str(w.message) for w in caught if "nothing" in str(w.message)]
+    (message,) = [str(w.message) for w in caught if "no values" in str(w.message)]
     assert "embed" in capsys.readouterr().out
     found = parquet.read_table(path)
     if kind == "csv":
