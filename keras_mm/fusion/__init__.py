@@ -8,7 +8,7 @@ from .bottleneck import Bottleneck
 from .co_attention import CoAttention
 from .concat import Concat
 from .film import FiLM
-from .fused import Fused, call_fusion
+from .fused import Fused, fuse
 from .fusion import Fusion
 from .gated import Gated
 from .hybrid import Hybrid
@@ -81,35 +81,6 @@ def get(fusion, name=_NAME):
         # The model's parts are found by name.
         return type(fusion).from_config({**fusion.get_config(), "name": name})
     return fusion
-
-
-def fuse(fusion, tokens, masks, return_weights=True, return_tokens=True):
-    """Calls a fusion once and returns all of its results as `Fused`.
-
-    A layer or function of your own that is no `Fusion` may return a vector, a
-    list that starts with it, or a `Fused`.
-
-    Examples:
-
-    >>> fusion = keras_mm.fusion.get("transformer")
-    >>> fused = keras_mm.fusion.fuse(fusion, tokens, masks)
-    >>> tuple(fused.vector.shape), tuple(fused.tokens.shape)
-    ((2, 64), (2, 8, 64))
-
-    Args:
-        fusion: `Fusion`, other layer, or function.
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
-        masks: list of bool tensors `(batch, length)`.
-        return_weights: bool, whether to ask for weights, where it has some.
-        return_tokens: bool, whether to ask for fused tokens, where it has some.
-
-    Returns:
-        `Fused`.
-    """
-    options = {"return_weights": return_weights, "return_tokens": return_tokens}
-    if isinstance(fusion, Fusion):
-        return fusion.fuse(tokens, masks, **options)
-    return call_fusion(fusion, tokens, masks, **options)
 
 
 def has_experts(fusion):

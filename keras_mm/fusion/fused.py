@@ -46,11 +46,21 @@ class Fused(NamedTuple):
     experts: Any = None
 
 
-def call_fusion(fusion, tokens, masks, return_weights=True, return_tokens=True):
-    """Calls a layer or function once, with every option that it has.
+def fuse(fusion, tokens, masks, return_weights=True, return_tokens=True):
+    """Calls a fusion once and returns all of its results as `Fused`.
+
+    A layer or function of your own that is no `Fusion` may return a vector, a
+    list that starts with it, or a `Fused`.
+
+    Examples:
+
+    >>> fusion = keras_mm.fusion.get("transformer")
+    >>> fused = keras_mm.fusion.fuse(fusion, tokens, masks)
+    >>> tuple(fused.vector.shape), tuple(fused.tokens.shape)
+    ((2, 64), (2, 8, 64))
 
     Args:
-        fusion: callable that takes tokens and masks.
+        fusion: `Fusion`, other layer, or function.
         tokens: list of float tensors `(batch, length, dim)`, one a modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to ask for weights, where it has some.
@@ -60,7 +70,7 @@ def call_fusion(fusion, tokens, masks, return_weights=True, return_tokens=True):
         `Fused`.
 
     Raises:
-        ValueError: if the layer returns fewer results than its options promise.
+        ValueError: if it returns fewer results than its options promise.
     """
     unwanted = {
         "return_weights": not return_weights,

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from ..encoders.encoder import masked_mean  # noqa: F401  # for all fusions
-from .fused import call_fusion
+from .fused import fuse
 
 
 class Fusion(keras.layers.Layer):
@@ -61,7 +61,7 @@ class Fusion(keras.layers.Layer):
         Returns:
             `Fused`, with the vector that calling the layer returns.
         """
-        return call_fusion(self, tokens, masks, return_weights, return_tokens)
+        return fuse(self, tokens, masks, return_weights, return_tokens)
 
     def compute_output_shape(self, tokens_shape, masks_shape):
         """`(batch, units)`."""

@@ -1,5 +1,6 @@
 """Wires encoders, a fusion and a head into one compiled model."""
 
+import inspect
 import math
 
 import keras
@@ -157,6 +158,18 @@ def _late(fusion, tokens, masks, schema, heads, settings):
         predictions[name] = head.predictions(fused.vector, target, name)
         experts[name] = list(fused.experts)
     return {PREDICTIONS: schema.without_dict(predictions), EXPERTS: experts}, names
+
+
+def wire_from(arguments):
+    """`wire_model` of those of a builder's local variables that it takes.
+
+    So an argument that a builder shares with it cannot be forgotten on the way.
+
+    Args:
+        arguments: `locals()` of the builder.
+    """
+    taken = inspect.signature(wire_model).parameters
+    return wire_model(**{n: value for n, value in arguments.items() if n in taken})
 
 
 def _check_weights(weights, schema):

@@ -1,5 +1,5 @@
 from ..data import Schema
-from .build import as_schema, wire_model
+from .build import as_schema, wire_from
 
 
 def build_model(
@@ -64,19 +64,4 @@ def build_model(
     if hidden_units == "usual":
         each = [target.hidden_units for target in schema.targets.values()]
         hidden_units = each[0] if len(each) == 1 else 64
-    return wire_model(
-        schema,
-        encoders=encoders,
-        fusion=fusion,
-        modality_dropout=modality_dropout,
-        missing_token=missing_token,
-        imputation=imputation,
-        hidden_units=hidden_units,
-        dropout=dropout,
-        label_smoothing=label_smoothing,
-        loss_weights=loss_weights,
-        optimizer=optimizer,
-        learning_rates=learning_rates,
-        heads=heads,
-        seed=seed,
-    )
+    return wire_from(locals())

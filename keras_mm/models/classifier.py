@@ -1,7 +1,7 @@
 from ..data import Schema
 from ..inputs import Image, Text
 from ..targets import ClassLabel
-from .build import as_schema, textbook_model, wire_model
+from .build import as_schema, textbook_model, wire_from
 
 
 def build_classifier(
@@ -92,18 +92,4 @@ def build_classifier(
             "use keras_mm.build_regressor. "
             f"Received: targets={schema.targets}"
         )
-    return wire_model(
-        schema,
-        encoders=encoders,
-        fusion=fusion,
-        modality_dropout=modality_dropout,
-        missing_token=missing_token,
-        imputation=imputation,
-        hidden_units=hidden_units,
-        dropout=dropout,
-        label_smoothing=label_smoothing,
-        optimizer=optimizer,
-        learning_rates=learning_rates,
-        heads=heads,
-        seed=seed,
-    )
+    return wire_from(locals())

@@ -1,5 +1,5 @@
 from ..data import Schema
-from .build import as_schema, wire_model
+from .build import as_schema, wire_from
 
 
 def build_multitask(
@@ -81,19 +81,4 @@ def build_multitask(
             "keras_mm.build_classifier or keras_mm.build_regressor. "
             f"Received: targets={list(schema.targets)}"
         )
-    return wire_model(
-        schema,
-        encoders=encoders,
-        fusion=fusion,
-        modality_dropout=modality_dropout,
-        missing_token=missing_token,
-        imputation=imputation,
-        hidden_units=hidden_units,
-        dropout=dropout,
-        label_smoothing=label_smoothing,
-        loss_weights=loss_weights,
-        optimizer=optimizer,
-        learning_rates=learning_rates,
-        heads=heads,
-        seed=seed,
-    )
+    return wire_from(locals())

@@ -1,5 +1,5 @@
 from ..inputs import Number
-from .build import as_schema, wire_model
+from .build import as_schema, wire_from
 
 
 def build_regressor(
@@ -57,17 +57,4 @@ def build_regressor(
             "A regressor's target is a Number; for classes use "
             f"keras_mm.build_classifier. Received: targets={schema.targets}"
         )
-    return wire_model(
-        schema,
-        encoders=encoders,
-        fusion=fusion,
-        modality_dropout=modality_dropout,
-        missing_token=missing_token,
-        imputation=imputation,
-        hidden_units=hidden_units,
-        dropout=dropout,
-        optimizer=optimizer,
-        learning_rates=learning_rates,
-        heads=heads,
-        seed=seed,
-    )
+    return wire_from(locals())
