@@ -1,6 +1,9 @@
 """`import keras_mm` against `import keras`: whole processes, in turn.
 
 python benchmarks/import_time.py
+
+In an environment of what `pip install .` brings. TensorFlow imports JAX where it is
+installed; the times of that differ by more than this package's.
 """
 
 import statistics
