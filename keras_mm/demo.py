@@ -75,7 +75,7 @@ def demo(output="runs/demo", quick=False, seed=0):
 
     folder = os.path.join(output, "saved_models", "clipart")
     serving.export(fused, folder, rows=test)
-    _ask(console, folder, test)
+    _run_export(console, folder, test)
     console.print(f"\nDone in {time.time() - started:.0f} s.")
     return {name: result["test"] for name, result in results.items()}
 
@@ -138,7 +138,7 @@ def _withheld_table(model, test, results):
     return table
 
 
-def _ask(console, folder, test):
+def _run_export(console, folder, test):
     """Runs the exported model on raw bytes and prints how to serve it."""
     exported = serving.load_exported(folder)
     rows = test.head(3)

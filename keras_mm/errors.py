@@ -1,4 +1,4 @@
-"""Messages for people: which rows are wrong, and what a missing cell is."""
+"""Errors about rows, optional packages and targets; warnings at the user's line."""
 
 import sys
 import warnings
@@ -7,18 +7,18 @@ import warnings
 def rows_text(rows, limit=5):
     """`[3, 7, 9]` -> `"rows 3, 7, 9"`, cut after `limit` rows."""
     rows = [int(row) for row in rows]
-    shown = ", ".join(str(row) for row in rows[:limit])
+    first = ", ".join(str(row) for row in rows[:limit])
     more = f" and {len(rows) - limit} more" if len(rows) > limit else ""
-    return f"{'row' if len(rows) == 1 else 'rows'} {shown}{more}"
+    return f"{'row' if len(rows) == 1 else 'rows'} {first}{more}"
 
 
 class RowsError(ValueError):
-    """Rows of a table that are wrong.
+    """An error about some rows of a table.
 
     Args:
-        before: string, what is wrong, up to the rows' numbers.
-        rows: list of ints.
-        after: string, how to mend it.
+        before: string, the message up to the rows' numbers: what is wrong.
+        rows: list of ints, row numbers.
+        after: string, the rest of the message: how to mend it.
     """
 
     def __init__(self, before, rows, after):
@@ -30,17 +30,17 @@ class RowsError(ValueError):
         )
 
     def renumbered(self, numbers):
-        """The same error about the rows that these are in another table.
+        """The same error, with the rows' numbers in another table.
 
         Args:
-            numbers: list of ints, each row's number there.
+            numbers: list of ints, each row's number in that table.
         """
         before, after = self._text
         return RowsError(before, sorted(numbers[row] for row in self.rows), after)
 
 
 def refuse_rows(name, rows, what, remedy, value):
-    """Raises a `RowsError` that names the rows of a column that are wrong."""
+    """Raises a `RowsError` about cells of a column."""
     text = repr(value)
     if len(text) > 80:
         text = text[:77] + "..."
@@ -50,7 +50,7 @@ def refuse_rows(name, rows, what, remedy, value):
 
 
 def warn(text, category=UserWarning):
-    """Warns of the line outside this package that has called into it."""
+    """Issues a warning at the line of the user's code that called the package."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals["__name__"].split(".")[0] == __package__:
         frame, level = frame.f_back, level + 1
@@ -67,9 +67,9 @@ def missing_extra(package, extra):
 
 
 def without_target(what):
-    """The error for what needs a target, when the schema has none."""
+    """The error if a function needs a target and the schema has none."""
     return ValueError(
         "This needs a target, and the schema has none. A retriever is scored by "
-        "keras_mm.evaluation.score_retrieval; its vectors are what its `embed` gives. "
+        "keras_mm.evaluation.score_retrieval; its vectors are returned by `embed`. "
         f"Received: {what}"
     )

@@ -1,6 +1,6 @@
 """Names of layers, and of columns in a served model.
 
-A layer's name holds a "-" before the role that it plays; no column has such a name.
+A layer's name ends in "-" and its role; no column may have such a name.
 """
 
 import itertools
@@ -8,10 +8,10 @@ import keyword
 import re
 import unicodedata
 
-# What TensorFlow takes as the name of an argument; it changes any other one.
+# The names of arguments that TensorFlow accepts; it changes others.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# What it calls the first argument itself, and what Python keeps to itself.
-_TAKEN = ("self", *keyword.kwlist)
+# Reserved by TensorFlow and by Python.
+_RESERVED = ("self", *keyword.kwlist)
 _ENCODER, _INPUT = "-encoder", "-input"
 _ROLES = (
     *("input", "encoder", "decoder", "fusion", "dropout", "modality-dropout"),
@@ -24,8 +24,8 @@ _LAYER = re.compile(f"{_NAME.pattern}-({'|'.join(_ROLES)})")
 def served_name(column):
     """A column's name in an exported model: a letter, then letters, digits and `_`.
 
-    A name that is one already stays. Accents go, and signs and spaces become `_`;
-    letters of other scripts become their Unicode numbers.
+    Valid names are unchanged. Accents are removed, punctuation and spaces become `_`,
+    and letters of other scripts become their Unicode code points.
 
     Examples:
 
@@ -36,23 +36,23 @@ def served_name(column):
     Args:
         column: string.
     """
-    if _NAME.fullmatch(column) and column not in _TAKEN:
+    if _NAME.fullmatch(column) and column not in _RESERVED:
         return column
-    found = []
+    parts = []
     for char in unicodedata.normalize("NFKD", column.replace("ß", "ss")):
         if unicodedata.combining(char):
             continue
         if char.isascii():
-            found.append(char if char.isalnum() else "_")
+            parts.append(char if char.isalnum() else "_")
         else:
-            found.append(f"_u{ord(char):x}_" if char.isalnum() else "_")
-    name = re.sub("__+", "_", "".join(found)).strip("_")
-    is_name = name[:1].isalpha() and name not in _TAKEN
+            parts.append(f"_u{ord(char):x}_" if char.isalnum() else "_")
+    name = re.sub("__+", "_", "".join(parts)).strip("_")
+    is_name = name[:1].isalpha() and name not in _RESERVED
     return name if is_name else f"column_{name}".rstrip("_")
 
 
 def answer_name(target):
-    """A target's name in an exported model, which may be `class`: no argument has it.
+    """A target's name in an exported model; as no argument has it, it may be `class`.
 
     Args:
         target: string.
@@ -61,9 +61,10 @@ def answer_name(target):
 
 
 def pair_names(names):
-    """What attention from one modality to another is called, a name for each pair.
+    """Names of the attention from one modality to another, one per ordered pair.
 
-    Where `a` to `b_to_c` would be called as `a_to_b` to `c` is, the middle grows.
+    Where two names would be equal (`a` to `b_to_c`, `a_to_b` to `c`), all names get
+    more `_` around `to`.
 
     Examples:
 
@@ -72,22 +73,22 @@ def pair_names(names):
     ['image_to_text', 'text_to_image']
 
     Args:
-        names: list of different served names.
+        names: list of distinct served names.
 
     Returns:
         list of strings, in the order of `itertools.permutations`.
     """
     for length in itertools.count(1):
         middle = "_" * length
-        found = [
+        pairs = [
             f"{a}{middle}to{middle}{b}" for a, b in itertools.permutations(names, 2)
         ]
-        if len(set(found)) == len(found):
-            return found
+        if len(set(pairs)) == len(pairs):
+            return pairs
 
 
 def joined_names(pairs):
-    """A name for each pair of served names, with as many `_` between as needed.
+    """One name per pair of served names, with as many `_` between as needed.
 
     Examples:
 
@@ -98,10 +99,10 @@ def joined_names(pairs):
     ['a__b_c', 'a_b__c']
 
     Args:
-        pairs: list of different pairs of served names.
+        pairs: list of distinct pairs of served names.
 
     Returns:
-        list of different strings.
+        list of distinct strings.
     """
     for length in itertools.count(1):
         names = [f"{one}{'_' * length}{other}" for one, other in pairs]
@@ -110,7 +111,7 @@ def joined_names(pairs):
 
 
 def layer_name(role, of="modality"):
-    """The name of a layer that the library makes.
+    """The name that the library gives to a layer.
 
     Examples:
 
@@ -124,15 +125,15 @@ def layer_name(role, of="modality"):
     """
     if role not in _ROLES:
         raise ValueError(f"`role` must be one of {_ROLES}. Received: role={role!r}")
-    # Inputs alone may have any name, and tell by it which column they are.
+    # An input layer's name holds the exact name of its column.
     return f"{of if role == 'input' else served_name(of)}-{role}"
 
 
 def is_layer_name(name):
-    """Whether the library could call a layer so, and a column must not be."""
+    """Whether the name is reserved for the library's layers: no column may have it."""
     return bool(_LAYER.fullmatch(name)) or name.endswith((_INPUT, _ENCODER))
 
 
 def is_encoder_name(name):
-    """Whether a layer of this name is a modality's encoder."""
+    """Whether a layer with this name is a modality's encoder."""
     return name.endswith(_ENCODER)

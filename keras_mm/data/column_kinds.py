@@ -8,7 +8,7 @@ from .row_cells import to_cell
 COMMAS = "numbers with a decimal comma; write them with a point, 1234.5"
 
 
-def known_cells(column):
+def present_cells(column):
     """The cells that are not missing, with text and bytes decoded."""
     cells = [
         to_cell(cell, is_file=True) if isinstance(cell, bytes) else cell

@@ -66,7 +66,7 @@ def to_dataset(
         )
     if not schema.is_adapted:
         raise ValueError(
-            "The schema has not seen a table yet. Call schema.adapt(train) "
+            "The schema has not been adapted yet. Call schema.adapt(train) "
             f"first. Received: schema={schema!r}"
         )
     if sample_weight is not None and not schema.targets:

@@ -37,9 +37,9 @@ from .column_kinds import (
     COMMAS,
     are_numbers,
     has_categories,
-    known_cells,
     most_are,
     nearly_all,
+    present_cells,
 )
 from .columns import column_name, require_columns
 from .infer_target import classes_note, target_for
@@ -234,7 +234,7 @@ def _words_note(kind, column):
 
 def _input_for(column, base_dir, image_size):
     """An input for the column, or the reason why there is none."""
-    cells = known_cells(column)
+    cells = present_cells(column)
     if not cells:
         return "every cell is missing"
     first = cells[:20]

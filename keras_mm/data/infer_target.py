@@ -1,7 +1,7 @@
 from ..inputs import Number
 from ..targets import ClassLabel, MultiLabel
 from .cell_kinds import has_decimal_comma, is_number
-from .column_kinds import COMMAS, are_numbers, has_categories, known_cells, nearly_all
+from .column_kinds import COMMAS, are_numbers, has_categories, nearly_all, present_cells
 
 # Whole numbers of more values than this are numbers, not classes.
 _MOST_CLASSES = 20
@@ -9,7 +9,7 @@ _MOST_CLASSES = 20
 
 def target_for(column, name):
     """Infers the target of a column."""
-    cells = known_cells(column)
+    cells = present_cells(column)
     if not cells:
         raise ValueError(f"Target column {name!r} is empty. Received: target={name!r}")
     if all(

@@ -189,7 +189,7 @@ def _of_target(class_weight, dataset, schema, name):
                 "dataset.apply(tf.data.experimental.assert_cardinality(rows)). "
                 "Received: class_weight='balanced'"
             )
-        column = schema.known_labels(column_of(dataset, name), name)
+        column = schema.replace_missing_labels(column_of(dataset, name), name)
         labels = target.encode(column, name, schema.allows_missing_labels)
     weights = weights_of_classes(target, class_weight, labels)
     return dict(zip(target.names, weights))

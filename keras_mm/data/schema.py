@@ -174,13 +174,14 @@ class Schema:
             if self.is_in_use and value.is_adapted:
                 continue
             # Mean and deviation of numbers need every row.
-            known = self.known_labels if value.kind == "number" else self.known
-            column = known(column_of(table, name), name)
+            is_number = value.kind == "number"
+            replace = self.replace_missing_labels if is_number else self.replace_missing
+            column = replace(column_of(table, name), name)
             value.adapt(column, name, self.allows_missing_labels)
         self.is_of_arrays = False
         return self
 
-    def known(self, column, name):
+    def replace_missing(self, column, name):
         """A column in which cells that hold one of `missing` are replaced by None.
 
         Args:
@@ -194,13 +195,13 @@ class Schema:
         """The values of `missing` that apply to the column `name`."""
         return [] if name in self.wordless else self.missing
 
-    def known_labels(self, column, name):
-        """`known` of a target; if it is the only one, no label may be missing."""
-        known = self.known(column, name)
-        if known is column or self.allows_missing_labels:
-            return known
+    def replace_missing_labels(self, column, name):
+        """`replace_missing` of a target; of a single target, no label may be missing."""
+        labels = self.replace_missing(column, name)
+        if labels is column or self.allows_missing_labels:
+            return labels
         cells = dict(enumerate(cells_in(column)))
-        replaced = (row for row, cell in enumerate(known) if cell is None)
+        replaced = (row for row, cell in enumerate(labels) if cell is None)
         rows = [row for row in replaced if not is_missing(cells[row])]
         if rows:
             words = sorted({to_name(cells[row]).strip() for row in rows})
@@ -212,21 +213,23 @@ class Schema:
                 f".dropna(subset=[{name!r}]).",
                 column.iloc[rows[0]],
             )
-        return known
+        return labels
 
-    def known_cells(self, table):
+    def replace_missing_cells(self, table):
         """A DataFrame in which cells that hold one of `missing` are None."""
         if not self.missing:
             return table
-        return table.assign(**{name: self.known(table[name], name) for name in table})
+        replaced = {name: self.replace_missing(table[name], name) for name in table}
+        return table.assign(**replaced)
 
     @renamed(bad="on_unreadable")
     def to_raw(self, column, name, base_dir=None, on_unreadable="error"):
         """`to_raw` of the input `name`, where the values of `missing` are missing."""
         value = self.inputs[name]
-        return value.to_raw(self.known(column, name), name, base_dir, on_unreadable)
+        column = self.replace_missing(column, name)
+        return value.to_raw(column, name, base_dir, on_unreadable)
 
-    def known_raw(self, raw, name):
+    def replace_missing_raw(self, raw, name):
         """A raw batch where the values of `missing` are missing, in the graph."""
         return raw_without_words(raw, self.inputs[name], self.words(name))
 
@@ -277,7 +280,7 @@ class Schema:
     def preprocess(self, raw):
         """dict of raw batches -> dict of tensors for the model."""
         return {
-            name: value.preprocess(self.known_raw(raw[name], name))
+            name: value.preprocess(self.replace_missing_raw(raw[name], name))
             for name, value in self.inputs.items()
         }
 

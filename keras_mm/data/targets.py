@@ -16,7 +16,9 @@ def encode_targets(table, schema):
     require_columns(table.columns, schema.targets)
     labels = {
         name: value.encode(
-            schema.known_labels(table[name], name), name, schema.allows_missing_labels
+            schema.replace_missing_labels(table[name], name),
+            name,
+            schema.allows_missing_labels,
         )
         for name, value in schema.targets.items()
     }

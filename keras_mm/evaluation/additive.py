@@ -4,9 +4,9 @@ import numpy as np
 
 
 class Additive:
-    """Predictions of all targets as one matrix, on the scale on which they add up.
+    """Predictions of all targets as one matrix, on an additive scale such as logits.
 
-    What is averaged over predictions is so computed once for all targets.
+    Averages over predictions are computed on this matrix, for all targets at once.
 
     Examples:
 

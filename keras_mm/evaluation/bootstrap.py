@@ -1,14 +1,14 @@
 import numpy as np
 
-# Entries of a matrix of weights that are held at a time.
+# Most entries of a matrix of weights in memory.
 _MOST = 2**24
 
 
 class Bootstrap:
-    """Scores of the same rows drawn again and again, for paired intervals.
+    """Bootstrap resampling of rows, for paired confidence intervals.
 
-    Every call sees the same draws, so differences and sums of what two calls
-    give are those of two models on the same rows.
+    All calls use the same resamples, so the scores of two models can be subtracted:
+    the differences are paired.
 
     Examples:
 
@@ -18,8 +18,8 @@ class Bootstrap:
 
     Args:
         rows: int.
-        groups: array `(rows,)`; rows of one value are drawn together, because
-            they do not count as independent. None: each row by itself.
+        groups: array `(rows,)`; rows with the same value are not independent and are
+            drawn together. None: each row by itself.
         resamples: int.
         seed: int.
 
@@ -33,15 +33,15 @@ class Bootstrap:
             _, self.group = np.unique(groups, return_inverse=True)
         self.resamples = resamples
         self.seed = seed
-        # The weights, where they are small enough to keep.
+        # The weights, if they are small enough to keep.
         self._kept = None
 
     def part(self, rows):
-        """Draws of some of the rows alone."""
+        """The bootstrap of some of the rows."""
         return Bootstrap(len(rows), self.group[rows], self.resamples, self.seed)
 
     def scores(self, target, metric, truth, predicted):
-        """The metric in every draw: float array `(resamples,)`."""
+        """The metric in each resample: float array `(resamples,)`."""
         return np.concatenate(
             [
                 target.score(truth, predicted, weights)[metric]
@@ -50,7 +50,7 @@ class Bootstrap:
         )
 
     def _weights(self):
-        """How often each row is drawn, `(some resamples, rows)` at a time."""
+        """How often each row is drawn: arrays `(some resamples, rows)`."""
         if self._kept is not None:
             return self._kept
         drawn = self._drawn()
@@ -71,5 +71,5 @@ class Bootstrap:
 
     @staticmethod
     def interval(scores):
-        """The middle 95% of draws: float array of two."""
+        """The 95% percentile interval: float array of two."""
         return np.percentile(scores, [2.5, 97.5])

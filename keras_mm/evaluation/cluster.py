@@ -33,37 +33,36 @@ def cluster(
 
     Examples:
 
-    >>> found = keras_mm.evaluation.cluster(model, test, labels="category")
-    >>> found.clusters.shape
+    >>> result = keras_mm.evaluation.cluster(model, test, labels="category")
+    >>> result.clusters.shape
     (6,)
-    >>> list(found.scores)
+    >>> list(result.scores)
     ['silhouette', 'normalized_mutual_information', 'adjusted_rand_index']
-    >>> found.plot(pictures=test["image"]).savefig("clusters.png")
+    >>> result.plot(pictures=test["image"]).savefig("clusters.png")
 
-    Vectors are scaled to length 1. The squared distance of two such vectors is
-    2 - 2 cosine: what is near for k-means is what is similar for a retriever, which
-    was trained on cosines. The length that a classifier gives a row tells how sure it
-    is, not what it is. Autoencoders and models of numbers alone need the length for
-    what they give back, so their vectors keep it.
+    Embeddings are scaled to unit length, so that their squared Euclidean distance is
+    2 - 2 cosine, the similarity that retrievers are trained on; the norm of a
+    classifier's embedding reflects confidence, not content. Embeddings of autoencoders
+    and of models that predict numbers alone keep their norm, which carries information.
 
-    Late fusions have no fused vector: for them, each modality's mean token is scaled
-    to length 1, and they are put side by side; of the hybrid fusion, its early part
-    is taken.
+    Late fusions have no fused vector: their embedding is the concatenation of each
+    modality's mean token, scaled to unit length; for the hybrid fusion it is the
+    vector of its early part.
 
     Args:
         model: a model made by a builder.
         table: rows with the model's columns, in any form that
             `keras_mm.data.to_table` reads.
-        clusters: int, how many, 2 or more. None: as many as `labels` has classes;
-            without labels, the number from 2 to 10 with the largest mean silhouette
-            (of 2,000 rows drawn at random, if there are more). It is printed.
-        method: `"kmeans"`, the best of ten starts; `"agglomerative"` (Ward), whose
-            memory grows with the square of the rows; or `"gaussian"`, a mixture of
-            Gaussians with diagonal covariances.
-        labels: string, a column that says what the rows are, to compare the clusters
-            with; rows where it is missing are clustered, but not compared. Default:
-            none.
-        tower: string, the one tower of a retriever to take. Default: all of them.
+        clusters: int, number of clusters, 2 or more. None: the number of classes in
+            `labels`; without labels, the number from 2 to 10 with the largest mean
+            silhouette (of 2,000 rows drawn at random, if there are more). It is
+            printed.
+        method: `"kmeans"`, the best of ten initialisations; `"agglomerative"` (Ward),
+            whose memory grows with the square of the rows; or `"gaussian"`, a mixture
+            of Gaussians with diagonal covariances.
+        labels: string, a column of classes to compare the clusters with; rows without
+            a label are clustered, but not compared. Default: none.
+        tower: string, the tower of a retriever to use. Default: all towers.
         seed: int.
         batch_size: int, 32 if not given.
         base_dir: folder that relative file paths start from.
@@ -73,8 +72,8 @@ def cluster(
         `Clusters`.
 
     Raises:
-        ValueError: if the model has no such vectors, there is no such column, or
-            more clusters are asked for than there are rows.
+        ValueError: if the model has no embeddings, the column does not exist, or there
+            are fewer rows than clusters.
 
     Reference:
         Dhillon and Modha 2001, "Concept Decompositions for Large Sparse Text Data
@@ -83,7 +82,7 @@ def cluster(
     """
     # All arguments are checked before the model runs.
     embed = Embedder(model, tower)
-    table = embed.schema.known_cells(to_table(table))
+    table = embed.schema.replace_missing_cells(to_table(table))
     if method not in _METHODS:
         raise ValueError(
             f"`method` must be one of {list(_METHODS)}. Received: method={method!r}"
@@ -96,7 +95,7 @@ def cluster(
 
     vectors, present = embed(table, batch_size, base_dir, on_unreadable)
     numbers = np.full(len(table), -1)
-    _check_count(clusters, int(present.sum()), "have anything for the model")
+    _check_count(clusters, int(present.sum()), "have any inputs")
     if clusters is None:
         numbers[present] = _best(vectors[present], method, seed)
     else:
@@ -111,8 +110,8 @@ def _names(table, column):
     names = [None if is_missing(cell) else to_name(cell) for cell in cells]
     if len(set(names) - {None}) < 2:
         raise ValueError(
-            "There is nothing to compare clusters with in a column of less than two "
-            "classes. Leave `labels` out and say how many clusters you want. "
+            "`labels` must be a column of two classes or more. Leave it out and pass "
+            "the number of clusters. "
             f"Received: labels={column!r}, classes {sorted(set(names) - {None})}"
         )
     return names
@@ -124,13 +123,13 @@ def _check_count(clusters, rows, what):
     if not isinstance(clusters, (int, np.integer)) or not 2 <= clusters <= rows:
         raise ValueError(
             f"`clusters` must be an int from 2 to the number of rows: {rows} {what}. "
-            "Of three rows or more it may be None, to be chosen. "
+            "For three rows or more it may be None, to choose it automatically. "
             f"Received: clusters={clusters!r}"
         )
 
 
 def _partition(vectors, count, method, seed):
-    """A cluster's number for each vector; 0 is the largest cluster."""
+    """The cluster of each vector; 0 is the largest cluster."""
     from sklearn.cluster import AgglomerativeClustering, KMeans
     from sklearn.mixture import GaussianMixture
 
@@ -140,11 +139,11 @@ def _partition(vectors, count, method, seed):
         model = AgglomerativeClustering(count)
     else:
         model = GaussianMixture(count, covariance_type="diag", random_state=seed)
-        # Variances of long vectors do not survive float32.
+        # float32 is not precise enough for variances of long vectors.
         vectors = vectors.astype("float64")
-    found = model.fit_predict(vectors)
+    numbers = model.fit_predict(vectors)
     _, first, place, sizes = np.unique(
-        found, return_index=True, return_inverse=True, return_counts=True
+        numbers, return_index=True, return_inverse=True, return_counts=True
     )
     rank = np.argsort(np.lexsort((first, -sizes)))
     return rank[place]
@@ -154,8 +153,8 @@ def _best(vectors, method, seed):
     """The partition with the largest silhouette."""
     tried = {}
     for count in range(2, min(_MOST, len(vectors) - 1) + 1):
-        found = _partition(vectors, count, method, seed)
-        tried[count] = silhouette(vectors, found, seed), found
+        numbers = _partition(vectors, count, method, seed)
+        tried[count] = silhouette(vectors, numbers, seed), numbers
     best = max(tried, key=lambda count: np.nan_to_num(tried[count][0], nan=-1.0))
     values = ", ".join(f"{count}: {value:.2f}" for count, (value, _) in tried.items())
     print(f"{best} clusters, by the largest silhouette ({values}).")

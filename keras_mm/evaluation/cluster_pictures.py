@@ -8,37 +8,37 @@ from .pictures import _pixels as pixels_of
 
 _MAPS = ("tsne", "pca")
 _GREY = "#c4c9cf"
-# Side of a picture on the map, whose side is 1.
+# Size of an image on the map, whose size is 1.
 _SIDE = 0.05
 
 
-def plot_clusters(found, map="tsne", pictures=None, base_dir=None):
-    """Draws `Clusters`; see there."""
+def plot_clusters(result, map="tsne", pictures=None, base_dir=None):
+    """Draws a map; see `Clusters.plot`."""
     from matplotlib.figure import Figure
 
     if map not in _MAPS:
         raise ValueError(f"`map` must be one of {list(_MAPS)}. Received: map={map!r}")
-    if pictures is not None and len(pictures) != len(found.clusters):
+    if pictures is not None and len(pictures) != len(result.clusters):
         raise ValueError(
             "`pictures` must be a column of the table that was clustered, with "
-            f"{len(found.clusters)} rows. Received: pictures of {len(pictures)} rows"
+            f"{len(result.clusters)} rows. Received: pictures of {len(pictures)} rows"
         )
-    there = np.flatnonzero(found.clusters >= 0)
-    places = _map(found.vectors[there], map, found.seed)
+    rows = np.flatnonzero(result.clusters >= 0)
+    places = _map(result.vectors[rows], map, result.seed)
     drawn = None
     if pictures is not None:
         cells = list(pictures)
-        drawn = _pictures([cells[row] for row in there], places, base_dir, found.seed)
-    clusters = found.clusters[there]
-    numbers, labels = _colours(found)
-    title = f"{len(found.sizes)} clusters"
-    if found.missing:
-        title += f" ({found.missing} rows have nothing)"
-    panels = [(title, clusters, numbers, _cluster_names(found))]
+        drawn = _pictures([cells[row] for row in rows], places, base_dir, result.seed)
+    clusters = result.clusters[rows]
+    numbers, labels = _colours(result)
+    title = f"{len(result.sizes)} clusters"
+    if result.missing:
+        title += f" ({result.missing} rows have no inputs)"
+    panels = [(title, clusters, numbers, _cluster_names(result))]
     if labels is not None:
-        groups = found.labels[there]
+        groups = result.labels[rows]
         names = {n: f"{_short(n)} ({np.sum(groups == n)})" for n in labels}
-        panels.append((found.column, groups, labels, names))
+        panels.append((result.column, groups, labels, names))
     side = 5.4 if drawn is None else 8.0
     lines = max(-(-(len(colours) + 2) // 3) for _, _, colours, _ in panels)
     heights = side, 0.22 * lines
@@ -51,14 +51,14 @@ def plot_clusters(found, map="tsne", pictures=None, base_dir=None):
         _draw(axes, places, [colours.get(g, _GREY) for g in groups], drawn or {})
         _legend(below, groups, colours, names)
     if drawn is None:
-        # They would hide pictures.
+        # On images, the numbers would hide them.
         for number, colour in numbers.items():
             _write_number(columns[0][0], number, places[clusters == number], colour)
     return figure
 
 
 def _write_number(axes, number, places, colour):
-    # On the row next to the middle: the middle may lie outside.
+    # At the row nearest to the median, which itself may lie outside the cluster.
     middle = np.median(places, axis=0)
     place = places[np.argmin(np.sum((places - middle) ** 2, axis=1))]
     box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": colour}
@@ -71,45 +71,45 @@ def _map(vectors, map, seed):
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    # A plane needs two numbers.
+    # A map takes two components.
     vectors = np.pad(vectors, [(0, 0), (0, max(0, 2 - vectors.shape[1]))])
     if map == "pca":
         model = PCA(2, random_state=seed)
     else:
         perplexity = min(30.0, max(1.0, (len(vectors) - 1) / 3))
         model = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
-    # Of few rows, threads wait for each other longer than they work.
+    # For few rows, threads cost more than they gain.
     with threadpool_limits(1 if len(vectors) < 3000 else None):
         places = model.fit_transform(vectors)
     low, high = places.min(axis=0), places.max(axis=0)
     return 0.5 + (places - (low + high) / 2) / np.maximum(high - low, 1e-12)
 
 
-def _colours(found):
+def _colours(result):
     """Colour of each cluster, and of each label or None: dicts."""
     from matplotlib import colormaps
 
     pairs = np.array(colormaps["tab20"].colors)
-    # Strong colours, then pale ones, no grey: more nobody tells apart.
+    # Strong colours, then pale ones, without greys; more would not be distinguishable.
     colours = [pairs[n] for n in (*range(0, 20, 2), *range(1, 20, 2)) if n // 2 != 7]
-    if found.labels is None:
-        return dict(zip(found.sizes.index, colours)), None
-    known = found.labels[(found.clusters >= 0) & found.known].astype(str)
-    names, counts = np.unique(known, return_counts=True)
+    if result.labels is None:
+        return dict(zip(result.sizes.index, colours)), None
+    counted = (result.clusters >= 0) & result.is_labelled
+    names, counts = np.unique(result.labels[counted].astype(str), return_counts=True)
     labels = dict(zip(names[np.argsort(-counts, kind="stable")], colours))
     numbers, before = {}, []
-    for number, name in found.sizes["majority"].items():
+    for number, name in result.sizes["majority"].items():
         if name in labels and len(numbers) < len(colours):
-            # Nearer to white, the more clusters have this label already.
+            # The paler, the more larger clusters have this label.
             pale = 0.72 ** before.count(name)
             numbers[number] = 1 - pale * (1 - labels[name])
             before.append(name)
     return numbers, labels
 
 
-def _cluster_names(found):
+def _cluster_names(result):
     names = {}
-    for number, row in found.sizes.iterrows():
+    for number, row in result.sizes.iterrows():
         names[number] = f"{number} ({row['rows']})"
         if row.get("labelled"):
             names[number] = f"{number}: {_short(row['majority'])} {row['purity']:.0%}"
@@ -117,7 +117,7 @@ def _cluster_names(found):
 
 
 def _draw(axes, places, colours, drawn):
-    """The rows as points, in an order by chance: none hides a whole group."""
+    """Draws the rows as points, in random order, so that no group hides another."""
     order = np.random.default_rng(0).permutation(len(places))
     size = np.clip(9000 / len(places), 6, 36)
     axes.scatter(
@@ -154,13 +154,13 @@ def _short(name):
 
 
 def _legend(axes, groups, colours, names):
-    """What the colours mean."""
+    """Draws the legend."""
     from matplotlib.lines import Line2D
 
     lines = [(names[group], colour) for group, colour in colours.items()]
-    unknown = sum(group is None for group in groups)
-    others = sum(group not in colours for group in groups) - unknown
-    for name, count in (("others", others), ("unknown", unknown)):
+    unlabelled = sum(group is None for group in groups)
+    others = sum(group not in colours for group in groups) - unlabelled
+    for name, count in (("others", others), ("no label", unlabelled)):
         if count:
             lines.append((f"{name} ({count})", _GREY))
     handles = []
@@ -181,14 +181,14 @@ def _legend(axes, groups, colours, names):
 
 
 def _pictures(cells, places, base_dir, seed):
-    """Pictures of rows, as many as lie beside each other: dict from row to pixels."""
+    """Images of rows that do not overlap on the map: dict from row to pixels."""
     drawn = {}
     for row in np.random.default_rng(seed).permutation(len(cells)):
         apart = np.abs(places[list(drawn)] - places[row]).max(axis=1)
         empty = all(is_missing(item) for item in items_of(cells[row]))
         if not empty and (apart > 1.15 * _SIDE).all():
             pixels = pixels_of(cells[row], base_dir)
-            # No larger than can be seen.
+            # Downsampled to the size on the map.
             step = max(1, max(pixels.shape[:2]) // 96)
             drawn[row] = pixels[::step, ::step].copy()
     return drawn

@@ -32,7 +32,7 @@ def compare(
     saved when it is done, and the same call resumes after an interruption; more
     fusions may be added later.
 
-    Of several targets there is a leaderboard of each, from the same models: of the
+    For several targets there is one leaderboard each, from the same models, over the
     rows that have its label.
 
     Examples:
@@ -53,15 +53,15 @@ def compare(
         table: rows with the targets, in any form that `keras_mm.data.to_table`
             reads.
         fusions: list of names (`keras_mm.fusion.FUSIONS`) and `Fusion` objects,
-            or a dict from a name of yours to either.
+            or a dict of them by names of your choice.
         encoders: as in `build_classifier`, the same for all.
         folds: int, 2 or more.
         groups: name of a column; rows with the same value stay in one fold and
             are drawn together.
-        metric: name of a score that `score` gives; default `accuracy`,
-            `macro_f1` for several labels, `r2` for numbers. Of several targets a
+        metric: name of a score of `evaluation.score`; default `accuracy`,
+            `macro_f1` for several labels, `r2` for numbers. For several targets a
             dict from target to name.
-        epochs: int, most epochs of a fit.
+        epochs: int, largest number of epochs per fit.
         patience: int, epochs without improvement on a seventh of the training
             rows until a fit stops, or None: all rows train, for all epochs.
         path: CSV file for the fits, one row each; predictions of held-out rows
@@ -69,7 +69,7 @@ def compare(
         seed: int; the same seed gives the same results on one machine.
         base_dir: as in `model.fit`.
         on_unreadable: as in `model.fit`.
-        **options: what the builder takes besides: `hidden_units`,
+        **options: other arguments of the builder: `hidden_units`,
             `modality_dropout`...
 
     Returns:
@@ -78,11 +78,11 @@ def compare(
         `std` between folds; `difference` to the best single modality with
         `difference_low`, `difference_high`, from the same draws of rows;
         `parameters`; mean `seconds` of a fit. The metric is `attrs["metric"]`.
-        Of several targets a dict from target to such a DataFrame.
+        For several targets a dict from target to such a DataFrame.
 
     Raises:
-        ValueError: if an argument does not fit, or the file at `path` is of
-            other settings, before anything is trained.
+        ValueError: before any training, if an argument is invalid, or the file at
+            `path` has other settings.
     """
     trials = Trials(
         schema,
@@ -217,14 +217,14 @@ def _leaderboard(trials, target_name, entries, kept, metric):
             drawn.append(draws.scores(target, metric, *answers))
         return np.append(np.mean(folds), np.mean(drawn, axis=0)), folds
 
-    found = {name: scores(name) for name in entries}
+    scored = {name: scores(name) for name in entries}
     sign = -1 if metric in target.lower_is_better else 1
     single = [name for name, (columns, _) in entries.items() if len(columns) == 1]
-    best = max(single, key=lambda name: sign * found[name][0][0])
+    best = max(single, key=lambda name: sign * scored[name][0][0])
     rows = []
-    for name, (values, folds) in found.items():
+    for name, (values, folds) in scored.items():
         low, high = Bootstrap.interval(values[1:])
-        beside = values - found[best][0]
+        beside = values - scored[best][0]
         beside_low, beside_high = Bootstrap.interval(beside[1:])
         fits = [kept.rows[name, fold] for fold in trials.folds]
         rows.append(

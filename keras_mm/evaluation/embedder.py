@@ -7,24 +7,25 @@ from .tensors import is_present
 
 
 class Embedder:
-    """One vector for each row of a table, from any built model.
+    """Embeds the rows of a table with any model made by a builder.
 
-    It is what the fusion gives, of several fusions theirs side by side. Late fusions
-    give no vector: each modality's mean token is scaled to length 1, and they are put
-    side by side, 0 where one is absent; of the hybrid fusion it is what its early part
-    gives. An autoencoder's vector is its code, a retriever's the sum of its towers'
-    vectors.
+    The embedding is the fused vector; for several fusions, their vectors side by side.
+    For late fusions, which have no fused vector, it is the concatenation of each
+    modality's mean token, scaled to unit length, 0 if the modality is absent; for the
+    hybrid fusion, the vector of its early part. For an autoencoder it is the code, for
+    a retriever the sum of the towers' vectors.
 
-    Vectors are scaled to length 1 where only their direction matters: a retriever
-    compares cosines, and the length that a classifier gives a row tells how sure it
-    is, not what it is. They keep it if the model gives back numbers alone.
+    Embeddings are scaled to unit length where only their direction matters: a
+    retriever compares cosines, and the norm of a classifier's embedding reflects
+    confidence, not content. Embeddings of autoencoders and of models that predict
+    numbers alone keep their norm.
 
     Args:
         model: a model made by a builder.
-        tower: string, the one tower of a retriever to take, or None.
+        tower: string, the tower of a retriever to use, or None: all towers.
 
     Raises:
-        ValueError: if the model has no such vector.
+        ValueError: if the model has no embedding.
     """
 
     def __init__(self, model, tower=None):
@@ -35,11 +36,11 @@ class Embedder:
                 f"Received: model of type {type(model).__name__}"
             )
         self._part, self._vectors, self._scaled = model.vectors(tower)
-        # A tower has a schema of its own columns.
+        # A tower's schema has only its own columns.
         self.schema = getattr(self._part, "schema", None) or model.schema
 
     def __call__(self, table, batch_size=None, base_dir=None, on_unreadable="error"):
-        """Vectors in the order of the rows, and which rows have anything.
+        """The embeddings, and which rows have any inputs.
 
         Args:
             table: DataFrame.
@@ -48,8 +49,8 @@ class Embedder:
             on_unreadable: as in `model.fit`.
 
         Returns:
-            float32 array `(rows, units)`, 0 for rows that have nothing, and bool
-            array `(rows,)`.
+            float32 array `(rows, units)`, 0 for rows whose inputs are all missing, and
+            bool array `(rows,)`, False for these rows.
         """
         dataset = to_dataset(
             table,

@@ -9,15 +9,15 @@ import numpy as np
 
 
 def fingerprint(value):
-    """Of plain data, layers, encoders and functions, or dicts and lists of them."""
+    """Hash of plain data, layers, encoders and functions, or dicts and lists of them."""
     text = json.dumps(_plain(value), sort_keys=True, default=str)
-    # Keras numbers its layers as they come: dense, dense_1, ...
+    # Keras numbers layers in order of creation: dense, dense_1, ...
     text = re.sub(r'_\d+(?=["/])', "", text)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def rows_fingerprint(table, columns):
-    """Of the cells of some columns of a table; files go by their paths."""
+    """Hash of the cells of some columns of a table; files are hashed by path."""
     digest = hashlib.blake2b(digest_size=8)
     for name in columns:
         for cell in table[name].tolist():
@@ -39,7 +39,7 @@ def _plain(value):
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "get_config"):
         config = value.get_config()
-        # A layer's own name says nothing.
+        # Names of layers do not matter.
         config = {key: item for key, item in config.items() if key != "name"}
         weights = value.get_weights() if hasattr(value, "get_weights") else []
         return [name, _plain(config), _plain(weights)]

@@ -2,21 +2,21 @@ from ..errors import without_target
 
 
 def to_frame(predictions, schema):
-    """A model's predictions as a table for people.
+    """A model's predictions as a readable DataFrame.
 
     Examples:
 
     >>> keras_mm.evaluation.to_frame(model.predict(test), model.schema).head()
 
     Args:
-        predictions: what `model.predict` gave: an array, or of several targets a
+        predictions: output of `model.predict`: an array, or for several targets a
             dict of arrays.
         schema: the model's `Schema`.
 
     Returns:
-        DataFrame with the predicted class, labels or number under the target's
-        name, and for classes and labels one column `name_class` of
-        probabilities for each; the columns of several targets side by side.
+        DataFrame with the predicted class, labels or number in a column with the
+        target's name, and for classes and labels one column of probabilities each,
+        `<target>_<class>`; the columns of several targets side by side.
     """
     import pandas as pd
 

@@ -16,11 +16,11 @@ def all_subsets(names):
 
 
 def shapley_values(names, scores):
-    """Exact Shapley values: how a score is shared out among modalities.
+    """Exact Shapley values: attributes a score to modalities.
 
-    A modality's value is what it adds to a subset of the others, averaged over
-    all orders in which modalities could come in. The values sum to the score of
-    all less that of none.
+    A modality's value is the score that it adds to a subset of the others, averaged
+    over all orders of the modalities. The values sum to the score of all modalities
+    minus that of the empty subset.
 
     Examples:
 
@@ -31,8 +31,8 @@ def shapley_values(names, scores):
 
     Args:
         names: list of strings.
-        scores: dict from each subset, a tuple in the order of `names`, to a
-            float or an array of them.
+        scores: dict from each subset, a tuple in the order of `names`, to a float or an
+            array of floats.
 
     Returns:
         dict from name to value.
@@ -55,19 +55,19 @@ def shapley_values(names, scores):
 
 
 def additive_projection(predict, tensors, modalities, rows, batch=1024):
-    """The nearest prediction in which modalities do not interact.
+    """Empirical multimodally-additive projection (EMAP): removes interactions.
 
-    `f(i)` becomes the sum of one term a modality, its mean prediction with all
-    others taken from every row in turn, less the overall mean where it is
-    counted too often (EMAP). Of two modalities it takes `rows ** 2` predictions,
-    of more that many for each.
+    The projected prediction of a row is the sum of one term per modality, the mean
+    prediction with the other modalities taken from each of the rows, minus the
+    overall mean for every modality but one. For two modalities it takes `rows ** 2`
+    predictions, for more that many per modality.
 
     Args:
-        predict: function from tensors to predictions `(rows, outputs)`, such as
-            logits, in which adding makes sense.
+        predict: function from tensors to predictions `(rows, outputs)` on an additive
+            scale, such as logits.
         tensors: dict from column name to array.
         modalities: dict from modality name to its columns.
-        rows: int array, the rows to use, each with each.
+        rows: int array, the rows to use, all pairs of them.
         batch: int, predictions at a time.
 
     Returns:
@@ -79,7 +79,7 @@ def additive_projection(predict, tensors, modalities, rows, batch=1024):
     """
     count, names = len(rows), list(modalities)
     means = []
-    # Of two, the table of all pairs holds both means.
+    # For two modalities, the predictions of all pairs hold both means.
     for name in names[:1] if len(names) == 2 else names:
         table = []
         for start in range(0, count**2, batch):

@@ -13,17 +13,17 @@ class KeptFits:
     """Completed fits by name and fold, in memory and on disk.
 
     Args:
-        path: CSV file, one row a fit; predictions go into an `.npz` file beside it.
-            Or None: memory alone.
+        path: CSV file, one row per fit; predictions go into an `.npz` file beside it.
+            None: in memory only.
         targets: list of the targets' names.
-        settings: dict of what results depend on besides the fusion.
+        settings: dict of everything but the fusion that results depend on.
 
     Attributes:
         rows: dict from name and fold to the row of the fit.
         predictions: dict from name and fold to predictions by target.
 
     Raises:
-        ValueError: if the file holds something else.
+        ValueError: if the file does not hold results of `compare`.
     """
 
     def __init__(self, path, targets, settings):
@@ -58,7 +58,7 @@ class KeptFits:
         return os.path.splitext(os.fspath(self.path))[0] + ".npz"
 
     def _keys(self, name, fold):
-        """The names of a fit's arrays in the file, by target."""
+        """The keys of a fit's arrays in the file, by target."""
         if len(self.targets) == 1:
             return {self.targets[0]: f"{fold} {name}"}
         return {target: f"{fold} {target!r} {name}" for target in self.targets}
@@ -83,7 +83,7 @@ class KeptFits:
                 )
 
     def add(self, row, fusion, predictions):
-        """Keeps one more fit."""
+        """Adds a fit, and saves all fits."""
         fit = row["name"], row["fold"]
         settings = json.dumps(self.settings)
         row = {**row, "fusion": fingerprint(fusion), "settings": settings}

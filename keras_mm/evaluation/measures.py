@@ -26,7 +26,7 @@ class Pooled(dict):
         self.counts = {}
 
     def put(self, *key, rows, values):
-        """Some rows' predictions, by target."""
+        """Adds the predictions of some rows, by target."""
         key = key if len(key) > 1 else key[0]
         if key not in self:
             self[key] = {
@@ -54,18 +54,20 @@ class Pooled(dict):
         return part / max(whole, 1)
 
 
-def ask(pooled, rows, models, whole, tensors, modalities, random, emap_rows):
-    """Predicts some rows with all perturbations of the inputs.
+def predict_perturbed(
+    pooled, rows, models, whole, tensors, modalities, random, emap_rows
+):
+    """Adds the predictions of some rows with all perturbations of the inputs.
 
     Args:
         pooled: `Pooled`, for the predictions.
-        rows: int array, numbers of the rows.
-        models: dict from a tuple of modality names to the model of these.
+        rows: int array, indices of the rows.
+        models: dict from a tuple of modality names to the model trained on them.
         whole: tuple of all names.
         tensors: the rows' tensors.
         modalities: dict from modality name to its columns.
         random: `numpy.random.Generator`.
-        emap_rows: int, most rows for the interaction.
+        emap_rows: int, largest number of rows for the interaction.
     """
     model, names = Parts(models[whole], modalities), list(modalities)
     additive = Additive(models[whole].schema.targets)
@@ -93,7 +95,7 @@ def ask(pooled, rows, models, whole, tensors, modalities, random, emap_rows):
         answer = without_cells(model, arrays, removed)
         pooled.put("missing", rate, rows=rows, values=answer)
         pooled.count(("missing", rate), removed.sum(), present.sum())
-    _ask_with_noise(pooled, rows, models, model, tensors, arrays, random)
+    _predict_with_noise(pooled, rows, models, model, tensors, arrays, random)
     if emap_rows and len(names) > 1:
         some = np.sort(random.permutation(len(rows))[:emap_rows])
 
@@ -107,8 +109,8 @@ def ask(pooled, rows, models, whole, tensors, modalities, random, emap_rows):
             pooled.put(key, rows=rows[some], values=answer)
 
 
-def _ask_with_noise(pooled, rows, models, model, tensors, arrays, random):
-    """The model and late fusion, with noise in one modality or in all."""
+def _predict_with_noise(pooled, rows, models, model, tensors, arrays, random):
+    """Adds predictions of the model and of late fusion under noise in the inputs."""
     modalities, names = model.modalities, list(model.modalities)
     schema = model.model.schema
     additive = Additive(schema.targets)
@@ -125,8 +127,8 @@ def _ask_with_noise(pooled, rows, models, model, tensors, arrays, random):
     present = np.where(present.any(axis=1, keepdims=True), present, True)
     weights = (present / present.sum(axis=1, keepdims=True)).T[..., None]
     clean = {name: alone(name, tensors, arrays) for name in names}
-    # Of one modality, all of them is the same.
-    hits = [*names, None] if len(names) > 1 else [None]
+    # Of a single modality, one and all are the same.
+    choices = [*names, None] if len(names) > 1 else [None]
     for level in NOISE:
         unimodal, noisy = clean, arrays
         if level:
@@ -134,16 +136,16 @@ def _ask_with_noise(pooled, rows, models, model, tensors, arrays, random):
             changed = add_noise(tensors, schema, columns, level, random)
             noisy = model.encode(changed)
             unimodal = {name: alone(name, changed, noisy) for name in names}
-        for hit in hits:
-            keys = list(noisy) if hit is None else model.keys[hit]
+        for noised in choices:
+            keys = list(noisy) if noised is None else model.keys[noised]
             answer = model.predict({**arrays, **{key: noisy[key] for key in keys}})
-            pooled.put("noise", (hit, level), rows=rows, values=answer)
+            pooled.put("noise", (noised, level), rows=rows, values=answer)
             late = sum(
-                weight * (unimodal if hit in (name, None) else clean)[name]
+                weight * (unimodal if noised in (name, None) else clean)[name]
                 for name, weight in zip(names, weights)
             )
             answer = additive.split(late)
-            pooled.put("late", (hit, level), rows=rows, values=answer)
+            pooled.put("late", (noised, level), rows=rows, values=answer)
 
 
 def _others(names, subset):
@@ -158,7 +160,7 @@ def missing_rates(count):
 
 
 def presence(tensors, modalities):
-    """Which modality a row has: bool array `(rows, modalities)`."""
+    """The modalities that each row has: bool array `(rows, modalities)`."""
     columns = modalities.values()
     return np.stack([is_present(tensors, one) for one in columns], axis=1)
 

@@ -10,13 +10,13 @@ from .trials import predict
 
 
 class ModalityCurves(keras.callbacks.Callback):
-    """How each modality learns within one model, epoch by epoch.
+    """Callback that measures how each modality learns within a multimodal model.
 
-    After each epoch it scores the model on held-out rows: with all modalities,
-    and with each one alone, the others withheld. A modality is called lazy if in
-    the end it has gained less than a fifth of what the best one has over the
-    answer that knows nothing: it was left behind, or it does not tell. Which of
-    the two, training it alone says (`modality_report`).
+    After each epoch it scores the model on held-out rows: with all modalities, and
+    with each one alone, the others withheld. A modality is called lazy if its final
+    gain over the constant baseline is less than a fifth of the best modality's: it is
+    either undertrained or uninformative. A model of that modality alone
+    (`modality_report`) tells which.
 
     Examples:
 
@@ -29,25 +29,25 @@ class ModalityCurves(keras.callbacks.Callback):
     Args:
         validation: rows with the targets, in any form that
             `keras_mm.data.to_table` reads. They are kept in memory as tensors.
-        metric: name of a score that `score` gives; default `accuracy`, `macro_f1`
-            for several labels, `r2` for numbers. Of several targets a dict from
+        metric: name of a score of `evaluation.score`; default `accuracy`, `macro_f1`
+            for several labels, `r2` for numbers. For several targets a dict from
             target to name.
         base_dir: as in `model.fit`.
         on_unreadable: as in `model.fit`.
 
     Attributes:
-        table: DataFrame, one row an epoch: the score of `all` modalities, and of
-            each alone. Of several targets, columns have two levels:
-            `table["price"]` is the table of one.
-        baseline: float, the score of the best constant answer; of several targets a
-            dict from target to it.
-        sentences: list of strings, one for each modality that is lazy, of several
-            targets for each target.
+        table: DataFrame, one row per epoch: the score of `all` modalities, and of
+            each alone. For several targets, columns have two levels:
+            `table["price"]` is the table of one target.
+        baseline: float, the score of the best constant prediction; for several
+            targets a dict from target to float.
+        sentences: list of strings, one per lazy modality; for several targets, one
+            per target and lazy modality.
 
     Reference:
         Wang et al. 2020, "What Makes Training Multi-modal Classification Networks
         Hard?", and Peng et al. 2022, "Balanced Multimodal Learning via On-the-fly
-        Gradient Modulation", for modalities that are left behind.
+        Gradient Modulation", on undertrained modalities.
     """
 
     @renamed(bad="on_unreadable")
@@ -58,7 +58,7 @@ class ModalityCurves(keras.callbacks.Callback):
         self._rows, self._targets = [], {}
 
     def on_train_begin(self, logs=None):
-        """Reads the rows, once."""
+        """Reads the rows."""
         schema = self.model.schema
         self._metrics = metrics_of(schema, self.metric)
         rows = to_table(self.validation)
@@ -73,7 +73,7 @@ class ModalityCurves(keras.callbacks.Callback):
         self._rows = []
 
     def on_epoch_end(self, epoch, logs=None):
-        """Scores all, and each alone."""
+        """Scores all modalities, and each alone."""
         row = {"all": self._scores(predict(self.model, self._tensors))}
         for name in self._modalities:
             others = [
@@ -87,13 +87,13 @@ class ModalityCurves(keras.callbacks.Callback):
         self._rows.append(row)
 
     def on_train_end(self, logs=None):
-        """Says which modality is lazy."""
+        """Prints which modalities are lazy."""
         for sentence in self.sentences:
             print(sentence)
 
     @property
     def table(self):
-        """The scores, epoch by epoch."""
+        """The scores of all epochs."""
         import pandas as pd
 
         tables = {name: self._table(name) for name in self._targets}
@@ -111,7 +111,7 @@ class ModalityCurves(keras.callbacks.Callback):
 
     @property
     def sentences(self):
-        """One sentence for each modality that is lazy."""
+        """One sentence per lazy modality."""
         if not self._rows:
             return []
         return [line for name in self._targets for line in self._sentences(name)]
@@ -125,16 +125,16 @@ class ModalityCurves(keras.callbacks.Callback):
         best = max(gains, key=gains.get)
         return [
             f"{of}{name} is lazy: alone it has {metric} {last[name]:.3f} "
-            f"(knowing nothing: {baseline:.3f}), {best} has {last[best]:.3f}. "
-            "Either it does not tell, or it was left behind: compare it with a "
-            "model of its own; fusion='hybrid', learning_rates= and "
-            "GradientBlending let it catch up."
+            f"(constant baseline: {baseline:.3f}), {best} has {last[best]:.3f}. "
+            "It is either uninformative or undertrained: compare it with a model of "
+            "this modality alone. If that is better, try fusion='hybrid', "
+            "learning_rates= or GradientBlending."
             for name, gain in gains.items()
             if gains[best] > 0 and gain < 0.2 * gains[best]
         ]
 
     def plot(self):
-        """Draws the curves, of several targets side by side.
+        """Draws the curves; those of several targets side by side.
 
         Returns:
             `matplotlib.figure.Figure`.
@@ -163,10 +163,10 @@ class ModalityCurves(keras.callbacks.Callback):
         return figure
 
     def _scores(self, predictions):
-        """The metric of each target, of the rows that have its label."""
+        """The metric of each target on the rows that have its label."""
         scores = {}
         for name, target in self._targets.items():
             rows = self._label_rows[name]
-            answers = self._labels[name][rows], predictions[name][rows]
-            scores[name] = target.score(*answers)[self._metrics[name]]
+            labelled = self._labels[name][rows], predictions[name][rows]
+            scores[name] = target.score(*labelled)[self._metrics[name]]
         return scores

@@ -10,7 +10,7 @@ from ..training.progress import counted
 from .bootstrap import Bootstrap
 from .interactions import all_subsets
 from .labels import constant_predictions, rows_with_label
-from .measures import Pooled, ask, presence, without_cells
+from .measures import Pooled, predict_perturbed, presence, without_cells
 from .metrics import metrics_of
 from .parts import Parts
 from .report import ModalityReport
@@ -64,36 +64,36 @@ def modality_report(
 
     Args:
         schema: `Schema`, adapted or not: each fold adapts a copy to its training
-            rows. With `model` its own is used, and None will do.
+            rows. With `model`, the model's schema is used and this may be None.
         table: rows with the targets, in any form that `keras_mm.data.to_table`
-            reads. Those of one fold must fit in memory as tensors.
+            reads. The tensors of one fold must fit in memory.
         fusion: as in `build_classifier`.
         encoders: as in `build_classifier`.
         folds: int, 2 or more.
         groups: name of a column; rows with the same value stay in one fold and
             are drawn together.
         model: a trained model made by a builder, or None.
-        metric: name of a score that `score` gives; default `accuracy`,
-            `macro_f1` for several labels, `r2` for numbers. Of several targets a
+        metric: name of a score of `evaluation.score`; default `accuracy`,
+            `macro_f1` for several labels, `r2` for numbers. For several targets a
             dict from target to name.
-        epochs: int, most epochs of a fit.
+        epochs: int, largest number of epochs per fit.
         patience: int, epochs without improvement on a seventh of the training
             rows until a fit stops, or None: all rows train, for all epochs.
-        matched: rates of missing cells to train models with, too, such as
-            `(0.3, 0.6)`; each costs one more fit a fold.
-        emap_rows: int, most rows in all for the interaction, which takes the
-            square of a fold's share of them; 0 leaves it out.
+        matched: rates of missing cells, such as `(0.3, 0.6)`, to also train models
+            with; each costs one more fit per fold.
+        emap_rows: int, largest number of rows for the interaction, whose cost is
+            quadratic in the rows per fold; 0 leaves it out.
         seed: int; the same seed gives the same report on one machine.
         base_dir: as in `model.fit`.
         on_unreadable: as in `model.fit`.
-        **options: what the builder takes besides: `hidden_units`,
+        **options: other arguments of the builder: `hidden_units`,
             `modality_dropout`...
 
     Returns:
-        `ModalityReport`; of several targets a dict from target to one.
+        `ModalityReport`; for several targets a dict of them by target.
 
     Raises:
-        ValueError: if an argument does not fit, before anything is trained.
+        ValueError: before any training, if an argument is invalid.
 
     Reference:
         Hessel and Lee 2020, "Does my multimodal model learn cross-modal
@@ -109,7 +109,7 @@ def modality_report(
         given = [name for name, value in trained.items() if value] + list(options)
         if given:
             raise ValueError(
-                "With `model` nothing is trained: leave out what is for training. "
+                "With `model` nothing is trained: leave out arguments for training. "
                 f"Received: model={model.name!r} and {given}"
             )
         return _of_model(
@@ -156,7 +156,9 @@ def modality_report(
             full = models[whole]
             tensors = trials.tensors(trials.part(rows), full.schema)
             share = -(-emap_rows // len(trials.folds))
-            ask(pooled, rows, models, whole, tensors, trials.modalities, random, share)
+            predict_perturbed(
+                pooled, rows, models, whole, tensors, trials.modalities, random, share
+            )
             for subset, one in models.items():
                 pooled.put("trained", subset, rows=rows, values=predict(one, tensors))
             labels = trials.labels_of(trials.train_rows(fold))
@@ -200,7 +202,9 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, on_unread
     random = np.random.default_rng((seed, 0))
     pooled = Pooled(len(table))
     whole = tuple(names)
-    ask(pooled, rows, {whole: model}, whole, tensors, modalities, random, emap_rows)
+    predict_perturbed(
+        pooled, rows, {whole: model}, whole, tensors, modalities, random, emap_rows
+    )
     pooled.put("constant", rows=rows, values=constant)
     for subset in all_subsets(names)[1:]:
         pooled["trained", subset] = pooled["subset", subset]
@@ -251,6 +255,6 @@ def _without(names, name):
 def _check_count(names):
     if len(names) > _MOST:
         raise ValueError(
-            f"All subsets of more than {_MOST} modalities are too many. Leave some "
-            f"out of the schema. Received: modalities={names}"
+            f"The report evaluates all subsets of the modalities, at most {_MOST} "
+            f"modalities. Leave some out of the schema. Received: modalities={names}"
         )

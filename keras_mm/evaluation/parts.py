@@ -4,11 +4,11 @@ from .trials import predict, predict_arrays
 
 
 class Parts:
-    """A model in two parts: encoders, and what comes behind them.
+    """A model in two parts: the encoders, and the rest.
 
-    What is asked of a model about the same rows again and again, with modalities
-    withheld or mixed, needs their tokens once only. A model without an encoder
-    for each modality is one part, and its tensors are its tokens.
+    Predictions of the same rows with modalities withheld or permuted compute the
+    tokens once. A model without an encoder for each modality is not divided: its
+    tensors take the place of the tokens.
 
     Args:
         model: a model made by a builder.
@@ -19,7 +19,7 @@ class Parts:
         self.model = model
         self.modalities = modalities
         self.encoders = self.rest = None
-        # By modality, which arrays are its own.
+        # The keys of each modality's arrays.
         self.keys = modalities
         encoders = model.encoders
         if set(modalities) <= set(encoders):
@@ -31,11 +31,11 @@ class Parts:
     def encode(self, tensors, names=None):
         """Tensors -> dict of arrays, of all modalities or of some.
 
-        The first call also learns what an absent modality looks like.
+        The first call also encodes an empty row, for absent modalities.
         """
         if self._absent is None:
-            nothing = take(withhold(tensors, list(tensors), slice(1)), slice(1))
-            self._absent = self._encoded(nothing, self.modalities)
+            empty = take(withhold(tensors, list(tensors), slice(1)), slice(1))
+            self._absent = self._encoded(empty, self.modalities)
         return self._encoded(tensors, names or self.modalities)
 
     def _encoded(self, tensors, names):
@@ -61,7 +61,7 @@ class Parts:
         return changed
 
     def predict(self, arrays):
-        """Predictions of arrays, by target."""
+        """Predictions from encoded arrays, by target."""
         if self.rest is None:
             return predict(self.model, arrays)
         ordered = [arrays[key] for keys in self.keys.values() for key in keys]

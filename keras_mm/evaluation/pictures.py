@@ -1,4 +1,4 @@
-"""Pictures of what a model learned and how it errs."""
+"""Plots of training curves, confusion matrices and predictions."""
 
 import io
 
@@ -11,12 +11,12 @@ from ..inputs import Audio, Image, Sequence, Video
 from ..inputs.cells import is_missing
 from ..inputs.items import items_of
 
-# Of a prediction that is right, wrong, or more or less near.
+# By whether a prediction is right; None: neither right nor wrong, as a number.
 _COLORS = {True: "#1a7f37", False: "#cf222e", None: "black"}
 
 
 def plot_history(histories, metric="accuracy"):
-    """Draws training curves: the loss and a metric, epoch by epoch.
+    """Draws training curves of the loss and a metric.
 
     Examples:
 
@@ -24,8 +24,7 @@ def plot_history(histories, metric="accuracy"):
     >>> keras_mm.evaluation.plot_history(history).savefig("curves.png")
 
     Args:
-        histories: a `keras.callbacks.History`, or a dict from a model's name
-            to one.
+        histories: a `keras.callbacks.History`, or a dict of them by the model's name.
         metric: string, the metric's name.
 
     Returns:
@@ -58,15 +57,15 @@ def plot_history(histories, metric="accuracy"):
 
 
 def plot_confusion(models, table, base_dir=None):
-    """Draws which class is taken for which: rows are the truth.
+    """Draws confusion matrices; their rows are the true classes.
 
     Examples:
 
     >>> keras_mm.evaluation.plot_confusion(model, test).savefig("confusion.png")
 
     Args:
-        models: a classifier made by a builder, or a dict from a name to one, to
-            draw several side by side. Of several targets, each is drawn.
+        models: a classifier made by a builder, or a dict of them by name, to draw
+            several side by side. For several targets, each has its own matrix.
         table: rows with the targets.
         base_dir: folder that relative file paths start from.
 
@@ -74,32 +73,32 @@ def plot_confusion(models, table, base_dir=None):
         `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: if a target of a model is no class.
+        ValueError: if a target of a model is not a `ClassLabel`.
     """
     for model in (models if isinstance(models, dict) else {"": models}).values():
         for name, target in _targets_of(model).items():
             if target.kind != "class":
                 raise ValueError(
-                    "A confusion matrix is about classes, one a row. Give a "
-                    "classifier; keras_mm.evaluation.plot_targets draws what suits "
+                    "A confusion matrix is for classes, one per row. Pass a "
+                    "classifier, or use keras_mm.evaluation.plot_targets, which takes "
                     f"any target. Received: {name}={target!r}"
                 )
     return plot_targets(models, table, base_dir)
 
 
 def plot_targets(models, table, base_dir=None):
-    """Draws predictions beside the truth, as suits each target.
+    """Draws predictions against the truth, by the kind of each target.
 
-    Of classes it draws the confusion matrix, of several labels the F1 of each, of a
-    number the predictions against the truth.
+    For classes it draws a confusion matrix, for several labels the F1 score of each,
+    for a number a scatter plot of predictions and true values.
 
     Examples:
 
     >>> keras_mm.evaluation.plot_targets(model, test).savefig("targets.png")
 
     Args:
-        models: a model made by a builder, or a dict from a name to one, to draw
-            several side by side.
+        models: a model made by a builder, or a dict of them by name, to draw several
+            side by side.
         table: rows with the targets.
         base_dir: folder that relative file paths start from.
 
@@ -116,28 +115,28 @@ def plot_targets(models, table, base_dir=None):
         labels, schema = encode_targets(table, model.schema), model.schema
         predictions = schema.by_target(predictions)
         for name, target in schema.targets.items():
-            several = f"{title} {name}".strip() if len(schema.targets) > 1 else title
-            drawn.append((several, target, labels[name], predictions[name]))
+            titled = f"{title} {name}".strip() if len(schema.targets) > 1 else title
+            drawn.append((titled, target, labels[name], predictions[name]))
     side = 2.2 + 0.5 * max(4, *(target.units for _, target, _, _ in drawn))
     figure = Figure(figsize=((side + 0.6) * len(drawn), side), layout="constrained")
     panels = figure.subplots(1, len(drawn), squeeze=False)[0]
     for axes, (title, target, labels, predictions) in zip(panels, drawn):
-        known = target.is_known(labels)
-        if known.any():
-            target.draw(axes, labels[known], predictions[known])
+        mask = target.is_known(labels)
+        if mask.any():
+            target.draw(axes, labels[mask], predictions[mask])
         axes.set_title(title, fontsize=11)
     return figure
 
 
 def plot_predictions(model, table, count=18, seed=0, base_dir=None):
-    """Draws rows with their picture, texts, truth and prediction.
+    """Draws rows with their image, texts, true labels and predictions.
 
-    Without a column of pictures it draws the first column of clips (three
-    frames, in order), sounds (log-mel features, low bands below) or sequences.
+    Without an image column it draws the first column of videos (three frames, in
+    order), audio (a log-mel spectrogram) or sequences.
 
-    The prediction is green if it is right and red if it is wrong. Of several targets
-    each has a line, and one that is wrong makes them red; a label that is missing
-    counts neither way.
+    The prediction is green if it is right and red if it is wrong. For several targets
+    each has a line, and the lines are red if any of them is wrong; missing labels are
+    ignored.
 
     Examples:
 
@@ -146,7 +145,7 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     Args:
         model: a model made by a builder.
         table: rows with the targets.
-        count: int, how many rows to show, chosen at random.
+        count: int, number of rows, chosen at random.
         seed: int.
         base_dir: folder that relative file paths start from.
 
@@ -162,15 +161,15 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
 
     schema = model.schema
     targets = _targets_of(model)
-    table = schema.known_cells(to_table(table))
+    table = schema.replace_missing_cells(to_table(table))
     table = table.sample(min(count, len(table)), random_state=seed)
     table = table.reset_index(drop=True)
     labels = encode_targets(table, schema)
     predictions = model.predict(table, base_dir=base_dir, verbose=0)
     predictions = schema.by_target(predictions)
-    known = {name: target.is_known(labels[name]) for name, target in targets.items()}
+    masks = {name: target.is_known(labels[name]) for name, target in targets.items()}
     drawn = _drawn(schema)
-    # What fits into a line: no sounds, clips, signals or graphs.
+    # Only inputs that fit into a line: no files, sequences or graphs.
     texts = [n for n, v in schema.inputs.items() if not (v.is_file or v.raw_shape)]
     columns = 6
     lines = -(-len(table) // columns)
@@ -186,12 +185,12 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         for name, target in targets.items():
             line = target.caption(predictions[name][row])
             title.append(f"{name}: {line}" if len(targets) > 1 else line)
-            if known[name][row]:
+            if masks[name][row]:
                 right = target.is_right(labels[name][row], predictions[name][row])
                 rights.append(right)
                 if not right:
                     title.append(f"(is {table[name][row]})")
-        # Wrong if any is wrong, and right if any is right.
+        # Wrong if any is wrong, else right if any is right.
         right = min((one for one in rights if one is not None), default=None)
         caption = "; ".join(
             str(table[name][row]) for name in texts if not is_missing(table[name][row])
@@ -211,7 +210,7 @@ def _targets_of(model):
 
 
 def _drawn(schema):
-    """Name of the column that shows best what a row holds, or None."""
+    """Name of the column to draw for each row, or None."""
     for kind in (Image, Video, Audio, Sequence):
         for name, value in schema.inputs.items():
             if isinstance(value, kind):
@@ -228,14 +227,14 @@ def _draw(axes, value, cell, base_dir):
     column = pd.Series([cell], dtype=object)
     raw = value.to_raw(column, "column", base_dir, "missing")
     (tensor,) = np.asarray(value.preprocess(raw))
-    there = tensor[~np.isnan(tensor).reshape(len(tensor), -1).all(axis=1)]
-    if not len(there):
+    steps = tensor[~np.isnan(tensor).reshape(len(tensor), -1).all(axis=1)]
+    if not len(steps):
         axes.imshow(_pixels(None, base_dir))
     elif isinstance(value, Video):
-        places = np.linspace(0, len(there) - 1, min(3, len(there))).astype(int)
-        axes.imshow(np.hstack(there[places]))
+        places = np.linspace(0, len(steps) - 1, min(3, len(steps))).astype(int)
+        axes.imshow(np.hstack(steps[places]))
     elif isinstance(value, Audio) and value.features != "waveform":
-        axes.imshow(there.T, origin="lower", aspect="auto", cmap="magma")
+        axes.imshow(steps.T, origin="lower", aspect="auto", cmap="magma")
     else:
         axes.plot(tensor, linewidth=0.8)
 
@@ -245,7 +244,7 @@ def _pixels(cell, base_dir):
 
     from PIL import Image as Pillow
 
-    # Of several pictures, the first.
+    # The first of several images.
     cell = next((item for item in items_of(cell) if not is_missing(item)), None)
     if is_missing(cell):
         return np.full((8, 8, 3), 230, dtype="uint8")

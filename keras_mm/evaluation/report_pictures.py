@@ -1,4 +1,4 @@
-"""Pictures of which modality helps, and of which fusion does."""
+"""Plots of modality reports and leaderboards."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ _ALONE, _FUSED = "#9aa5b1", "#2f6fb3"
 
 
 def plot_comparison(results):
-    """Draws a leaderboard, of several targets theirs; single modalities are grey.
+    """Draws a leaderboard, or those of several targets; single modalities are grey.
 
     Examples:
 
@@ -16,7 +16,7 @@ def plot_comparison(results):
     >>> keras_mm.evaluation.plot_comparison(results).savefig("results.png")
 
     Args:
-        results: DataFrame that `compare` gave; of several targets the dict.
+        results: result of `compare`: a DataFrame, or for several targets a dict.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -46,7 +46,7 @@ def _draw_leaderboard(axes, results):
     axes.set_xlabel(f"{metric} on held-out rows, with 95% intervals")
     single = results[results.kind == "alone"]
     if len(single):
-        # The first one is the best.
+        # The best single modality is the first.
         axes.axvline(single["mean"].iloc[0], color=_ALONE, linestyle="--", linewidth=1)
 
 
@@ -62,7 +62,7 @@ def plot_report(report):
     left = report.left_out.iloc[::-1]
     _bars(gain, list(left.index), left, "gain", "gain_low", "gain_high")
     gain.axvline(0, color="black", linewidth=0.8)
-    gain.set_title(f"what having it adds ({metric})", fontsize=10)
+    gain.set_title(f"gain from the modality ({metric})", fontsize=10)
 
     rows = [report.full, *(row for _, row in report.alone.iterrows())]
     _bars(
@@ -73,7 +73,7 @@ def plot_report(report):
         colors=[_ALONE] * count + [_FUSED],
     )
     scores.axvline(report.baseline, color="black", linestyle=":", linewidth=1)
-    scores.set_title(f"{metric} (dotted: without looking)", fontsize=10)
+    scores.set_title(f"{metric} (dotted: constant baseline)", fontsize=10)
 
     shapley = report.shapley.iloc[::-1]
     _bars(worth, list(shapley.index), shapley, "value")
@@ -81,7 +81,7 @@ def plot_report(report):
     worth.set_title("Shapley value", fontsize=10)
 
     for matched, rows in report.missing.groupby("matched"):
-        label = "training as well" if matched else "complete training"
+        label = "trained with as many missing" if matched else "trained on all cells"
         style = "s" if matched else "o-"
         _curve(missing, rows.removed, rows, style, label, f"C{int(matched)}")
     missing.set_xlabel("share of cells missing")
@@ -97,13 +97,10 @@ def plot_report(report):
     noise.set_title("noise in", fontsize=10)
     noise.legend(fontsize=8)
 
-    shown = report.subsets
-    if len(shown) > 16:
-        # The largest ones say most.
-        shown = shown.iloc[-16:]
-    shown = shown.iloc[::-1]
-    _bars(subsets, list(shown.index), shown, "score")
-    title = "the others withheld"
+    # The largest subsets, if there are many.
+    largest = report.subsets.iloc[-16:].iloc[::-1]
+    _bars(subsets, list(largest.index), largest, "score")
+    title = "subsets, the others withheld"
     if report.interactions is not None:
         title += f"\ninteraction (EMAP) {report.interactions.gap:+.2f}"
     subsets.set_title(title, fontsize=10)
@@ -117,10 +114,10 @@ def _frame(rows):
 
 
 def _bars(axes, names, table, value, low="low", high="high", colors=_FUSED):
-    """Horizontal bars with intervals, the first one lowest."""
+    """Draws horizontal bars with intervals, the first at the bottom."""
     places = np.arange(len(names))
     values = table[value].to_numpy(float)
-    # Rounding may put an end on the wrong side.
+    # Rounding errors may make lengths negative.
     ends = [
         np.maximum(values - table[low].to_numpy(float), 0),
         np.maximum(table[high].to_numpy(float) - values, 0),

@@ -5,12 +5,11 @@ from .score_retrieval import RetrievalRows
 
 
 class RetrievalCurves(keras.callbacks.Callback):
-    """How well a retriever finds, epoch by epoch.
+    """Callback that scores a retriever on held-out rows after each epoch.
 
-    After each epoch it scores the model on held-out rows and puts the scores into
-    the logs, where other callbacks that stand behind it in the list, such as
-    `keras.callbacks.EarlyStopping`, find them: `val_image_to_text_recall_at_1`, and
-    their mean over all directions, `val_recall_at_1`.
+    It adds the scores to the logs, `val_image_to_text_recall_at_1` and the mean over
+    all directions, `val_recall_at_1`, so that callbacks after it in the list, such as
+    `keras.callbacks.EarlyStopping`, can monitor them.
 
     Examples:
 
@@ -27,7 +26,7 @@ class RetrievalCurves(keras.callbacks.Callback):
         on_unreadable: as in `model.fit`.
 
     Attributes:
-        tables: list of DataFrames, one an epoch, as `score_retrieval` gives them.
+        tables: list of DataFrames, one per epoch, as `score_retrieval` returns them.
     """
 
     @renamed(bad="on_unreadable")
@@ -38,7 +37,7 @@ class RetrievalCurves(keras.callbacks.Callback):
         self.tables = []
 
     def on_train_begin(self, logs=None):
-        """Reads the rows, once."""
+        """Reads the rows."""
         self._rows = RetrievalRows(
             self.model, self.validation, self.base_dir, self.on_unreadable
         )

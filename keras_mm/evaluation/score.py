@@ -6,7 +6,7 @@ from ..deprecated import renamed
 
 @renamed(bad="on_unreadable")
 def score(model, table, withhold=(), base_dir=None, on_unreadable="error"):
-    """How good a model's predictions are on the rows of a table.
+    """Scores a model's predictions on the rows of a table.
 
     Examples:
 
@@ -26,9 +26,9 @@ def score(model, table, withhold=(), base_dir=None, on_unreadable="error"):
     Returns:
         dict of floats. Classes: `accuracy`, `macro_recall`, `macro_f1`; several
         labels: `macro_f1`, `micro_f1`, `exact_match`; numbers:
-        `mean_absolute_error`, `root_mean_squared_error`, `r2`. Of several targets
-        a dict of such dicts, each over the rows that have the label; empty where
-        none has.
+        `mean_absolute_error`, `root_mean_squared_error`, `r2`. For several targets
+        a dict of such dicts, each over the rows that have the label; empty if no
+        row has it.
     """
     table = to_table(table)
     schema = model.schema
@@ -39,9 +39,9 @@ def score(model, table, withhold=(), base_dir=None, on_unreadable="error"):
     )
     predictions, scores = schema.by_target(predictions), {}
     for name, target in schema.targets.items():
-        known = target.is_known(labels[name])
-        answer = labels[name][known], predictions[name][known]
-        scores[name] = target.score(*answer) if known.any() else {}
+        mask = target.is_known(labels[name])
+        labelled = labels[name][mask], predictions[name][mask]
+        scores[name] = target.score(*labelled) if mask.any() else {}
     return schema.without_dict(scores)
 
 

@@ -10,10 +10,10 @@ from .tensors import table_tensors
 
 @renamed(bad="on_unreadable")
 def score_retrieval(model, table, at=(1, 5, 10), base_dir=None, on_unreadable="error"):
-    """How well each tower of a retriever finds the others' items.
+    """Scores the retrieval between the towers of a retriever, in each direction.
 
-    What is the same in several rows is one item and one query. An item is right
-    for a query if some row has both, or if they are of one group
+    Equal values of several rows are one item and one query. An item is relevant to a
+    query if some row has both, or if they belong to the same group
     (`build_retriever(group=...)`).
 
     Examples:
@@ -24,21 +24,21 @@ def score_retrieval(model, table, at=(1, 5, 10), base_dir=None, on_unreadable="e
 
     Args:
         model: a `Retriever`.
-        table: rows with all columns of the towers, and the group's column if the
-            model has one, in any form that `keras_mm.data.to_table` reads.
+        table: rows with all columns of the towers, and with the model's group column,
+            if any, in any form that `keras_mm.data.to_table` reads.
         at: list of ints, the k of recall at k.
         base_dir: folder that relative file paths start from.
         on_unreadable: `"error"` or `"missing"`, as in `model.fit`.
 
     Returns:
-        DataFrame, one row a direction; columns as `retrieval_scores` gives them,
-        and `random`, the first recall that chance would have.
+        DataFrame, one row per direction, with the scores of `retrieval_scores` and
+        `random`, the expected recall at `at[0]` of a random ranking.
     """
     return RetrievalRows(model, table, base_dir, on_unreadable).score(model, at)
 
 
 class RetrievalRows:
-    """A table's items for each tower, as tensors, and which belong together.
+    """The distinct items of a table for each tower, and the relevant pairs.
 
     Args:
         model: a `Retriever`.
@@ -52,35 +52,36 @@ class RetrievalRows:
 
         if not hasattr(model, "tower"):
             raise ValueError(
-                "This scores what build_retriever builds; other models have "
-                f"keras_mm.evaluation.score. Received: {type(model).__name__}"
+                "The model must be a retriever, made by build_retriever. Score other "
+                "models with keras_mm.evaluation.score. "
+                f"Received: model of type {type(model).__name__}"
             )
-        table = model.schema.known_cells(to_table(table))
+        table = model.schema.replace_missing_cells(to_table(table))
         groups = [] if model.group is None else [model.group]
         require_columns(table.columns, [*model.schema.inputs, *groups])
         rows = np.arange(len(table))
-        # Rows of one number belong together.
+        # Rows with the same number are in one group.
         own = content_ids(table, groups) if groups else rows
         own = np.where(own < 0, len(table) + rows, own)
         self._tensors, contents, members = {}, {}, {}
         for name, columns in model.towers.items():
             ids = content_ids(table, columns)
-            known = np.flatnonzero(ids >= 0)
-            found, first, place = np.unique(
-                ids[known], return_index=True, return_inverse=True
+            present = np.flatnonzero(ids >= 0)
+            distinct, first, place = np.unique(
+                ids[present], return_index=True, return_inverse=True
             )
-            part = table.iloc[known[first]].reset_index(drop=True)
+            part = table.iloc[present[first]].reset_index(drop=True)
             if not len(part):
                 raise ValueError(
-                    f"No row has anything for the tower {name!r}. "
+                    f"No row has values for the tower {name!r}. "
                     f"Received: columns {columns}"
                 )
             schema = model.tower(name).schema
             self._tensors[name] = table_tensors(part, schema, base_dir, on_unreadable)
-            ones = np.ones(len(known), bool)
-            shape = (len(found), 2 * len(table))
-            members[name] = sparse.csr_array((ones, (place, own[known])), shape)
-            contents[name] = sparse.csr_array((ones, (place, rows[known])), shape)
+            ones = np.ones(len(present), bool)
+            shape = (len(distinct), 2 * len(table))
+            members[name] = sparse.csr_array((ones, (place, own[present])), shape)
+            contents[name] = sparse.csr_array((ones, (place, rows[present])), shape)
         self._relevant = {}
         for one, other in model.pairs:
             for query, item in ((one, other), (other, one)):
@@ -89,7 +90,7 @@ class RetrievalRows:
                 self._relevant[query, item] = same_row + same_group
 
     def score(self, model, at):
-        """The table that `score_retrieval` gives."""
+        """The DataFrame that `score_retrieval` returns."""
         import pandas as pd
 
         vectors = {
@@ -97,25 +98,26 @@ class RetrievalRows:
             for name, tensors in self._tensors.items()
         }
         scores = {}
-        # What could not be read is no item.
-        there = {name: values.any(axis=1) for name, values in vectors.items()}
-        vectors = {name: values[there[name]] for name, values in vectors.items()}
+        # Unreadable files have a zero vector and are no items.
+        present = {name: values.any(axis=1) for name, values in vectors.items()}
+        vectors = {name: values[present[name]] for name, values in vectors.items()}
         for (query, item), relevant in self._relevant.items():
-            relevant = relevant[there[query]][:, there[item]]
+            relevant = relevant[present[query]][:, present[item]]
             if not relevant.nnz:
                 raise ValueError(
-                    f"No row has both {query!r} and {item!r}: there is nothing to "
-                    "score. Build the retriever with anchor=, or score other rows. "
+                    f"No row has both {query!r} and {item!r}, so no item is relevant "
+                    "to a query. Build the retriever with anchor=, or score other "
+                    "rows. "
                     f"Received: {len(vectors[query])} and {len(vectors[item])} items"
                 )
-            found = retrieval_scores(vectors[query], vectors[item], relevant, at)
-            found["random"] = _chance(relevant, at[0])
-            scores[f"{query} to {item}"] = found
+            direction = retrieval_scores(vectors[query], vectors[item], relevant, at)
+            direction["random"] = _chance(relevant, at[0])
+            scores[f"{query} to {item}"] = direction
         return pd.DataFrame(scores).T
 
 
 def _chance(relevant, k):
-    """Share of the queries that k items drawn at random answer."""
+    """The expected recall at k of a random ranking."""
     from scipy.stats import hypergeom
 
     counts = np.diff(relevant.astype(bool).tocsr().indptr)

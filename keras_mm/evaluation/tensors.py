@@ -9,7 +9,7 @@ _BATCH = 256
 
 
 def table_tensors(table, schema, base_dir=None, on_unreadable="error"):
-    """Table -> dict from column name to the array that the model takes."""
+    """Table -> dict from column name to the model's input array."""
     dataset = to_dataset(
         table,
         schema,
@@ -26,7 +26,7 @@ def table_tensors(table, schema, base_dir=None, on_unreadable="error"):
 
 
 def is_present(tensors, columns):
-    """Whether a row has any of the columns: bool array `(rows,)`."""
+    """Whether a row has a value in any of the columns: bool array `(rows,)`."""
     return np.any([_is_present(tensors[name]) for name in columns], axis=0)
 
 
@@ -55,7 +55,7 @@ def take(tensors, rows, columns=None):
 def add_noise(tensors, schema, columns, level, random):
     """The tensors, with noise in the values of some columns.
 
-    Numbers, sounds, sequences and pictures get Gaussian noise of `level`
+    Numbers, audio, sequences and images get Gaussian noise of `level`
     standard deviations of the column; of texts and categories that share of ids
     is replaced by other ids of the column. Missing values stay missing. In a
     graph, noise is added to node features, not to edges.

@@ -54,7 +54,7 @@ class Trials:
         options=None,
     ):
         self.schema = schema_copy(schema)
-        self.table = self.schema.known_cells(to_table(table))
+        self.table = self.schema.replace_missing_cells(to_table(table))
         targets = self.schema.targets
         if not targets:
             raise ValueError(

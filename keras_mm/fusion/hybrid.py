@@ -124,9 +124,9 @@ class Hybrid(LateWeighted):
         y_true = ops.cast(y_true, probabilities.dtype)[:, None]
         right = ops.sum(y_true * probabilities, axis=-1)
         # A row without a label, -1, counts for nobody.
-        shown = ops.cast(present[:, :-1], right.dtype) * ops.sum(y_true, axis=-1)
+        counted = ops.cast(present[:, :-1], right.dtype) * ops.sum(y_true, axis=-1)
         scores = ops.divide_no_nan(
-            ops.sum(shown * right, axis=0), ops.sum(shown, axis=0)
+            ops.sum(counted * right, axis=0), ops.sum(counted, axis=0)
         )
         others = (ops.sum(scores) - scores) / max(scores.shape[0] - 1, 1)
         ratio = ops.divide_no_nan(scores, others)

@@ -139,7 +139,7 @@ class LateFusion(Fusion):
         return self.shares(present)
 
     def observe(self, logits, present, y_true):
-        """Told in training what the experts said, and what is true."""
+        """Called in every training step with the experts' logits and the labels."""
 
     def compute_output_shape(self, tokens_shape, masks_shape):
         """`(batch, units)`."""

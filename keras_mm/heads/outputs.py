@@ -43,15 +43,16 @@ class Softmax(Probabilities):
 
         units = target.units
         kernel, bias = np.zeros((features.shape[1], units)), np.full(units, -10.0)
-        seen = np.unique(labels)
-        if len(seen) == 1:
-            bias[seen] = 0.0
+        present = np.unique(labels)
+        if len(present) == 1:
+            bias[present] = 0.0
             return kernel, bias
         line = LogisticRegression(max_iter=1000).fit(features, labels, weights)
-        if len(seen) == 2:
-            kernel[:, seen[1]], bias[seen] = line.coef_[0], [0.0, line.intercept_[0]]
+        if len(present) == 2:
+            kernel[:, present[1]] = line.coef_[0]
+            bias[present] = [0.0, line.intercept_[0]]
         else:
-            kernel[:, seen], bias[seen] = line.coef_.T, line.intercept_
+            kernel[:, present], bias[present] = line.coef_.T, line.intercept_
         return kernel, bias
 
 

@@ -117,7 +117,7 @@ def find_chunk(encoded, name, start, is_png=False):
             return at, part(head, 4, 4), number(head, 0, 4, is_big=True)
         return at, part(head, 0, 4), number(head, 4, 4)
 
-    def goes_on(at, kind, length, steps):
+    def continues(at, kind, length, steps):
         return (at < end) & (kind != name) & (steps < _MOST_CHUNKS)
 
     def following(at, kind, length, steps):
@@ -125,5 +125,5 @@ def find_chunk(encoded, name, start, is_png=False):
         return *chunk(at + length), steps + 1
 
     start = tf.constant(start, tf.int64)
-    at, kind, length, _ = tf.while_loop(goes_on, following, [*chunk(start), 0])
+    at, kind, length, _ = tf.while_loop(continues, following, [*chunk(start), 0])
     return at + 8, length * tf.cast(kind == name, tf.int64)

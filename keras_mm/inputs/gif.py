@@ -51,9 +51,9 @@ def decode_gif(encoded):
     def extension(at, transparent, steps):
         # The graphic control extension gives the transparent colour.
         head = numbers(encoded, at, 7, 1)
-        says = (head[1] == 0xF9) & (head[3] % 2 == 1)
+        has_transparency = (head[1] == 0xF9) & (head[3] % 2 == 1)
         at, steps = skip(at + 2, steps)
-        return at, tf.where(says, head[6], transparent), steps
+        return at, tf.where(has_transparency, head[6], transparent), steps
 
     canvas = numbers(encoded, 6, 2, 2)
     flags = byte(10)

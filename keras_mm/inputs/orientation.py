@@ -34,7 +34,7 @@ def jpeg_orientation(encoded):
         marks = (values[0] == 0xFF) & (values[1] == 0xE1)
         return marks & (tf.strings.substr(head, 4, 6) == _EXIF)
 
-    def goes_on(at, head, values, steps):
+    def continues(at, head, values, steps):
         # Until the scan begins, the file ends, or no further segment follows.
         is_other = (values[1] != 0xDA) & (values[1] != 0xD9) & ~is_exif(head, values)
         return (values[0] == 0xFF) & is_other & (steps < _MOST_SEGMENTS)
@@ -45,7 +45,7 @@ def jpeg_orientation(encoded):
         return *segment(at + length), steps + 1
 
     start, one = tf.constant(2, tf.int64), tf.constant(1, tf.int64)
-    at, head, values, _ = tf.while_loop(goes_on, following, [*segment(start), 0])
+    at, head, values, _ = tf.while_loop(continues, following, [*segment(start), 0])
     length = (256 * values[2] + values[3] - 2) * tf.cast(
         is_exif(head, values), tf.int64
     )
@@ -139,7 +139,7 @@ def _of_exif(data):
     # A number of two bytes, or the lower half of one of four.
     is_long = is_big & (kind == 4)
     value = tf.where(is_long, short(entries[:, 10:12]), short(entries[:, 8:10]))
-    is_asked = (short(entries[:, :2]) == 0x0112) & ((kind == 3) | (kind == 4))
-    result = tf.concat([[1], tf.boolean_mask(value, is_asked)], 0)[-1]
+    is_orientation = (short(entries[:, :2]) == 0x0112) & ((kind == 3) | (kind == 4))
+    result = tf.concat([[1], tf.boolean_mask(value, is_orientation)], 0)[-1]
     is_valid = (result >= 1) & (result <= 8) & (is_big | (order == b"II*\0"))
     return tf.where(is_valid, result, 1)

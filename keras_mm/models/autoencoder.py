@@ -53,8 +53,8 @@ class Autoencoder(MultimodalModel):
         code.schema, code.seed = self.schema, self.seed
         return code
 
-    def answering(self):
-        """The model that an export serves: it answers with the code."""
+    def serving_model(self):
+        """The model whose outputs an export serves: its output is the code."""
         return self.code()
 
     def parts(self):
@@ -71,13 +71,13 @@ class Autoencoder(MultimodalModel):
         (column,) = self.schema.inputs
         return self.code(), lambda out: out[column], False
 
-    def tell_encoder(self):
-        """Gives the encoder its schema, see `encoders.Trained`."""
+    def set_encoder_schema(self):
+        """Sets the encoder's `schema`; see `encoders.Trained`."""
         self.encoder.schema = self.schema
 
     def _set_own(self, config):
         super()._set_own(config)
-        self.tell_encoder()
+        self.set_encoder_schema()
 
 
 @seeded_builder
@@ -180,7 +180,7 @@ def build_autoencoder(
         {column: layer_name("bottleneck", column)},
         {column: layer_name("decoder", column)},
     )
-    model.tell_encoder()
+    model.set_encoder_schema()
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(1e-3),
         loss=MaskedMeanSquaredError(),

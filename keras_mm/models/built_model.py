@@ -109,9 +109,9 @@ class BuiltModel(keras.Model):
         """
         if not self.wiring.has_experts or not isinstance(outputs, dict):
             return {}
-        found = outputs.get(EXPERTS)
+        experts = outputs.get(EXPERTS)
         # A target may be called "experts".
-        return found if isinstance(found, dict) else {}
+        return experts if isinstance(experts, dict) else {}
 
     def parts(self):
         """Submodels that an export serves: dict from signature to `Part`."""
@@ -139,8 +139,8 @@ class BuiltModel(keras.Model):
         scaled = any(value.kind != "number" for value in self.schema.targets.values())
         return (*vectors_of(self), scaled)
 
-    def answering(self):
-        """The model whose outputs an export serves: this one."""
+    def serving_model(self):
+        """The model whose outputs an export serves: by default this one."""
         return self
 
     def compute_loss(
@@ -360,11 +360,11 @@ class BuiltModel(keras.Model):
             "lora_ranks": dict(self.lora_ranks),
         }
 
-    def is_rest_of(self, model):
-        """Marks the model as the rest of another: callbacks save the whole."""
+    def mark_as_rest_of(self, model):
+        """Marks the model as the rest of another; callbacks then save the whole."""
         self._whole = weakref.ref(model)
 
-    def take_over(self, model):
+    def copy_attributes(self, model):
         """Copies another model's attributes, except network and tuning."""
         self.schema, self.heads, self.seed = model.schema, model.heads, model.seed
         self.objective, self.wiring = model.objective, model.wiring

@@ -84,7 +84,7 @@ def rest_of(model, modalities):
     for name in modalities:
         inputs += graph.outputs[wiring.encoders[name]]
     rest = type(model)(inputs, graph.output)
-    rest.take_over(model)
+    rest.copy_attributes(model)
     left = {n: e for n, e in wiring.encoders.items() if n not in modalities}
     rest.wiring = wiring._replace(encoders=left)
     return rest

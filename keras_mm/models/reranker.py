@@ -131,7 +131,7 @@ def build_reranker(
         objective=Matching(),
     )
     model.towers = towers
-    _trust(model.get_layer(layer_name("logits", MATCH)))
+    _start_with_score(model.get_layer(layer_name("logits", MATCH)))
     for name, parts in (towers[query] | towers[item]).items():
         inputs = {column: model.schema.inputs[column] for column in parts}
         pooled = functools.partial(chosen[name].build, inputs, name)
@@ -143,7 +143,7 @@ def _unchanged(score):
     return score
 
 
-def _trust(head):
+def _start_with_score(head):
     """Initialises the last layer so that the score alone decides at the start."""
     kernel, bias = head.get_weights()
     kernel[:] = 0.0

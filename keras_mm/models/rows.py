@@ -178,7 +178,7 @@ def warn_of_overlap(train, validation, schema):
     if not files:
         return
     train, validation = (
-        schema.known_cells(to_table(rows)) for rows in (train, validation)
+        schema.replace_missing_cells(to_table(rows)) for rows in (train, validation)
     )
     for name in files:
         count = overlap(train, validation, name)

@@ -120,7 +120,7 @@ class Contrastive(Objective):
 
     def row_ids(self, model, table, towers=None):
         """Ids of the content of a table's rows, for some towers or all."""
-        cells = model.schema.known_cells(to_table(table))
+        cells = model.schema.replace_missing_cells(to_table(table))
         return self._ids(cells, self.towers if towers is None else towers)
 
     def _ids(self, cells, towers):

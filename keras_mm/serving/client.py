@@ -135,7 +135,7 @@ class Client:
             spec = self._spec(signature)
             columns = find_columns(table.columns, spec["inputs"])
         except ValueError as error:
-            self._ask_again(before, error)
+            self._reload_signatures(before, error)
             return self._predict(table, signature, batch_size, base_dir, on_unreadable)
         inputs = {
             name: (_dtype(dtype), spec["shapes"][name])
@@ -152,10 +152,10 @@ class Client:
             table, columns, inputs, outputs, batch_size, base_dir, on_unreadable
         ):
             try:
-                answer = self._ask(signature, spec, raw)
+                answer = self._request(signature, spec, raw)
                 _check_rows(answer, len(next(iter(raw.values()))))
             except ValueError as error:
-                self._ask_again(before, error)
+                self._reload_signatures(before, error)
                 return self._predict(
                     table, signature, batch_size, base_dir, on_unreadable
                 )
@@ -171,8 +171,8 @@ class Client:
             )
         return self.signatures[signature]
 
-    def _ask_again(self, before, error):
-        """Reads the metadata again; raises the error if it is the same."""
+    def _reload_signatures(self, before, error):
+        """Reads the signatures again; raises the error if they are unchanged."""
         if before is None:
             raise error
         try:
@@ -182,7 +182,7 @@ class Client:
         if self._signatures == before:
             raise error
 
-    def _ask(self, signature, spec, inputs):
+    def _request(self, signature, spec, inputs):
         """One request; retried if it was batched with one of another shape."""
         for left in reversed(range(_TRIES)):
             try:

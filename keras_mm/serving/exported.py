@@ -138,7 +138,7 @@ class ExportedModel:
         import pandas as pd
 
         from ..data import to_table
-        from .requests import find_columns, known_cells, raw_batches
+        from .requests import find_columns, raw_batches, replace_missing_cells
 
         table = to_table(table)
         inputs = {
@@ -156,7 +156,7 @@ class ExportedModel:
         columns = find_columns(table.columns, inputs, trained)
         # Words for missing cells are those of training.
         words = self._report.get("missing", ())
-        table = known_cells(table, columns, inputs, answers, words)
+        table = replace_missing_cells(table, columns, inputs, answers, words)
         cells_of = {name: [] for name in self.outputs(signature)}
         for raw in raw_batches(
             table, columns, inputs, answers, batch_size, base_dir, on_unreadable

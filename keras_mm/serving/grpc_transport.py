@@ -31,7 +31,7 @@ class GrpcTransport:
             metadata_field=["signature_def"]
         )
         self._name(request)
-        answer = self._ask(self.stub.GetModelMetadata, request)
+        answer = self._call(self.stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         answer.metadata["signature_def"].Unpack(signatures)
         return {
@@ -65,7 +65,7 @@ class GrpcTransport:
                 inputs[name], dtype=types_pb2.DataType.Value(dtype)
             )
             request.inputs[name].CopyFrom(tensor)
-        answer = self._ask(self.stub.Predict, request)
+        answer = self._call(self.stub.Predict, request)
         check_outputs(spec["outputs"], dict(answer.outputs))
         return {
             name: [
@@ -83,7 +83,7 @@ class GrpcTransport:
         if self.address.label:
             request.model_spec.version_label = self.address.label
 
-    def _ask(self, method, request):
+    def _call(self, method, request):
         import grpc
 
         try:

@@ -1,4 +1,4 @@
-"""SERVING.md: how to start a server with a model, and how to send requests."""
+"""SERVING.md: how to start a server with a model and send requests."""
 
 import json
 
@@ -10,7 +10,7 @@ from .request_files import MAX_BATCH_SIZE
 _START = """\
 # Serving {name}
 
-Run these lines in the folder of this file.
+Run these commands in the folder of this file.
 
 ```
 docker run --rm -p 8501:8501 -p 8500:8500 -v "$PWD:/models/{name}:ro" \\
@@ -29,23 +29,22 @@ client = keras_mm.serving.Client("http://localhost:8501", "{name}")
 client(table)
 ```
 
-Port 8501 is REST, port 8500 gRPC: `Client("grpc://localhost:8500", "{name}")`. Without
-`--grpc_max_threads` the server refuses gRPC calls as soon as there are more than four at
-a time for each core.
+Port 8501 is for REST, port 8500 for gRPC: `Client("grpc://localhost:8500", "{name}")`.
+Without `--grpc_max_threads` the server refuses more than four concurrent gRPC calls per
+core.
 
-## What goes in
+## Inputs
 
-Every row names every input. `request.schema.json` is the JSON Schema of a
-request; one request holds at most {max_batch_size} rows.
+Every row must have every input. `request.schema.json` is the JSON Schema of a request;
+one request holds at most {max_batch_size} rows.
 
 | input | value | missing |
 |---|---|---|
 {inputs}
 
-`NaN` stands bare, without quotes: the server reads it, though strict JSON does
-not have it.
+Write `NaN` without quotes: it is not strict JSON, but the server accepts it.
 {words}{merging}
-## What comes out
+## Outputs
 
 | output | value |
 |---|---|
@@ -53,10 +52,11 @@ not have it.
 
 ## Signatures
 
-`"signature_name"` beside `"instances"` chooses another one than `serving_default`. A
-signature with a single output answers without its name: `{{"predictions": [[0.1, 0.2]]}}`.
+`"signature_name"` beside `"instances"` selects a signature other than `serving_default`.
+If a signature has a single output, the response omits its name:
+`{{"predictions": [[0.1, 0.2]]}}`.
 
-| signature | takes | gives |
+| signature | inputs | outputs |
 |---|---|---|
 {signatures}
 {search}"""
@@ -68,55 +68,53 @@ _BATCHING = """\
 _RAGGED = """
 ## No batching
 
-In {ragged} rows may have different lengths. Rows of ONE request must have the same one:
-fill short ones up with what is missing, `""` or `NaN`, as `Client` does. The server must
-not merge requests: those of different lengths would fail together, and with
-`pad_variable_length_inputs` they are filled up with their own first value and answered
-wrongly. So there is no `batching.config` here; start the server without
-`--enable_batching`.
+The length of {ragged} may differ between rows, but must be equal in the rows of one
+request: pad shorter rows with missing values, `""` or `NaN`, as `Client` does. The server
+must not batch requests: requests of different lengths would fail together, and
+`pad_variable_length_inputs` would pad them with their first value, which gives wrong
+predictions. So there is no `batching.config`; start the server without `--enable_batching`.
 """
 
 _MERGED = """
-The server merges requests, which `batching.config` allows: the inputs have the same shape
-in all of them. A request with a value of a wrong SHAPE makes those merged with it fail,
-with "from different tasks have different shapes": ask again, as `Client` does.
+The server batches requests as set in `batching.config`. A request with a value of the
+wrong shape fails together with all requests of its batch, with the message "from different
+tasks have different shapes": send it again, as `Client` does.
 """
 
 _WORDS = """
-`Client` does not know the words for what is missing: give it
+`Client` does not read these texts for missing cells: pass
 `keras_mm.data.to_table(table, missing={words})`.
 """
 
 _SEARCH = """
-`search` takes the same inputs, some of which may be missing, and gives the `ids` of
-the nearest rows, the best first, and their `scores`, cosines. An empty query has
-empty ids.
+`search` takes the same inputs, which may be missing, and returns the `ids` of the nearest
+rows, the nearest first, and their `scores`, cosine similarities. The ids of an empty query
+are empty.
 """
 
 _VERSIONS = """
 ## Versions
 
-Each folder with a number is a version, and the server answers from the highest one. It
-looks for new ones all the time, and must never see half of one:
+Each folder named by a number is a version, and the server serves the highest one. It
+polls for new versions, so a version must appear complete, by a rename:
 
 ```
 cp -r /elsewhere/{name}/2 .copying && mv .copying 2
 ```
 
-A version that is copied in place becomes available with half its variables and replaces
-the good one. A folder with a number and no model in it stands in the way of newer ones.
-With `--max_num_load_retries=0` a version that cannot be loaded is tried once, and the
-former goes on answering. `keras_mm.export` writes a version as it should be.
+A version that is copied in place may be loaded with half of its variables and replace the
+valid one. A numbered folder without a model blocks newer versions. With
+`--max_num_load_retries=0` the server tries to load an invalid version only once and keeps
+serving the previous one. `keras_mm.export` writes versions safely.
 
-To roll back, take the newer version's number away; the server goes on with the highest
-that is left:
+To roll back, rename the newer version; the server goes back to the highest remaining one:
 
 ```
 mv 2 .withdrawn-2
 ```
 
-Two versions at once, and names for them, stand in `models.config`, in the place of
-`latest {{ num_versions: 1 }}`:
+To serve two versions at once, with labels, replace `latest {{ num_versions: 1 }}` in
+`models.config`:
 
 ```
 model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
@@ -124,11 +122,12 @@ version_labels {{ key: "stable" value: 1 }}
 version_labels {{ key: "canary" value: 2 }}
 ```
 
-The server then needs `--allow_version_labels_for_unavailable_models` at its start. A
-version is asked at `/v1/models/{name}/versions/1:predict`, or at
-`/v1/models/{name}/labels/canary:predict`, and by `Client` with
-`http://localhost:8501/v1/models/{name}/labels/canary`, over gRPC in the same way. A new
-version may take other inputs: what `/v1/models/{name}/metadata` says is not for ever.
+Then start the server with `--allow_version_labels_for_unavailable_models`. The URL of a
+version is `/v1/models/{name}/versions/1:predict` or
+`/v1/models/{name}/labels/canary:predict`. `Client` takes
+`http://localhost:8501/v1/models/{name}/labels/canary` or, for gRPC,
+`grpc://localhost:8500/v1/models/{name}/labels/canary`.
+The inputs may change with a new version: read `/v1/models/{name}/metadata` again.
 """
 
 
@@ -141,7 +140,7 @@ def guide(name, inputs, outputs, signatures, columns, words):
         outputs: dict from output of `serving_default` to its description.
         signatures: as returned by `read_signatures`.
         columns: dict from served name to the column's own name.
-        words: dict from served name to the words for missing cells, besides the
+        words: dict from served name to the texts for missing cells, besides the
             empty one.
     """
     ragged = ragged_inputs(inputs)
@@ -175,7 +174,7 @@ def guide(name, inputs, outputs, signatures, columns, words):
 
 
 def ragged_inputs(inputs):
-    """Names of the inputs whose values may have different lengths."""
+    """Names of the inputs of variable length."""
     return [name for name, value in inputs.items() if None in value.raw_shape]
 
 
@@ -186,7 +185,7 @@ def _called(served, columns):
 
 
 def _missing(value, words):
-    """The values that are sent for missing cells; of a large array one number."""
+    """The request's values for missing cells; for a large array its one number."""
     missing = value.missing
     if np.size(missing) > 8:
         return f"all `{json.dumps(np.ravel(missing)[0].item())}`"
@@ -200,6 +199,6 @@ def _listed(names):
 
 
 def _row(*cells):
-    """A row of a Markdown table; `|` and line breaks in it would end a cell."""
+    """A row of a Markdown table; `|` is escaped, line breaks become spaces."""
     cells = [" ".join(cell.replace("|", "\\|").split()) for cell in cells]
     return f"| {' | '.join(cells)} |"

@@ -63,7 +63,7 @@ def find_columns(columns, names, trained=None):
     return {name: matches[name][0] for name in names}
 
 
-def known_cells(table, columns, inputs, outputs, words):
+def replace_missing_cells(table, columns, inputs, outputs, words):
     """A DataFrame in which the cells that hold one of `words` are None.
 
     Args:

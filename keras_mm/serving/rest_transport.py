@@ -15,7 +15,7 @@ class RestTransport:
         self.timeout = timeout
 
     def signatures(self):
-        answer = self._ask(f"{self.model}/metadata")
+        answer = self._request(f"{self.model}/metadata")
         try:
             signatures = answer["metadata"]["signature_def"]["signature_def"]
         except (KeyError, TypeError) as error:
@@ -43,7 +43,7 @@ class RestTransport:
             "signature_name": signature,
             "instances": [dict(zip(inputs, cells)) for cells in zip(*columns)],
         }
-        rows = self._ask(f"{self.model}:predict", body)["predictions"]
+        rows = self._request(f"{self.model}:predict", body)["predictions"]
         outputs = list(spec["outputs"])
         if len(outputs) == 1:
             # The server omits the name of a single output.
@@ -52,7 +52,7 @@ class RestTransport:
         check_outputs(outputs, rows[0] if rows else {})
         return {name: [_from_json(row[name]) for row in rows] for name in outputs}
 
-    def _ask(self, url, body=None):
+    def _request(self, url, body=None):
         # NaN is written as NaN, which the server reads but strict JSON does not allow.
         data = None if body is None else json.dumps(body).encode("utf-8")
         request = urllib.request.Request(

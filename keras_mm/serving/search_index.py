@@ -17,7 +17,7 @@ from .vector_file import (
     row_names,
     to_arrow,
     types_of,
-    warn_of_nothing,
+    warn_of_skipped_rows,
 )
 
 
@@ -107,7 +107,7 @@ class SearchIndex:
                 f"{list(self.rows.columns[1:])}. Received: columns={columns}"
             )
         check_names(names, names.isin(self.rows["id"]), table[id])
-        new, vectors, nothing = embed_rows(
+        new, vectors, skipped = embed_rows(
             self.model,
             table,
             self.tower,
@@ -117,7 +117,7 @@ class SearchIndex:
             base_dir=base_dir,
             on_unreadable=on_unreadable,
         )
-        warn_of_nothing(nothing, self.tower)
+        warn_of_skipped_rows(skipped, self.tower)
         self.rows = pd.concat([self.rows, new], ignore_index=True) if len(self) else new
         self.vectors = np.concatenate([self.vectors, vectors])
         self._number(len(new))

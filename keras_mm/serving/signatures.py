@@ -18,7 +18,7 @@ def signatures(model, index=None, k=10):
     """
     import tensorflow as tf
 
-    schema, answering = model.schema, model.answering()
+    schema, serving_model = model.schema, model.serving_model()
     tensor_specs = {
         served_name(tensor.name): tf.TensorSpec(
             [None, *tensor.shape[1:]], tensor.dtype, name=served_name(tensor.name)
@@ -28,7 +28,7 @@ def signatures(model, index=None, k=10):
 
     def serve_tensors(tensors):
         tensors = [tensors[served_name(tensor.name)] for tensor in model.inputs]
-        return _answer(answering(tensors, training=False), schema)
+        return _answer(serving_model(tensors, training=False), schema)
 
     functions = {"serving_tensors": (serve_tensors, tensor_specs)}
     if not schema.is_adapted:
@@ -45,7 +45,8 @@ def signatures(model, index=None, k=10):
     def serve(raw):
         tensors, readable = preprocess(raw)
         tensors = [tensors[tensor.name] for tensor in model.inputs]
-        return {**_answer(answering(tensors, training=False), schema), **readable}
+        outputs = serving_model(tensors, training=False)
+        return {**_answer(outputs, schema), **readable}
 
     functions["serving_default"] = (serve, raw_specs)
 
@@ -100,7 +101,7 @@ def _preprocessing(schema, specs):
 
     def of(name, value):
         def preprocess(raw):
-            compact = value.decode(schema.known_raw(raw, name))
+            compact = value.decode(schema.replace_missing_raw(raw, name))
             ok = value.readable(compact) if value.ok_suffix else None
             return value.finish(compact), ok
 

@@ -84,7 +84,7 @@ def embed_to_parquet(
         table, [id, *columns, *model.towers[tower]], columns, rows
     )
     own = {"tower": tower, "fingerprint": model_fingerprint(model)}
-    seen, nothing, count, writer = np.zeros(0, "uint64"), [], 0, None
+    seen, skipped, count, writer = np.zeros(0, "uint64"), [], 0, None
     with contextlib.ExitStack() as stack:
         advance = stack.enter_context(counted("embed", total, "rows"))
         for chunk in chunks:
@@ -115,7 +115,7 @@ def embed_to_parquet(
                 writer = parquet.ParquetWriter(temporary, part.schema)
                 stack.enter_context(writer)
             writer.write_table(part)
-            nothing.append(empty + count)
+            skipped.append(empty + count)
             count += len(chunk)
             advance("", len(chunk))
         if writer is None:
@@ -123,9 +123,9 @@ def embed_to_parquet(
                 "There are no rows to embed. "
                 f"Received: table of type {type(table).__name__}"
             )
-    nothing = np.concatenate(nothing)
-    warn_of_nothing(nothing, tower)
-    return count - len(nothing)
+    skipped = np.concatenate(skipped)
+    warn_of_skipped_rows(skipped, tower)
+    return count - len(skipped)
 
 
 def _chunks(table, needed, columns, rows):
@@ -194,7 +194,7 @@ def embed_rows(model, table, tower, names, columns, **kwargs):
     return kept.reset_index(drop=True), vectors[present], np.flatnonzero(~present)
 
 
-def warn_of_nothing(rows, tower):
+def warn_of_skipped_rows(rows, tower):
     """Warns of the rows that were skipped."""
     if len(rows):
         warn(

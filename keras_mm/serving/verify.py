@@ -52,7 +52,7 @@ def verify(path, model, rows=None, index=None):
     else:
         raw = random_tensors(model)
         tensors = [raw[tensor.name] for tensor in model.inputs]
-        predictions = model.answering().predict(tensors, verbose=0)
+        predictions = model.serving_model().predict(tensors, verbose=0)
     predictions = schema.by_target(predictions)
     if set(exported.signatures) != expected.signatures:
         raise RuntimeError(
@@ -119,7 +119,7 @@ def _compare(path, requests, exported, expected):
     raw = {name: whole[schema.served_names[name]] for name in schema.inputs}
     tensors, readable = _to_tensors(raw, schema) if schema.is_adapted else (raw, {})
     listed = [tensors[tensor.name] for tensor in model.inputs]
-    predictions = schema.by_target(model.answering().predict(listed, verbose=0))
+    predictions = schema.by_target(model.serving_model().predict(listed, verbose=0))
     for count in sorted({_count(rows) for _, rows in requests}):
         first = [
             {name: values[:count] for name, values in arrays.items()}
@@ -157,14 +157,16 @@ def _raw_rows(model, rows):
             for name, value in raw.items()
         }
     table = pd.DataFrame({n: pd.Series(list(v)) for n, v in raw.items()})
-    return raw, model.answering().predict(table, on_unreadable="missing", verbose=0)
+    return raw, model.serving_model().predict(table, on_unreadable="missing", verbose=0)
 
 
 def _to_tensors(raw, schema):
     """The model's tensors of raw rows, and the validity of files and dates."""
     tensors, readable = {}, {}
     for name, value in schema.inputs.items():
-        compact = value.decode_array(np.asarray(schema.known_raw(raw[name], name)))
+        compact = value.decode_array(
+            np.asarray(schema.replace_missing_raw(raw[name], name))
+        )
         tensors[name] = value.finish(compact).numpy()
         if value.ok_suffix:
             readable[name] = value.readable(compact).numpy()

@@ -94,7 +94,7 @@ def fit_cached(
     renew_lora(model)
     rest = rest_of(model, frozen)
     rest.compile(optimizer=model.optimizer, **_settings_of(model))
-    rest.is_rest_of(model)
+    rest.mark_as_rest_of(model)
 
     def tensors_of(rows):
         rows = to_table(rows)

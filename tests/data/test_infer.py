@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pillow
 
 import keras_mm
-from keras_mm.data.column_kinds import known_cells
+from keras_mm.data.column_kinds import present_cells
 from keras_mm.data.infer_target import target_for
 from keras_mm.data.raw import read_files
 from keras_mm.serving.requests import raw_strings
@@ -35,7 +35,7 @@ def test_float32_labels_are_those_of_a_file():
     column = pd.Series([0.1, 0.2, 0.1], dtype="float32")
     kinds = {"y": keras_mm.ClassLabel()}
     assert _labels(column.to_frame("y"), ["y"], kinds)[0] == {("y", "0.1")}
-    assert list(map(str, known_cells(column))) == ["0.1", "0.2", "0.1"]
+    assert list(map(str, present_cells(column))) == ["0.1", "0.2", "0.1"]
 
 
 def test_the_same_from_a_frame_and_a_csv_file(tmp_path):

@@ -21,7 +21,7 @@ def read(value, cells, missing):
     column = pd.Series(cells)
     raw = value.to_raw(column, "c", on_unreadable="missing")
     return schema.to_raw(column, "c").tolist(), np.asarray(
-        schema.known_raw(raw, "c")
+        schema.replace_missing_raw(raw, "c")
     ).tolist()
 
 
@@ -68,10 +68,10 @@ def test_words_among_items_are_no_items():
         missing="?",
     )
     cells = [["?"], '["?"]', ["?", "a"], "a| ?", ["a"], {"?", "a"}, [1, 0]]
-    labels = schema.target.encode(schema.known(pd.Series(cells), "tags"))
+    labels = schema.target.encode(schema.replace_missing(pd.Series(cells), "tags"))
     assert labels[:, 0].tolist() == [0, 0, 1, 1, 1, 1, 1]
     assert not labels[:, 1].any()
-    assert schema.known(pd.Series(["?", "b"]), "tags").tolist() == [None, "b"]
+    assert schema.replace_missing(pd.Series(["?", "b"]), "tags").tolist() == [None, "b"]
     texts = schema.to_raw(pd.Series([["?", "a"], '["a", "?"]']), "t")
     assert texts.tolist() == [[b"", b"a"], [b"a", b""]]
     assert schema.to_raw(pd.Series([["?", " ?"]]), "i").tolist() == [[b"", b""]]
@@ -93,7 +93,7 @@ def test_numbers_among_dates_and_targets():
         {"day": keras_mm.Date()}, {"y": keras_mm.ClassLabel()}, missing="?"
     )
     labels = pd.DataFrame({"y": ["p", "?", "q"]}, index=[3, 4, 5])
-    schema.target.adapt(schema.known(labels["y"], "y"))
+    schema.target.adapt(schema.replace_missing(labels["y"], "y"))
     with pytest.raises(ValueError, match=r"missing=\['\?'\].*row 1 .*Received: y='\?'"):
         encode_targets(labels, schema)
     labels = keras_mm.data.to_table(labels, missing=["?"]).dropna(subset=["y"])
@@ -109,7 +109,7 @@ def test_words_are_no_files(recwarn):
 def test_a_table_keeps_its_rows_and_their_index():
     schema = keras_mm.Schema({"a": keras_mm.Category()}, missing="?")
     table = pd.DataFrame({"a": ["p", "?", "q"], "0": [1, 2, 3]}, index=[2, 1, 2])
-    known = schema.known_cells(table)
+    known = schema.replace_missing_cells(table)
     assert known["a"].tolist() == ["p", None, "q"]
     assert known.index.tolist() == [2, 1, 2]
 

@@ -88,7 +88,7 @@ def test_finds_what_is_apart_and_leaves_out_what_is_not_there(model, table, meth
     assert found.scores["adjusted_rand_index"] == pytest.approx(1)
     assert found.sizes["rows"].tolist() == [20, 20, 18]
     assert (found.sizes["purity"] == 1).all()
-    assert "2 rows have nothing" in str(found)
+    assert "2 rows have no inputs" in str(found)
 
 
 def test_scores_by_their_formulas():
@@ -240,7 +240,7 @@ def test_the_map_has_a_point_for_each_row(model, table):
         assert isinstance(figure, matplotlib.figure.Figure)
         maps = [axes for axes in figure.axes if axes.collections]
         assert [axes.get_title() for axes in maps] == [
-            "3 clusters (2 rows have nothing)",
+            "3 clusters (2 rows have no inputs)",
             "category",
         ]
         for axes in maps:
@@ -275,7 +275,7 @@ def test_errors_come_before_the_model_runs(model, table, monkeypatch):
             cluster(model, table, clusters)
     with pytest.raises(ValueError, match="Did you mean 'category'"):
         cluster(model, table, labels="categry")
-    with pytest.raises(ValueError, match="less than two classes"):
+    with pytest.raises(ValueError, match="two classes or more"):
         cluster(model, table.assign(category="x"), labels="category")
     with pytest.raises(ValueError, match="`method` must be one of"):
         cluster(model, table, 3, method="dbscan")
@@ -286,7 +286,7 @@ def test_errors_come_before_the_model_runs(model, table, monkeypatch):
 
 
 def test_fewer_rows_that_have_anything_than_clusters(model, table):
-    with pytest.raises(ValueError, match="3 have anything for the model"):
+    with pytest.raises(ValueError, match="3 have any inputs"):
         cluster(model, table.iloc[[4, 5, 6, 17, 18]], 4)
-    with pytest.raises(ValueError, match="2 have anything for the model"):
+    with pytest.raises(ValueError, match="2 have any inputs"):
         cluster(model, table.iloc[[4, 5, 6, 17]])

@@ -127,7 +127,7 @@ def test_pictures_of_other_targets(tmp_path):
     ):
         schema = keras_mm.Schema({"price": keras_mm.Number()}, {column: target})
         models[column] = model = build(schema.adapt(table))
-        with pytest.raises(ValueError, match="confusion matrix is about classes"):
+        with pytest.raises(ValueError, match="confusion matrix is for classes"):
             evaluation.plot_confusion(model, table)
         sheet = evaluation.plot_predictions(model, table)
         assert sum(bool(axes.get_title()) for axes in sheet.axes) == 6

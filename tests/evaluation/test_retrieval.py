@@ -167,9 +167,9 @@ def test_what_cannot_be_read_is_no_item():
 
 def test_errors():
     ones = np.ones((3, 2))
-    with pytest.raises(ValueError, match="equally long"):
+    with pytest.raises(ValueError, match="equally many columns"):
         retrieval_scores(ones, np.ones((3, 4)))
-    with pytest.raises(ValueError, match="a row a query"):
+    with pytest.raises(ValueError, match="one row per query"):
         retrieval_scores(ones, ones, np.ones((2, 3), bool))
     with pytest.raises(ValueError, match="finite"):
         retrieval_scores(ones, ones * np.nan)
@@ -177,12 +177,12 @@ def test_errors():
         retrieval_scores(ones, ones, at=[])
     table = make_table(6)
     model = retriever_of(table)
-    with pytest.raises(ValueError, match="anything for the tower 'text'"):
+    with pytest.raises(ValueError, match="values for the tower 'text'"):
         keras_mm.evaluation.score_retrieval(model, table.assign(text=None))
-    with pytest.raises(ValueError, match="what build_retriever builds"):
+    with pytest.raises(ValueError, match="must be a retriever"):
         keras_mm.evaluation.score_retrieval(model.tower("text"), table)
     apart = pd.concat([table.assign(text=None), table.assign(image=None)])
-    with pytest.raises(ValueError, match="nothing to score"):
+    with pytest.raises(ValueError, match="no item is relevant"):
         keras_mm.evaluation.score_retrieval(model, apart.reset_index(drop=True))
     with pytest.raises(ValueError, match="No query"):
         retrieval_scores(ones, ones, np.zeros((3, 3), bool))

@@ -198,7 +198,7 @@ def test_pictures_of_predictions(table, trained):
         assert to_hex(axes.title.get_color()) == to_hex(_COLORS[right])
         # A number is neither right nor wrong.
         assert title.count("(is ") == (right is False) + pd.notna(rows.price[row])
-    with pytest.raises(ValueError, match="about classes.*Received: price="):
+    with pytest.raises(ValueError, match="for classes.*Received: price="):
         evaluation.plot_confusion(model, rows)
 
 

@@ -45,10 +45,10 @@ def test_words_for_missing_cells_are_those_of_the_towers():
     schema = keras_mm.Schema.from_config(model.schema.get_config())
     pairs = pd.DataFrame({"query": ["no", "1"], "score": [1.0, 0.5]})
     pairs["match"] = ["no", "yes"]
-    known = schema.known_cells(pairs)
+    known = schema.replace_missing_cells(pairs)
     assert known["query"].tolist() == [None, None]
     assert known["score"].tolist() == [1.0, 0.5]
-    assert schema.known(pairs["match"], "match").tolist() == ["no", "yes"]
+    assert schema.replace_missing(pairs["match"], "match").tolist() == ["no", "yes"]
     assert schema.preprocess({"score": [1.0]} | {n: [[1.0] * 3] for n in encoders})[
         "score"
     ].numpy().tolist() == [[1.0]]

@@ -10,9 +10,9 @@ from PIL import Image as Pillow
 from keras_mm.inputs.sounds import array_samples, encode_samples
 from keras_mm.serving.requests import (
     find_columns,
-    known_cells,
     raw_batches,
     raw_strings,
+    replace_missing_cells,
 )
 
 from ..helpers import encode_picture, random_pixels
@@ -24,7 +24,7 @@ def test_words_of_a_table_are_those_of_each_input():
     columns, outputs = {name: name for name in inputs}, {"day_is_date": "bool"}
     table = pd.DataFrame({name: ["-999.00", "-999", "?"] for name in inputs})
     table["series"] = [[-999.0], [1.0], "?"]
-    found = known_cells(table, columns, inputs, outputs, ["-999", "?"])
+    found = replace_missing_cells(table, columns, inputs, outputs, ["-999", "?"])
     assert found["day"].tolist() == found["price"].tolist() == [None] * 3
     assert found["code"].tolist() == ["-999.00", None, None]
     assert found["series"].tolist() == [[-999.0], [1.0], None]

@@ -1,18 +1,17 @@
 """Runs a SavedModel in the C++ runtime that TF Serving uses, without Python TensorFlow.
 
-What loads is not what runs: a model with a `py_function` loads anywhere and
-runs only inside the Python process that made it. TF Serving is C++ over
-libtensorflow, and the tensorflow wheel carries that library. This package opens
-it with `ctypes`, loads a version directory and runs one signature. It is a
-part of keras_mm and a program of its own: it imports NumPy and the standard library,
-and never tensorflow, keras or the rest of keras_mm, which would bring the Python
-kernels along.
+A model that loads may still fail to run: one with a `py_function` loads anywhere, but
+runs only in the Python process that made it. TF Serving is built on libtensorflow, which
+the tensorflow wheel contains. This package opens it with `ctypes`, loads a version
+directory and runs one signature. It is a subpackage of keras_mm and also a standalone
+program: it imports only NumPy and the standard library, never tensorflow, keras or the
+rest of keras_mm, which would register Python kernels.
 
     python libtensorflow MODEL_VERSION_DIR --list
     python libtensorflow MODEL_VERSION_DIR SIGNATURE INPUTS.npz OUTPUTS.npz
 
-The last line on the standard output is JSON: the signatures, the outputs'
-dtypes and shapes, or `{"error": ..., "message": ...}` with exit status 1.
+The last line of the standard output is JSON: the signatures; or the outputs' dtypes and
+shapes; or `{"error": ..., "message": ...}`, with exit status 1.
 """
 
 from .arrays import load_arrays, save_arrays

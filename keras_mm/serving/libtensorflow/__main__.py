@@ -1,6 +1,6 @@
-"""`python libtensorflow ...`: the program, started by its folder.
+"""`python libtensorflow ...`: the program, run by its folder's path.
 
-Started as a part of keras_mm, it would import keras_mm, and with it tensorflow.
+Run as a module of keras_mm, it would import keras_mm, and with it tensorflow.
 """
 
 import os
@@ -8,7 +8,7 @@ import sys
 
 if __name__ == "__main__":
     folder = os.path.dirname(os.path.abspath(__file__))
-    # Python looks into the folder itself, whose files are no modules of their own.
+    # Python puts the folder on the path; its files are no top-level modules.
     sys.path[0:1] = []
     sys.path.append(os.path.dirname(folder))
     from libtensorflow.command import main

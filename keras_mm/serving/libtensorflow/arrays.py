@@ -1,15 +1,15 @@
-"""Arrays in `.npz` files, strings too, without pickle.
+"""Arrays of numbers and strings in `.npz` files, without pickle.
 
-Numbers named `x` are the entry `x:values`. Strings named `x` are two entries:
-`x:bytes`, `uint8`, all of them one after the other; and `x:lengths`, `int64`, the
-number of bytes of each, in the shape of the array.
+An array of numbers `x` is the entry `x:values`. An array of strings `x` is two entries:
+`x:bytes`, `uint8`, the concatenated strings; and `x:lengths`, `int64`, their lengths in
+bytes, in the shape of the array.
 """
 
 import numpy as np
 
 
 def save_arrays(path, arrays):
-    """Writes a dict of arrays, strings too, to an `.npz` file; see above."""
+    """Writes a dict of arrays to an `.npz` file; see above."""
     entries = {}
     for name, values in arrays.items():
         # Via objects: NumPy cannot mix str and bytes, nor keep trailing zeros.
@@ -29,7 +29,7 @@ def save_arrays(path, arrays):
 
 
 def load_arrays(path):
-    """Reads what `save_arrays` wrote; strings are object arrays of bytes."""
+    """Reads a file of `save_arrays`; strings are object arrays of bytes."""
     arrays = {}
     with np.load(path, allow_pickle=False) as entries:
         for key in entries.files:
@@ -47,7 +47,7 @@ def load_arrays(path):
 
 
 def to_strings(name, values):
-    """Strings of any kind -> object array of bytes."""
+    """Text or bytes -> object array of bytes."""
     array = np.array(values, dtype=object)
     for row, cell in enumerate(array.flat):
         if isinstance(cell, str):

@@ -1,4 +1,4 @@
-"""The C interface of TensorFlow: its library, opened with `ctypes`."""
+"""The C API of TensorFlow, opened with `ctypes`."""
 
 import ctypes
 import importlib.util
@@ -6,13 +6,13 @@ import os
 
 
 class Output(ctypes.Structure):
-    """`TF_Output`: one output of one operation of the graph."""
+    """`TF_Output`: one output of an operation of the graph."""
 
     _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
 
 
-# The functions of tensorflow/c/c_api.h in use: what they return, what they
-# take. Without it ctypes would cut pointers to 32 bits.
+# The functions of tensorflow/c/c_api.h in use: return type and argument types. Without
+# them ctypes would cut pointers to 32 bits.
 _POINTER, _TEXT, _INT, _SIZE = (
     ctypes.c_void_p,
     ctypes.c_char_p,
@@ -29,14 +29,13 @@ _FUNCTIONS = {
     "TF_GraphOperationByName": (_POINTER, [_POINTER, _TEXT]),
     "TF_NewSessionOptions": (_POINTER, []),
     "TF_DeleteSessionOptions": (None, [_POINTER]),
-    # options, run options, folder, tags, how many tags, graph, meta graph,
-    # status
+    # options, run options, folder, tags, number of tags, graph, meta graph, status
     "TF_LoadSessionFromSavedModel": (
         _POINTER,
         [_POINTER, _POINTER, _TEXT, _POINTER, _INT, _POINTER, _POINTER, _POINTER],
     ),
-    # session, run options; inputs, their tensors, how many; outputs, their
-    # tensors, how many; targets, how many; metadata, status
+    # session, run options; inputs, their tensors and number; outputs, their tensors
+    # and number; targets and their number; metadata, status
     "TF_SessionRun": (
         None,
         [_POINTER, _POINTER]
@@ -61,31 +60,31 @@ _FUNCTIONS = {
 
 
 def open_library():
-    """Opens libtensorflow of the installed tensorflow package.
+    """Opens the libtensorflow of the installed tensorflow package.
 
     Returns:
         `ctypes.CDLL` with the functions of the C API declared.
 
     Raises:
-        OSError: if tensorflow is not installed, or its package carries no
+        OSError: if tensorflow is not installed, or its package does not contain
             `libtensorflow_cc.so.2` (the wheels for Linux do).
     """
-    # find_spec looks for the package's folder and does not import it.
-    found = importlib.util.find_spec("tensorflow")
-    if found is None or not found.submodule_search_locations:
+    # Locates the package without importing it.
+    spec = importlib.util.find_spec("tensorflow")
+    if spec is None or not spec.submodule_search_locations:
         raise OSError(
             "The package tensorflow, whose C++ library is needed, is not "
             "installed. Received: find_spec('tensorflow')=None"
         )
-    folder = found.submodule_search_locations[0]
+    folder = spec.submodule_search_locations[0]
     library = None
-    # The second library resolves its symbols in the first one.
+    # The second library uses symbols of the first.
     for name in ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
         file = os.path.join(folder, name)
         if not os.path.isfile(file):
             raise OSError(
-                f"The installed tensorflow package has no {name}. The wheels "
-                f"for Linux carry it. Received: folder={folder}"
+                f"The installed tensorflow package has no {name}. The wheels for Linux "
+                f"contain it. Received: folder={folder}"
             )
         library = ctypes.CDLL(file, ctypes.RTLD_GLOBAL)
     for name, (returns, takes) in _FUNCTIONS.items():
@@ -95,7 +94,7 @@ def open_library():
 
 
 def check(library, status, what, received):
-    """Raises `RuntimeError` if the last call did not succeed."""
+    """Raises a `RuntimeError` if the last call failed."""
     if library.TF_GetCode(status):
         message = library.TF_Message(status).decode("utf-8", "replace").strip()
         # "Op type not registered", "No OpKernel was registered to support Op".

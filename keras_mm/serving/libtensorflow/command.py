@@ -1,4 +1,4 @@
-"""The program: see the package."""
+"""The command line; see the package."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from .signatures import read_signatures
 
 
 def main(arguments=None):
-    """The program: see the package. Returns the exit status."""
+    """Runs the command line; see the package. Returns the exit status."""
     parser = argparse.ArgumentParser(
         description="Runs one signature of a SavedModel in libtensorflow."
     )
@@ -30,7 +30,7 @@ def main(arguments=None):
                 options.path, options.signature, load_arrays(options.inputs)
             )
             save_arrays(options.outputs, arrays)
-            # Once more: nothing has imported it in the meantime.
+            # Nothing may have imported tensorflow in the meantime.
             require_clean_process()
             report = {
                 "outputs": {

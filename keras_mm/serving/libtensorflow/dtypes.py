@@ -1,4 +1,4 @@
-"""The types of tensors, as the files and the C interface number them."""
+"""Tensor dtypes by their numbers in files and in the C API."""
 
 # DataType of tensorflow/core/framework/types.proto, by number.
 DTYPES = {

@@ -1,4 +1,4 @@
-"""Messages of Protocol Buffers, read without their classes."""
+"""A reader of Protocol Buffers messages, without generated classes."""
 
 
 def fields(message):
@@ -22,7 +22,7 @@ def fields(message):
 
 
 def _varint(message, position):
-    """Seven bits a byte, the lowest first; the eighth says: there is more."""
+    """Seven bits per byte, the lowest first; the eighth is set if more bytes follow."""
     value = shift = 0
     while True:
         byte = message[position]

@@ -12,9 +12,8 @@ from .tensors import delete_tensor, to_array, to_tensor
 def run_saved_model(path, signature, inputs):
     """Loads a SavedModel into libtensorflow and runs one signature.
 
-    For a process that never imports tensorflow; from any other one call
-    `keras_mm.serving.runtime.run_in_libtensorflow`, which starts such a
-    process.
+    For processes that never import tensorflow; elsewhere call
+    `keras_mm.serving.runtime.run_in_libtensorflow`, which starts such a process.
 
     Examples:
 
@@ -24,21 +23,21 @@ def run_saved_model(path, signature, inputs):
     [True, False]
 
     Args:
-        path: version directory, the one that holds `saved_model.pb`.
+        path: version directory, which contains `saved_model.pb`.
         signature: string, the signature's name.
         inputs: dict from input name to array or list; strings are `str` or
-            bytes. A NumPy array of dtype `S` loses trailing zero bytes: keep
-            encoded pictures in lists or object arrays.
+            bytes. NumPy arrays of dtype `S` lose trailing zero bytes: pass encoded
+            images in lists or object arrays.
 
     Returns:
         dict from output name to NumPy array; strings are object arrays of
         bytes.
 
     Raises:
-        ValueError: if there is no such signature, or the inputs are not its.
+        ValueError: if the signature does not exist or has other inputs.
         RuntimeError: if the model does not load or does not run, or if this
             process has imported tensorflow.
-        OSError: if the library or the model is not there.
+        OSError: if the library or the model does not exist.
     """
     require_clean_process()
     path = os.fspath(path)
@@ -107,8 +106,7 @@ def _run(library, session, graph, status, spec, signature, inputs):
             for name, tensor in zip(results, returned)
         }
     finally:
-        # Not earlier: an input that is passed through shares its memory with
-        # the output.
+        # After copying the outputs: they may share memory with the inputs.
         for tensor in filter(None, returned):
             library.TF_DeleteTensor(tensor)
         for tensor in tensors:
@@ -120,13 +118,13 @@ def _outputs(library, graph, infos):
     outputs = (Output * len(infos))()
     for row, (name, info) in enumerate(infos.items()):
         operation, _, index = info["tensor"].partition(":")
-        found = library.TF_GraphOperationByName(graph, operation.encode())
-        if not found:
+        pointer = library.TF_GraphOperationByName(graph, operation.encode())
+        if not pointer:
             raise RuntimeError(
                 f"The graph has no operation for {name!r}. "
                 f"Received: tensor={info['tensor']!r}"
             )
-        outputs[row] = Output(found, int(index or 0))
+        outputs[row] = Output(pointer, int(index or 0))
     return outputs
 
 
@@ -147,11 +145,11 @@ def _find(signatures, signature, inputs):
 
 
 def require_clean_process():
-    """Raises `RuntimeError` if Python TensorFlow is in this process."""
+    """Raises a `RuntimeError` if this process has imported tensorflow."""
     if "tensorflow" in sys.modules:
         raise RuntimeError(
-            "This process has imported tensorflow, whose Python kernels a "
-            "server does not have. Call "
+            "This process has imported tensorflow, whose Python kernels TF Serving "
+            "does not have. Call "
             "keras_mm.serving.runtime.run_in_libtensorflow instead. "
             "Received: 'tensorflow' in sys.modules"
         )

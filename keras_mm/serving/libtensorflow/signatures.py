@@ -1,4 +1,4 @@
-"""What a SavedModel takes and gives, read from its file."""
+"""The signatures of a SavedModel, read from its file."""
 
 import os
 
@@ -7,7 +7,7 @@ from .protobuf import fields, mapping, repeated
 
 
 def read_signatures(path):
-    """Reads the signatures out of a `saved_model.pb`, without any library.
+    """Reads the signatures of a `saved_model.pb`, without TensorFlow.
 
     Examples:
 
@@ -24,7 +24,7 @@ def read_signatures(path):
         rank is unknown) and `tensor`, its name in the graph.
 
     Raises:
-        ValueError: if no part of the SavedModel has the tag `serve`.
+        ValueError: if the SavedModel has no graph with the tag `serve`.
         OSError: if there is no `saved_model.pb`.
     """
     with open(os.path.join(path, "saved_model.pb"), "rb") as file:
@@ -41,11 +41,11 @@ def read_signatures(path):
                     "outputs": _infos(signatures[name], 2),
                 }
                 for name in sorted(signatures)
-                # Those that initialise the model are not for requests.
+                # Signatures for initialisation are internal.
                 if not name.startswith("__saved_model")
             }
     raise ValueError(
-        f"The SavedModel has no part with the tag 'serve'. Received: path={path}"
+        f"The SavedModel has no graph with the tag 'serve'. Received: path={path}"
     )
 
 

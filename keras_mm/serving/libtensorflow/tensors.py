@@ -1,4 +1,4 @@
-"""Arrays <-> tensors of the C interface."""
+"""NumPy arrays <-> tensors of the C API."""
 
 import ctypes
 
@@ -12,9 +12,9 @@ _STRING_SIZE = 24  # sizeof(TF_TString)
 
 
 def to_tensor(library, name, values, dtype):
-    """Array -> `TF_Tensor*`, which the caller deletes."""
+    """Array -> `TF_Tensor*`, which the caller must delete."""
     if dtype not in _NUMBERS:
-        raise ValueError(f"This type cannot be fed. Received: {name}={dtype}")
+        raise ValueError(f"This dtype cannot be fed. Received: {name}={dtype}")
     if dtype == "string":
         array = to_strings(name, values)
         size = array.size * _STRING_SIZE
@@ -35,7 +35,7 @@ def to_tensor(library, name, values, dtype):
 
 
 def delete_tensor(library, tensor):
-    """Deletes a tensor of our own, and the strings that it points to."""
+    """Deletes a tensor of `to_tensor`, and its strings."""
     if DTYPES[library.TF_TensorType(tensor)] == "string":
         data = library.TF_TensorData(tensor)
         for start in range(0, library.TF_TensorByteSize(tensor), _STRING_SIZE):
@@ -48,7 +48,7 @@ def to_array(library, name, tensor):
     number = library.TF_TensorType(tensor)
     if number not in DTYPES:
         raise ValueError(
-            f"This type cannot be read. Received: {name} of DataType {number}"
+            f"This dtype cannot be read. Received: {name} of DataType {number}"
         )
     rank = library.TF_NumDims(tensor)
     shape = [library.TF_Dim(tensor, axis) for axis in range(rank)]
