@@ -35,7 +35,7 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(
         prog="keras-mm",
-        description="Tables of pictures, texts, numbers and categories to Keras "
+        description="Tables of images, texts, numbers and categories to Keras "
         "models, and models to TF Serving.",
         epilog="KERAS_BACKEND=tensorflow|jax|torch chooses what Keras runs on.",
     )

@@ -22,7 +22,7 @@ def demo(output="runs/demo", quick=False, seed=0):
     >>> keras_mm.demo.demo("runs/demo", quick=True)
 
     Args:
-        output: folder for the pictures, the models and the export.
+        output: folder for the plots, the models and the export.
         quick: bool, whether to use few rows and two epochs: a smoke test, whose
             scores are not meaningful.
         seed: int.
@@ -71,7 +71,7 @@ def demo(output="runs/demo", quick=False, seed=0):
     for file, figure in pictures.items():
         figure.savefig(os.path.join(output, file), dpi=110)
     fused.save(os.path.join(output, "clipart.keras"))
-    console.print(f"Pictures in {output}: {', '.join(pictures)}\n")
+    console.print(f"Plots in {output}: {', '.join(pictures)}\n")
 
     folder = os.path.join(output, "saved_models", "clipart")
     serving.export(fused, folder, rows=test)

@@ -1,4 +1,4 @@
-"""Files that nobody ever sees half of."""
+"""Atomic writes of files."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import os
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives the name of a file that gets the name `path` if all goes well."""
+    """Yields a temporary file name; on success the file is renamed to `path`."""
     temporary = f"{os.fspath(path)}.{os.getpid()}.tmp"
     try:
         yield temporary

@@ -30,21 +30,21 @@ def _is_command():
 
 
 def _leave_out_log_lines():
-    """Has a process of its own read what is written to the file of errors.
+    """Starts a process that filters the standard error.
 
-    A thread would be gone with what a crash says last.
+    A thread would lose the last lines of a crash.
     """
     try:
         terminal = os.dup(2)
     except OSError:
-        # There is nowhere to write to.
+        # No standard error.
         return
     source, target = os.pipe()
     reader = os.fork()
     if not reader:
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            # Its end is seen only where nobody has the other one open.
+            # The pipe ends only when all copies of its write end are closed.
             os.close(2)
             os.close(target)
             _copy(source, terminal)
@@ -53,7 +53,7 @@ def _leave_out_log_lines():
     os.close(source)
     os.dup2(target, 2)
     os.close(target)
-    # Python's own lines keep their place among those of standard output.
+    # Python's own lines stay in order with those of the standard output.
     sys.stderr = open(
         terminal, "w", buffering=1, encoding="utf-8", errors="backslashreplace"
     )
@@ -61,10 +61,10 @@ def _leave_out_log_lines():
 
 
 def _copy(source, terminal):
-    with open(source, "rb") as lines, open(terminal, "wb", buffering=0) as shown:
+    with open(source, "rb") as lines, open(terminal, "wb", buffering=0) as output:
         for line in lines:
             if not _NOISE.match(line):
-                shown.write(line)
+                output.write(line)
 
 
 def _wait(reader, terminal):

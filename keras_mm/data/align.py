@@ -199,7 +199,7 @@ def _standardised(times, values, rate, has_sign):
     spread = line[mask].std() if mask.any() else 0.0
     if not spread > 0:
         raise ValueError(
-            "A signal that does not change says nothing about its offset. "
+            "The offset of a constant signal cannot be estimated. "
             f"Received: {len(line)} samples between {times[0]} and {times[-1]}"
         )
     line = np.where(mask, (line - line[mask].mean()) / spread, 0.0)

@@ -17,7 +17,7 @@ from ..inputs.items import items_of
 from ..inputs.picture_cells import is_picture
 from ..inputs.sounds import has_samples, is_sound
 
-# Extensions of picture files, whether or not they can be read.
+# Extensions of image files, whether or not they can be read.
 PICTURE_ENDINGS = (
     ".jpg .jpeg .jpe .jfif .png .gif .bmp .dib .webp .tif .tiff .avif .heic .heif "
     ".jp2 .j2k .ico .ppm .pgm .pbm"
@@ -101,7 +101,7 @@ def is_series(cell):
 
 
 def is_list(cell):
-    """Whether a cell is a list of texts, paths, files or pictures, also as text."""
+    """Whether a cell is a list of texts, paths, files or images, also as text."""
     items = items_of(cell)
     if len(items) == 1 and items[0] is cell:
         return False
@@ -118,7 +118,7 @@ def file_kind(cell, base_dir=None):
     """The kind of file that a cell holds: `"picture"`, `"sound"`, `"clip"`, ...
 
     Args:
-        cell: bytes, the path of a file that need not exist, a Pillow picture, an
+        cell: bytes, the path of a file that need not exist, a Pillow image, an
             array of pixels, or a dict of a Hugging Face dataset.
         base_dir: folder that relative paths start from.
 

@@ -4,15 +4,15 @@ from ..inputs.cells import to_name
 
 
 def class_weights_of(class_weight, schema):
-    """What `class_weight` says of each target: dict from target to such, or to None.
+    """The class weights of each target: dict from target to `class_weight` or None.
 
     Args:
-        class_weight: as in `weights_of_classes`; of several targets `"balanced"`,
-            which holds for all of classes, or a dict from target to such.
+        class_weight: as in `weights_of_classes`; for several targets `"balanced"`,
+            which applies to all targets of classes, or a dict by target.
         schema: `Schema`.
 
     Raises:
-        ValueError: if no target has classes, or a dict names what is no target.
+        ValueError: if no target has classes, or a dict has unknown targets.
     """
     if len(schema.targets) == 1:
         return {schema.target_name: class_weight}
@@ -24,7 +24,7 @@ def class_weights_of(class_weight, schema):
         }
     if not class_weight or set(class_weight) - set(schema.targets):
         raise ValueError(
-            "Of several targets, `class_weight` is 'balanced', or a dict from a target "
+            "For several targets, `class_weight` is 'balanced', or a dict from a target "
             "of classes to 'balanced' or to a dict from class to weight. Targets are "
             f"{list(schema.targets)}. Received: class_weight={class_weight!r}"
         )
@@ -32,12 +32,12 @@ def class_weights_of(class_weight, schema):
 
 
 def class_weights(labels, target, class_weight):
-    """One weight a row: `weights_of_classes` at each row's class.
+    """One weight per row: `weights_of_classes` at each row's class.
 
     Args:
         labels: encoded labels, indices or one-hot; -1 where missing.
         target: the `ClassLabel`.
-        class_weight: `"balanced"`, a dict, or None: each row weighs 1.
+        class_weight: `"balanced"`, a dict, or None: each row has weight 1.
     """
     if class_weight is None:
         return np.ones(len(labels), "float32")

@@ -47,8 +47,8 @@ def to_dataset(
             dict, in which a missing class is -1, and any other missing label NaN.
         class_weight: None, `"balanced"`, or a dict from class name to weight (or
             from index, if no class name is a number); adds the weight of each row
-            as a third entry. Of several targets `"balanced"`, or a dict from target
-            to such.
+            as a third entry. For several targets `"balanced"`, or a dict of these
+            by target.
         labels: array with a row for each row of the table, in place of the
             schema's target, or None.
         sample_weight: None, or weights of the rows: an array, or the name of a

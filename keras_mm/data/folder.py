@@ -6,10 +6,10 @@ from .cell_kinds import PICTURE_ENDINGS
 
 
 def from_folder(path):
-    """Reads a folder of pictures with one subfolder per class.
+    """Reads a folder of images with one subfolder per class.
 
     Hidden files and folders, whose names begin with a dot, and files that are not
-    pictures are skipped; one warning counts them.
+    images are skipped; one warning counts them.
 
     Examples:
 
@@ -46,7 +46,7 @@ def from_folder(path):
         skipped["files .txt"] -= len(texts)
     if not rows:
         raise ValueError(
-            "The folder must hold one sub-folder of pictures for each class "
+            "The folder must hold one sub-folder of images for each class "
             f"({', '.join(PICTURE_ENDINGS)}). Received: path={path!r}"
         )
     # Counts above 0.

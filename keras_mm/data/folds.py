@@ -11,7 +11,7 @@ def folds(table, count, groups=None, stratify=None, seed=0):
 
     Args:
         table: DataFrame.
-        count: int, 2 or more; folds.
+        count: int, number of folds, 2 or more.
         groups: name of a column whose equal values stay in one fold, or None.
         stratify: name of a column whose values should be equally frequent in all
             folds, or None.

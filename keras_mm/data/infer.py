@@ -48,11 +48,11 @@ from .to_table import to_table
 
 # Longer sequences are cut: encoders take time for each step.
 _MOST_STEPS = 1024
-# Longer lists of pictures are taken for the frames of a clip.
+# Longer lists of images are taken for the frames of a clip.
 _MOST_PICTURES = 16
 # What pandas and read_file call a column without a name.
 _UNNAMED = re.compile(r"(Unnamed: [0-9]+([.][0-9]+)*)?")
-_NOTHING = "neither pictures, texts, numbers nor categories"
+_NOTHING = "neither images, texts, numbers nor categories"
 
 
 def infer_schema(
@@ -71,9 +71,9 @@ def infer_schema(
     It goes by the content of the cells: a column of a CSV file is inferred like the
     same column of a DataFrame.
 
-    - `Image`: pictures (encoded, arrays, Pillow's, Hugging Face's dicts), their
+    - `Image`: images (encoded, arrays, Pillow's, Hugging Face's dicts), their
       paths, or lists of up to 16 of them.
-    - `Video`: clips, their paths, arrays of frames, or longer lists of pictures.
+    - `Video`: clips, their paths, arrays of frames, or longer lists of images.
     - `Audio`, of up to 10 seconds: sounds or their paths.
     - `Graph`: dicts of nodes and edges.
     - `Vector`: lists and arrays of numbers, all of one length.
@@ -107,7 +107,7 @@ def infer_schema(
         inputs: names of the columns to use; default: all that are not excluded.
         exclude: names of columns to leave out.
         base_dir: folder that relative file paths start from.
-        image_size: int or pair, height and width of pictures.
+        image_size: int or pair, height and width of images.
         verbose: bool, whether to print what was decided.
         types: dict from column name to its input or target, for columns whose type
             would be inferred differently, such as
@@ -128,7 +128,7 @@ def infer_schema(
     require_columns(table.columns, [*targets, *(inputs or ()), *exclude, *types])
     if inputs is not None and set(targets) & set(inputs):
         raise ValueError(
-            "The target cannot be an input: the model would be told the answer. "
+            "The target cannot be an input: the model would see the label. "
             f"Received: target={target!r}, inputs={list(inputs)}"
         )
     names = [
@@ -159,7 +159,7 @@ def infer_schema(
             notes[name] = _words_note(kind, table[name]) or odd
     if inputs is not None and left_out:
         raise ValueError(
-            "Columns that were asked for cannot be inputs: "
+            "Some columns in `inputs` cannot be inputs: "
             + "; ".join(f"{name}: {why}" for name, why in left_out.items())
             + f". Received: inputs={list(inputs)}"
         )
@@ -244,7 +244,7 @@ def _input_for(column, base_dir, image_size):
             return value
     if most_are((is_video(cell, base_dir) for cell in first), first):
         return Video()
-    # A few broken pictures do not decide; they are refused, with their rows, when
+    # A few broken images do not decide; they are refused, with their rows, when
     # the table is read.
     kinds = [file_kind(cell, base_dir) for cell in first]
     if most_are((kind == "picture" for kind in kinds), first):
@@ -254,7 +254,7 @@ def _input_for(column, base_dir, image_size):
             [cell for cell, kind in zip(first, kinds) if kind == "sound"], base_dir
         )
     if most_are((kind == "other" for kind in kinds), first):
-        return "paths of files that are neither pictures, sounds nor clips"
+        return "paths of files that are neither images, sounds nor clips"
     if most_are(map(is_graph, first), first):
         return _graph_for(cells)
     if nearly_all(is_series, first):
@@ -288,7 +288,7 @@ def _plain_for(column, cells):
 
 
 def _items_for(cells, base_dir, image_size):
-    """An input for lists of pictures or texts; None if they are neither."""
+    """An input for lists of images or texts; None if they are neither."""
     items, most = [], 2
     for cell in cells:
         for place, item in enumerate(items_of(cell)):
@@ -317,7 +317,7 @@ def _series_for(cells):
         return Vector(*lengths)
     channels = {array.shape[1:] for array in first}
     if max(ranks) > 2 or len(channels) > 1:
-        return "arrays that are not pictures, vectors or sequences"
+        return "arrays that are not images, vectors or sequences"
     channels = channels.pop()
     return Sequence(min(max(lengths), _MOST_STEPS), *channels)
 

@@ -4,7 +4,7 @@ from ..names import answer_name, is_layer_name, served_name
 
 
 def check_names(names, what="columns"):
-    """Raises a `ValueError` if columns cannot be told apart or cannot be named.
+    """Raises a `ValueError` if names of columns are ambiguous or invalid.
 
     One message lists all of them, with the call that renames them.
 

@@ -6,7 +6,7 @@ from .to_table import to_table
 def overlap(first, second, column):
     """Counts the rows of `second` whose cell also occurs in `first`.
 
-    Test scores are too good if test pictures also occur in the training rows.
+    Test scores are too good if test images also occur in the training rows.
 
     Examples:
 
@@ -15,7 +15,7 @@ def overlap(first, second, column):
 
     Args:
         first: rows, in any form that `to_table` reads.
-        second: rows, likewise.
+        second: rows, in the same forms.
         column: string, the column to compare.
 
     Returns:

@@ -75,7 +75,7 @@ def broken(raw, ok):
 def unreadable(raw, value):
     """Decodes files, and returns the mask of those that fail; see `broken`."""
     wrong = []
-    # Clips are larger than pictures.
+    # Clips are larger than images.
     rows = max(1, min(_CHUNK, MEMORY_LIMIT // (8 * value.compact_bytes)))
     for start in range(0, len(raw), rows):
         chunk = read_files(raw[start : start + rows])

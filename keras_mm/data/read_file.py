@@ -41,8 +41,8 @@ def read_file(path):
         return readers[ending](path)
     except UnicodeError as error:
         raise ValueError(
-            f"The file is not UTF-8 text: {error}. Save it as UTF-8, or tell "
-            "pandas its encoding and pass the DataFrame: pandas.read_csv(path, "
+            f"The file is not UTF-8 text: {error}. Save it as UTF-8, or read "
+            "it with its encoding and pass the DataFrame: pandas.read_csv(path, "
             "encoding='cp1252', dtype=str, keep_default_na=False). "
             f"Received: table={path!r}"
         ) from error
@@ -70,7 +70,7 @@ def _encoding(path):
     if b"\0" in start:
         raise ValueError(
             "it holds NUL, as UTF-16 without a byte order mark does. Save it as "
-            "UTF-8, or tell pandas its encoding and pass the DataFrame: "
+            "UTF-8, or read it with its encoding and pass the DataFrame: "
             "pandas.read_csv(path, encoding='utf-16-le', dtype=str, "
             "keep_default_na=False)"
         )

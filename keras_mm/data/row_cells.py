@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-# Control characters: in no path, but in every picture or sound file.
+# Control characters: in no path, but in every image or sound file.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_PATH = 4096
 

@@ -34,10 +34,10 @@ class Schema:
         missing: a value or a list of values, such as `["?", -999]`, that stand for a
             missing cell, in addition to the empty one: in every table that the
             schema reads, and in requests to an exported model (`Client` does not
-            know them). They are compared as names (-999, -999.0 and "-999.0" are
+            apply them). They are compared as names (-999, -999.0 and "-999.0" are
             the same), ignoring spaces around text; in columns of numbers and dates
             as numbers (so is "-999.00"), where -99.9 also matches its `float32`
-            value. In a list of texts, pictures or labels, such a value is a missing
+            value. In a list of texts, images or labels, such a value is a missing
             item; lists of numbers are left alone.
 
     Raises:
@@ -72,7 +72,7 @@ class Schema:
             if name in self.inputs:
                 raise ValueError(
                     f"Column {name!r} is both an input and a target: the model "
-                    "would be told the answer. Leave it out of the inputs. "
+                    "would see the label. Leave it out of the inputs. "
                     f"Received: inputs={list(self.inputs)}, "
                     f"targets={list(self.targets)}"
                 )
@@ -109,17 +109,17 @@ class Schema:
         return len(self.targets) > 1
 
     def by_target(self, values):
-        """What belongs to the targets, as a dict by target.
+        """Values of the targets as a dict by target.
 
         Args:
-            values: a dict already; or, if there is one target only, its own.
+            values: a dict by target; or, with a single target, its value.
         """
         if len(self.targets) != 1 or isinstance(values, dict):
             return values
         return {self.target_name: values}
 
     def without_dict(self, by_target):
-        """The only target's own entry of a dict; of several targets the dict."""
+        """The value of a single target in a dict; for several targets the dict."""
         return by_target[self.target_name] if len(self.targets) == 1 else by_target
 
     def _refuse_several(self):

@@ -30,7 +30,7 @@ def split(
         fractions: fraction of the rows in each part, summing to 1; ignored with
             `by`.
         groups: name of a column; rows with the same value stay in one part
-            (pictures of one author, sounds of one speaker).
+            (images of one author, sounds of one speaker).
         stratify: name of a column whose values should be equally frequent in all
             parts, usually the target.
         seed: int; the same seed gives the same parts.
@@ -55,7 +55,7 @@ def split_rows(table, by, fractions, groups=None, stratify=None, seed=0):
         )
     require_columns(table.columns, [n for n in (groups, stratify) if n is not None])
     fold = _folds(table, groups, stratify, seed)
-    # Small folds are dealt out to the parts: the next one goes to the part with the
+    # Small folds are assigned to the parts: the next one goes to the part with the
     # largest shortfall, so every part gets at least one.
     sizes = np.bincount(fold)
     wanted = np.array(fractions) * len(table)
@@ -128,7 +128,7 @@ def _split_by(table, by):
     unknown = sorted(set(values) - names)
     if unknown:
         raise ValueError(
-            f"Column {by!r} must say train, validation or test in every row. "
+            f"Column {by!r} must hold train, validation or test in every row. "
             f"Received: {by}={unknown[:5]}"
         )
     parts = [np.flatnonzero(values.isin(part)) for part in _PARTS]

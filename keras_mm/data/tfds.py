@@ -28,7 +28,7 @@ def from_tfds(
         split: string, such as `"train"` or `"train[:80%]"`.
         target: name of the feature to predict; default: the only `ClassLabel`.
         data_dir: folder of the prepared data sets.
-        image_size: int or pair, height and width of pictures.
+        image_size: int or pair, height and width of images.
 
     Returns:
         `tf.data.Dataset` of dicts, one per row, and a `Schema` (adapted only if it

@@ -14,7 +14,7 @@ def row_weights(table, sample_weight):
     Args:
         table: DataFrame; with an array of weights, anything of the same length.
         sample_weight: name of a column of the table, or array `(rows,)`; or a dict
-            from target to such, whose weights are a dict, too.
+            of these by target, whose weights are a dict by target, too.
 
     Raises:
         ValueError: if a weight is missing, negative or infinite, or if their number
@@ -68,8 +68,8 @@ def combined_weights(table, labels, schema, class_weight=None, sample_weight=Non
         sample_weight: as in `row_weights`, or None.
 
     Returns:
-        `float32` array `(rows,)`; of several targets, with class weights or weights of
-        each, a dict of such.
+        `float32` array `(rows,)`; for several targets with class weights or weights by
+        target, a dict of these by target.
     """
     weights = None
     if sample_weight is not None:
@@ -86,7 +86,7 @@ def combined_weights(table, labels, schema, class_weight=None, sample_weight=Non
         weights = dict.fromkeys(by_target, 1 if weights is None else weights)
     if set(weights) - set(by_target):
         raise ValueError(
-            "`sample_weight` names what is no target. Targets are "
+            "`sample_weight` has unknown targets. Targets are "
             f"{list(by_target)}. Received: sample_weight of {list(weights)}"
         )
     ones = np.ones(len(next(iter(labels.values()))), "float32")

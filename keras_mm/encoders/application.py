@@ -70,9 +70,9 @@ class Application(Encoder):
 
 
 def _preprocessing(make):
-    """What `preprocess_input` of the network's module does, found by calling it.
+    """The effect of `preprocess_input` of the network's module, measured by a call.
 
-    It may swap red and blue, scale, and shift, which a picture of four pixels
+    It may swap red and blue, scale, and shift, which an image of four pixels
     reveals. For networks that begin with such layers it does nothing.
 
     Returns:

@@ -6,7 +6,7 @@ from ..inputs.same_size import check_same_size, other_size
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Augmentation(layers.Layer):
-    """Augments pictures at random, in training only.
+    """Augments images at random, in training only.
 
     Keras's own random layers default to `training=True` when they are called alone.
     This layer defaults to inference.
@@ -20,12 +20,12 @@ class Augmentation(layers.Layer):
 
     Args:
         layer: `"light"` (mirroring, small shifts, rotations and zooms; padded with
-            white), or a Keras layer that takes pictures and returns pictures of the
+            white), or a Keras layer that takes images and returns images of the
             same size.
 
     Call arguments:
         images: float tensor `(batch, height, width, channels)` of 0 to 1; a missing
-            picture is all NaN, and remains so.
+            image is all NaN, and remains so.
     """
 
     def __init__(self, layer="light", **kwargs):
@@ -35,13 +35,13 @@ class Augmentation(layers.Layer):
         self.layer = _light() if layer == "light" else layer
 
     def build(self, images_shape):
-        """Builds the inner layer; refuses one that changes the pictures' size."""
+        """Builds the inner layer; refuses one that changes the images' size."""
         check_same_size(self.layer, images_shape[1:])
         if not self.layer.built:
             self.layer.build(images_shape)
 
     def call(self, images, training=False):
-        """The pictures, augmented in training."""
+        """The images, augmented in training."""
         if not training:
             return images
         is_nan = ops.isnan(images)
@@ -63,7 +63,7 @@ class Augmentation(layers.Layer):
 
 
 def augmented(image, value):
-    """A picture's symbolic tensor, augmented as its `Input` says."""
+    """An image's symbolic tensor, with the augmentation of its `Input`."""
     choice = getattr(value, "augmentation", None)
     # In half precision, pixels would be rounded in inference, too.
     return image if choice is None else Augmentation(choice, dtype="float32")(image)

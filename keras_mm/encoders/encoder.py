@@ -22,7 +22,7 @@ class Encoder:
     learning_rate = None
     # The rank of LoRA matrices for the pretrained part; None: no LoRA.
     lora_rank = None
-    # Whether `encode` augments pictures itself; otherwise `build` does so before it.
+    # Whether `encode` augments images itself; otherwise `build` does so before it.
     augments = False
 
     def prepare(self, value):
@@ -94,7 +94,7 @@ class Encoder:
 def row_mask(tensor):
     """Mask of the rows of a float tensor that are present: bool `(batch, 1)`.
 
-    A missing picture or number is all NaN.
+    A missing image or number is all NaN.
     """
     axes = tuple(range(1, len(tensor.shape)))
     is_nan = ops.all(ops.isnan(tensor), axis=axes)

@@ -11,7 +11,7 @@ _TEMPORAL = ("mean", "lstm", "gru", "transformer")
 
 
 class Frames(Encoder):
-    """A clip as a sequence of pictures, with one image encoder for all frames.
+    """A clip as a sequence of images, with one image encoder for all frames.
 
     Each frame goes through the same image encoder and a Dense layer; the results
     are pooled over time. The mean ignores the order of frames: it cannot tell a

@@ -7,12 +7,12 @@ from .encoder import Encoder, one_token, pooled, repeat_mask, row_mask, without_
 
 
 class Hub(Encoder):
-    """A pretrained KerasHub backbone for pictures, texts or sounds.
+    """A pretrained KerasHub backbone for images, texts or sounds.
 
-    It includes the backbone's preprocessing, also in the exported model: pictures
+    It includes the backbone's preprocessing, also in the exported model: images
     are scaled and resized as in its training, texts are split into the pieces of
     its vocabulary. Texts: BERT and others that read word pieces, RoBERTa, GPT-2
-    and CLIP. Pictures: backbones that return a feature map, tokens or a vector,
+    and CLIP. Images: backbones that return a feature map, tokens or a vector,
     such as CLIP and SigLIP. Sounds: the encoders of Whisper, which always takes
     the time of 30 seconds of sound, and of Moonshine. Needs the extra `hub`.
 
@@ -128,7 +128,7 @@ class Hub(Encoder):
     def _backbone(self, kind, sequences):
         """The part of the backbone for this kind of input, frozen unless trainable.
 
-        CLIP and SigLIP have one part for pictures and one for texts.
+        CLIP and SigLIP have one part for images and one for texts.
         """
         models, backbone = _keras_hub().models, self._load()
         whole, name = backbone, None
@@ -147,7 +147,7 @@ class Hub(Encoder):
                 f"Received: preset={self.preset!r} with outputs {list(output)}"
             )
         if isinstance(whole, models.CLIPBackbone) and not sequences:
-            # The embedding by which CLIP compares pictures and texts.
+            # The embedding by which CLIP compares images and texts.
             if is_text:
                 output = whole.text_pooler(output, inputs["token_ids"])
                 output = whole.text_projection(output)

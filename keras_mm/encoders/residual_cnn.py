@@ -7,7 +7,7 @@ from .oriented_gradients import OrientedGradients
 
 
 class ResidualCNN(Encoder):
-    """A small residual convolutional network for pictures, without pretraining.
+    """A small residual convolutional network for images, without pretraining.
 
     The stem needs little training data: fixed edge filters in 16 directions, and
     learned colour filters beside them, both pooled to cells. One residual block

@@ -7,7 +7,7 @@ from .pooling import pooled_tokens
 class SpectrogramCNN(Encoder):
     """A small convolutional network over time and frequency, for sounds.
 
-    It treats log-mel features or MFCCs as a grey picture. Each convolution halves
+    It treats log-mel features or MFCCs as a grey image. Each convolution halves
     time and frequency; at the end time is pooled and frequency is kept, so that
     pitch matters.
 

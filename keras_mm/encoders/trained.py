@@ -17,7 +17,7 @@ class Trained(Encoder):
 
     `encoders={"image": autoencoder.encoder}` does the same. Training the new model
     does not change the other one. An encoder with `trainable = False` stays frozen
-    in the copy. Pictures are augmented as the new model's input says.
+    in the copy. Images are augmented by the setting of the new model's input.
 
     Examples:
 

@@ -5,11 +5,11 @@ from .transformer_block import check_heads, transformer_block
 
 
 class ViT(Encoder):
-    """A Vision Transformer: a picture as a sequence of square patches.
+    """A Vision Transformer: an image as a sequence of square patches.
 
     Each patch of `patch_size` x `patch_size` pixels becomes a vector by a linear
     projection, a learned position embedding is added, and Transformer blocks
-    attend from every patch to every other. It needs many pictures to be better
+    attend from every patch to every other. It needs many images to be better
     than a CNN; for a few thousand, take a CNN.
 
     Examples:
@@ -19,7 +19,7 @@ class ViT(Encoder):
 
     Args:
         patch_size: int, side of a patch in pixels; where it does not divide the
-            picture's sides, the border is padded.
+            image's sides, the border is padded.
         units: int, length of a token.
         num_blocks: int.
         num_heads: int, must divide `units`.

@@ -1,4 +1,4 @@
-"""How good a model is, which modality helps, and pictures of it."""
+"""Scores, contributions of modalities, and plots."""
 
 from .cluster import cluster
 from .clusters import Clusters

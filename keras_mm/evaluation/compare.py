@@ -76,7 +76,7 @@ def compare(
         DataFrame, the best first, by name: `kind` (`"alone"` or `"fused"`);
         `mean` of the metric over the folds with its 95% interval `low`, `high`;
         `std` between folds; `difference` to the best single modality with
-        `difference_low`, `difference_high`, from the same draws of rows;
+        `difference_low`, `difference_high`, from the same resamples of rows;
         `parameters`; mean `seconds` of a fit. The metric is `attrs["metric"]`.
         For several targets a dict from target to such a DataFrame.
 
@@ -208,7 +208,7 @@ def _leaderboard(trials, target_name, entries, kept, metric):
         parts[fold] = Bootstrap(len(rows), group, seed=trials.seed)
 
     def scores(name):
-        """Mean over the folds, then its draws; scores of the folds."""
+        """The mean over the folds, its bootstrap scores; the scores of the folds."""
         folds, drawn = [], []
         for fold, draws in parts.items():
             predictions = kept.predictions[name, fold][target_name]

@@ -30,13 +30,13 @@ class Trials:
         folds: int, 2 or more.
         groups: name of a column whose equal values stay in one fold, or None.
         encoders: as in the builders.
-        epochs: int, most epochs of a fit.
+        epochs: int, largest number of epochs per fit.
         patience: int, epochs without improvement on a seventh of the training
-            rows until a fit stops; None: it trains on all of them, to the end.
+            rows until a fit stops; None: all rows train, for all epochs.
         seed: int.
         base_dir: as in `model.fit`.
         on_unreadable: as in `model.fit`.
-        options: dict of what the builder takes besides.
+        options: dict of other arguments of the builder.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Trials:
                 )
 
     def group_values(self):
-        """Which rows belong together, for the bootstrap, or None."""
+        """The group of each row, for the bootstrap, or None."""
         return None if self.groups is None else texts(self.table[self.groups])
 
     def rows(self, fold):
@@ -187,7 +187,7 @@ class Trials:
 
 
 def schema_copy(schema):
-    """A schema of its own with the same inputs and targets."""
+    """A copy of a schema, with copies of its inputs and targets."""
     if not isinstance(schema, Schema):
         raise ValueError(
             "The first argument must be a keras_mm.Schema. "
@@ -197,7 +197,7 @@ def schema_copy(schema):
 
 
 def check_fusion(fusion, patience):
-    """Refuses what is no fusion, before anything is trained."""
+    """Raises a `ValueError` for an invalid fusion, before any training."""
     if fusion is not None:
         layer = fusion_room.get(copy.deepcopy(fusion))
         if patience is None and getattr(layer, "needs_validation", False):
@@ -209,7 +209,7 @@ def check_fusion(fusion, patience):
 
 
 def predict(model, tensors):
-    """Predictions by target; of the tensors, the model takes those that it has."""
+    """Predictions by target, from the tensors that are inputs of the model."""
     arrays = [tensors[tensor.name] for tensor in model.inputs]
     return model.schema.by_target(predict_arrays(model, arrays))
 

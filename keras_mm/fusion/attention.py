@@ -25,7 +25,7 @@ class Attention(Fusion):
         dropout: float, share of attention weights dropped in training.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the attention maps, too.
         return_tokens: bool, whether to return the fused tokens, too.

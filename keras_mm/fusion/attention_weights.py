@@ -8,7 +8,7 @@ from .fusion import Fusion, masked_mean, masked_softmax, presence
 class AttentionWeights(Fusion):
     """Each row decides how much each modality counts: `sum_m a_m W_m z_m`.
 
-    `a = softmax(V [z1; ...; zM])` has one weight a modality, where `Gated` has
+    `a = softmax(V [z1; ...; zM])` has one weight per modality, where `Gated` has
     one for each of its units. Absent modalities get none.
 
     Examples:
@@ -21,7 +21,7 @@ class AttentionWeights(Fusion):
         units: int, length of the vector.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the weights, too.
 

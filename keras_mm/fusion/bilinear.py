@@ -14,7 +14,7 @@ class Bilinear(Fusion):
     than two modalities the pairs are summed. `Tensor` has also a 1 in each
     modality, so that a part of it is linear, and multiplies all modalities at
     once: it grows with the product of all dims, this one with those of pairs.
-    `MLB` and `MFB` are this with a `W_k` of few factors.
+    `MLB` and `MFB` are low-rank versions of it.
 
     An absent modality is a vector of 1s, so that the present one of a pair still
     counts; a pair of absent ones adds nothing.
@@ -28,10 +28,10 @@ class Bilinear(Fusion):
         units: int, length of the vector.
         dim: int, length that each modality is projected to first; None: they
             are multiplied as they are.
-        max_size: int, most products of two entries.
+        max_size: int, largest number of products of two entries.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:

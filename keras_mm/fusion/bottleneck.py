@@ -22,7 +22,7 @@ class Bottleneck(TokenFusion):
     Args:
         units: int, length of a token.
         num_tokens: int, number of shared tokens.
-        num_layers: int, number of blocks a modality. The tokens of a modality read
+        num_layers: int, number of blocks per modality. The tokens of a modality read
             the others from the second one on.
         num_heads: int, attention heads; must divide `units`.
         hidden_units: int, width of the blocks' inner Dense layer; None: four
@@ -30,7 +30,7 @@ class Bottleneck(TokenFusion):
         dropout: float, share of each block's results dropped in training.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_tokens: bool, whether to return the modalities' fused tokens, too.
 

@@ -21,7 +21,7 @@ class CoAttention(TokenFusion):
 
     Args:
         units: int, length of a token.
-        num_layers: int, number of blocks a modality.
+        num_layers: int, number of blocks per modality.
         tied: bool, whether all modalities share their blocks, so that there are
             as many weights for five modalities as for two.
         num_heads: int, attention heads; must divide `units`.
@@ -30,7 +30,7 @@ class CoAttention(TokenFusion):
         dropout: float, share of each block's results dropped in training.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_tokens: bool, whether to return the fused tokens, too.
 

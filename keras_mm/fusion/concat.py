@@ -8,8 +8,8 @@ from .fusion import Fusion, masked_mean
 class Concat(Fusion):
     """Concatenates the modalities' mean tokens: `W [z1; ...; zM]`.
 
-    The simplest fusion, and a strong baseline: the layers behind it learn what
-    counts. An absent modality's part is 0.
+    The simplest fusion, and a strong baseline: the layers after it learn how to
+    combine them. An absent modality's part is 0.
 
     Examples:
 
@@ -17,11 +17,11 @@ class Concat(Fusion):
     ...     [image_tokens, text_tokens], [image_mask, text_mask])
 
     Args:
-        units: int, length of the vector, or None: no `W`, the parts as they
-            are.
+        units: int, length of the vector, or None: no `W`, only the
+            concatenation.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:

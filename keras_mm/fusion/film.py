@@ -23,7 +23,7 @@ class FiLM(Fusion):
             the model's modalities; -1: the last one.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:
@@ -39,7 +39,7 @@ class FiLM(Fusion):
         self.condition = condition
 
     def build(self, tokens_shape, masks_shape):
-        """Creates `units * dim` weights a modality, twice for the condition."""
+        """Creates `units * dim` weights per modality, twice for the condition."""
         count = len(tokens_shape)
         if not -count <= self.condition < count or count < 2:
             raise ValueError(

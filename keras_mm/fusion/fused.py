@@ -61,7 +61,7 @@ def fuse(fusion, tokens, masks, return_weights=True, return_tokens=True):
 
     Args:
         fusion: `Fusion`, other layer, or function.
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to ask for weights, where it has some.
         return_tokens: bool, whether to ask for fused tokens, where it has some.

@@ -51,7 +51,7 @@ class Fusion(keras.layers.Layer):
         """Calls the layer once, with every option that it has.
 
         Args:
-            tokens: list of float tensors `(batch, length, dim)`, one a modality.
+            tokens: list of float tensors `(batch, length, dim)`, one per modality.
             masks: list of bool tensors `(batch, length)`.
             return_weights: bool, whether to ask for weights, where it has some;
                 attention maps take time and memory.
@@ -179,7 +179,7 @@ def product(factors, present):
     """Product of the factors that are present; 0 if none is.
 
     Args:
-        factors: list of float tensors `(batch, dim)`, one a modality.
+        factors: list of float tensors `(batch, dim)`, one per modality.
         present: bool tensor `(batch, modalities)`.
 
     Returns:

@@ -22,7 +22,7 @@ class Gated(Fusion):
         units: int, length of the vector.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the gates, too.
 
@@ -44,7 +44,7 @@ class Gated(Fusion):
         """
         self.dense = self.projections(tokens_shape)
         count = len(tokens_shape)
-        # A softmax over two is a sigmoid of the difference: one gate will do.
+        # A softmax over two is a sigmoid of the difference: one gate is enough.
         self.num_gates = {1: 0, 2: 1}.get(count, count)
         if self.num_gates:
             self.gate = keras.layers.Dense(

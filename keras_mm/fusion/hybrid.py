@@ -38,7 +38,7 @@ class Hybrid(LateWeighted):
         dropout: float, dropout rate before each expert's last layer.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return each modality's weight, too, by
             itself and within the early fusion, if that has weights.
@@ -114,7 +114,7 @@ class Hybrid(LateWeighted):
         return [*means, early.vector], presence([*masks, present]), early
 
     def observe(self, logits, present, y_true):
-        """Sets the scales of the next step's gradients from this step's answers."""
+        """Sets the scales of the next step's gradients from this step's predictions."""
         if not self.modulation or self.activation != "softmax":
             return
         probabilities = ops.softmax(logits[:, :-1], axis=-1)
@@ -123,7 +123,7 @@ class Hybrid(LateWeighted):
             y_true = ops.one_hot(index, self.units)
         y_true = ops.cast(y_true, probabilities.dtype)[:, None]
         right = ops.sum(y_true * probabilities, axis=-1)
-        # A row without a label, -1, counts for nobody.
+        # A row without a label, -1, is ignored.
         counted = ops.cast(present[:, :-1], right.dtype) * ops.sum(y_true, axis=-1)
         scores = ops.divide_no_nan(
             ops.sum(counted * right, axis=0), ops.sum(counted, axis=0)

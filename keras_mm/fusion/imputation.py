@@ -24,7 +24,7 @@ class Imputation(keras.layers.Layer):
             `sum |predicted - token|^2 / sum |token|^2`.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         training: bool.
 
@@ -50,7 +50,7 @@ class Imputation(keras.layers.Layer):
         self.loss_weight = loss_weight
 
     def build(self, tokens_shape, masks_shape):
-        """Creates two Dense layers a modality: in and out."""
+        """Creates two Dense layers per modality: in and out."""
         self.inner, self.outer = [], []
         for index, shape in enumerate(tokens_shape):
             inner = keras.layers.Dense(

@@ -84,7 +84,7 @@ class LateFusion(Fusion):
         """What each expert reads, whether it is present, and the early fusion.
 
         Returns:
-            list of tensors `(batch, dim)`, one an expert; bool tensor `(batch,
+            list of tensors `(batch, dim)`, one per expert; bool tensor `(batch,
             experts)`; `Fused` of an expert that reads all modalities, or None.
         """
         means = [masked_mean(token, mask) for token, mask in zip(tokens, masks)]

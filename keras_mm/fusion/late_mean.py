@@ -25,7 +25,7 @@ class LateMean(LateFusion):
         dropout: float, dropout rate before each head's last layer.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return each modality's share, too.
         return_experts: bool, whether to return each modality's logits, too.

@@ -10,9 +10,9 @@ class LateWeighted(LateFusion):
     """Each modality predicts by itself; the more accurate ones have more weight.
 
     `scale * sum_m w_m log p_m`, where the `w_m` are a softmax over the modalities
-    that are present: one weight a modality, the same for every row. `model.fit`
-    finds weights and scale at its end, on the validation rows, where an expert
-    gains nothing from having overfitted its training rows. The scale calibrates
+    that are present: one weight per modality, the same for every row. `model.fit`
+    fits weights and scale at its end, on the validation rows, so that overfitted
+    experts gain no weight. The scale calibrates
     the probabilities.
 
     Examples:
@@ -27,7 +27,7 @@ class LateWeighted(LateFusion):
         dropout: float, dropout rate before each head's last layer.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the weights, too.
         return_experts: bool, whether to return each modality's logits, too.

@@ -21,7 +21,7 @@ class LowRank(Fusion):
         rank: int, number of products that are summed.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:
@@ -37,7 +37,7 @@ class LowRank(Fusion):
         self.rank = rank
 
     def build(self, tokens_shape, masks_shape):
-        """Creates `rank * units * (dim + 1)` weights a modality, `w` and `b`."""
+        """Creates `rank * units * (dim + 1)` weights per modality, `w` and `b`."""
         # The bias is what the 1 is multiplied by. Factors near 1 keep the product
         # of many of them from vanishing.
         self.dense = self.projections(

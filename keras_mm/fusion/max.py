@@ -19,7 +19,7 @@ class Max(Fusion):
         units: int, length of the vector.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:

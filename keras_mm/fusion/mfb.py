@@ -12,7 +12,7 @@ class MFB(Fusion):
     """Multimodal factorised bilinear pooling: `sum_k W_1k z1 * ... * W_Mk zM`.
 
     Each unit is the sum of several products, then its signed square root; the
-    vector has length 1. An absent modality is a factor of 1.
+    vector has norm 1. An absent modality is a factor of 1.
 
     Examples:
 
@@ -25,7 +25,7 @@ class MFB(Fusion):
         dropout: float, share of products dropped in training.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:

@@ -11,7 +11,7 @@ class MissingToken(keras.layers.Layer):
     >>> tokens, masks = keras_mm.fusion.MissingToken()(tokens, masks)
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:
@@ -20,7 +20,7 @@ class MissingToken(keras.layers.Layer):
     """
 
     def build(self, tokens_shape, masks_shape):
-        """Creates one token of `dim` weights a modality."""
+        """Creates one token of `dim` weights per modality."""
         self.tokens = [
             self.add_weight(
                 name=f"token_{index}", shape=(shape[-1],), initializer="zeros"

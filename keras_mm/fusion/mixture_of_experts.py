@@ -21,7 +21,7 @@ class MixtureOfExperts(Fusion):
         units: int, length of the vector, and of the experts' hidden layer.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the gates, too.
 

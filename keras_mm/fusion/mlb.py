@@ -21,7 +21,7 @@ class MLB(Fusion):
         rank: int, length of the product; None: `units`.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:

@@ -7,8 +7,8 @@ class ModalityDropout(keras.layers.Layer):
     """Masks modalities of some rows in training, never all of a row's.
 
     A chosen row keeps a random subset of its modalities: first its size is drawn
-    uniformly from 1 to all, then the subset. A model trained so loses less where a
-    modality is missing.
+    uniformly from 1 to all, then the subset. This makes the model robust to
+    missing modalities.
 
     Examples:
 
@@ -19,7 +19,7 @@ class ModalityDropout(keras.layers.Layer):
         seed: int.
 
     Call arguments:
-        masks: list of bool tensors `(batch, length)`, one a modality.
+        masks: list of bool tensors `(batch, length)`, one per modality.
         training: bool; without it the masks are returned as they are.
 
     Returns:

@@ -29,7 +29,7 @@ class Perceiver(TokenFusion):
         dropout: float, share of each block's results dropped in training.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_tokens: bool, whether to return the latents, too.
 

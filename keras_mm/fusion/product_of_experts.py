@@ -26,7 +26,7 @@ class ProductOfExperts(Fusion):
         units: int, length of the vector.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the shares, too.
 
@@ -44,7 +44,7 @@ class ProductOfExperts(Fusion):
     weights_kind = "modalities"
 
     def build(self, tokens_shape, masks_shape):
-        """Creates `2 * units * (dim + 1)` weights a modality."""
+        """Creates `2 * units * (dim + 1)` weights per modality."""
         self.dense = self.projections(tokens_shape, use_bias=True, units=2 * self.units)
 
     def call(self, tokens, masks, return_weights=False):

@@ -10,7 +10,7 @@ class Stacking(LateFusion):
 
     `sum_m log p_m W_m + b` for classes, and the same of labels' logits and of
     numbers. `model.fit` first predicts every training row by models that were
-    trained without it (`folds` times), finds `W` and `b` from those, and then
+    trained without it (`folds` times), fits `W` and `b` to those, and then
     trains on all rows: so `W` reflects how reliable each modality is on unseen
     rows, class by class. It takes `folds + 1` times as long.
 
@@ -27,7 +27,7 @@ class Stacking(LateFusion):
         dropout: float, dropout rate before each head's last layer.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_experts: bool, whether to return each modality's logits, too.
 

@@ -23,10 +23,10 @@ class Tensor(Fusion):
         units: int, length of the vector.
         dim: int, length that each modality is projected to first; None: they
             are multiplied as they are.
-        max_size: int, most entries of the product.
+        max_size: int, largest number of entries of the product.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
 
     Returns:

@@ -38,7 +38,7 @@ class TokenFusion(Fusion):
         self.dropout = dropout
 
     def build_tokens(self, tokens_shape):
-        """Creates projections to `units`, and one embedding a modality."""
+        """Creates projections to `units`, and one embedding per modality."""
         self.dense = self.projections(tokens_shape)
         self.embeddings = self.vectors("modalities", len(tokens_shape))
 

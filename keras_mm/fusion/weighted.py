@@ -21,7 +21,7 @@ class Weighted(Fusion):
         units: int, length of the vector.
 
     Call arguments:
-        tokens: list of float tensors `(batch, length, dim)`, one a modality.
+        tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return the weights, too.
 
@@ -33,7 +33,7 @@ class Weighted(Fusion):
     weights_kind = "modalities"
 
     def build(self, tokens_shape, masks_shape):
-        """Creates the `W_m` and one weight a modality."""
+        """Creates the `W_m` and one weight per modality."""
         self.dense = self.projections(tokens_shape)
         self.logits = self.add_weight(
             name="logits", shape=(len(tokens_shape),), initializer="zeros"

@@ -26,7 +26,7 @@ class Audio(Input):
     """A column of sounds: file paths, encoded bytes or arrays of samples.
 
     Arrays are taken to have the input's own sampling rate; a dict `{"array": ...,
-    "sampling_rate": ...}` brings its rate along.
+    "sampling_rate": ...}` has its own rate.
 
     The first `duration` seconds are read, mixed down, resampled and turned into
     features. The tensor is a sequence of steps, NaN after the end of the sound; a
@@ -161,7 +161,7 @@ class Audio(Input):
         False and its features are NaN.
 
         Returns:
-            `float32` tensor `(batch, steps, channels)`, NaN behind the end,
+            `float32` tensor `(batch, steps, channels)`, NaN after the end,
             and `bool` tensor `(batch,)`.
         """
         return decode_each(raw, self.decode_one, self._blank())
@@ -288,7 +288,7 @@ class Audio(Input):
     def request_value(self):
         """The value of one row in a request, in words."""
         return (
-            "a WAV file of 16 bits a sample, of any length and rate, as "
+            "a WAV file of 16 bits per sample, of any length and rate, as "
             '`{"b64": "<base64>"}`; of FLAC, MP3 and others `_ok` is false'
         )
 

@@ -27,7 +27,7 @@ class Category(Input):
     Args:
         vocabulary: list of strings, learned by `adapt` if not given, most
             frequent first.
-        vocabulary_size: int, the most categories to keep.
+        vocabulary_size: int, largest number of categories to keep.
     """
 
     kind = "category"

@@ -64,7 +64,7 @@ def is_missing(cell):
 
 
 def is_no_value(cell):
-    """Whether a number or date is missing, also where text says so: `"NA"`."""
+    """Whether a number or date is missing, also as text such as `"NA"`."""
     if is_missing(cell):
         return True
     if not isinstance(cell, (str, bytes, bytearray)):
@@ -199,7 +199,7 @@ def to_name(cell):
 
 
 def _as_name(text):
-    # One character tells most names from those that a pattern could match.
+    # A quick check: the patterns match only names with these characters.
     if text[-1:] == "0" or text[13:14] == ":":
         for pattern, rest in _SPELLINGS:
             text = pattern.sub(rest, text)

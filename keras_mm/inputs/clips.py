@@ -1,4 +1,4 @@
-"""Cells of clips -> encoded frames: video files, animated GIFs, lists of pictures."""
+"""Cells of clips -> encoded frames: video files, animated GIFs, lists of images."""
 
 import bisect
 import io
@@ -41,7 +41,7 @@ class Choice:
 
 
 def read_frames(cell, choose, size, base_dir, on_unreadable):
-    """A list of pictures or an array -> encoded frames."""
+    """A list of images or an array -> encoded frames."""
     if isinstance(cell, np.ndarray) and cell.ndim not in (1, 4):
         raise ValueError(
             f"an array of shape {cell.shape} is not a clip, which is (frames, height, "
@@ -157,7 +157,7 @@ def is_clip(encoded):
     if encoded[:4] == b"GIF8":
         return _is_animated(io.BytesIO(encoded))
     if encoded[4:8] == b"ftyp":
-        # The same box holds songs (M4A) and pictures (HEIC, AVIF).
+        # The same box holds songs (M4A) and images (HEIC, AVIF).
         brand = encoded[8:12].lower()
         return not brand.startswith((b"m4a", b"m4b", b"hei", b"hev", b"mif", b"avi"))
     if encoded[:4] == b"\x1a\x45\xdf\xa3":
@@ -198,7 +198,7 @@ def _open(av, source):
 
 
 def _pictures_of(container):
-    """The video stream; the cover picture of a song is none."""
+    """The video stream; the cover image of a song is none."""
     for stream in container.streams.video:
         if "attached_pic" in str(stream.disposition):
             continue

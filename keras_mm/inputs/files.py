@@ -1,4 +1,4 @@
-"""What inputs whose cells are files have in common: pictures, sounds."""
+"""What inputs whose cells are files have in common: images, sounds."""
 
 import io
 import os

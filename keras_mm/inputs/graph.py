@@ -59,7 +59,7 @@ class Graph(Input):
     [[0.0, 6.0, nan], [0.0, 8.0, nan], [1.0, 0.0, 1.0]]
 
     Args:
-        num_nodes: int, the most nodes that a graph may have.
+        num_nodes: int, largest number of nodes per graph.
         node_features: int, number of features of a node.
         edge_features: int, number of features of an edge.
         directed: bool, whether edges have a direction; otherwise each counts
@@ -306,11 +306,11 @@ class Graph(Input):
 
     def describe(self):
         """A one-line description."""
-        edges = f", {self.edge_features} an edge" if self.edge_features else ""
+        edges = f", {self.edge_features} per edge" if self.edge_features else ""
         directed = "directed, " if self.directed else ""
         return (
             f"Graph, {directed}up to {self.num_nodes} nodes, {self.node_features} "
-            f"feature{'s' * (self.node_features > 1)} a node{edges}"
+            f"feature{'s' * (self.node_features > 1)} per node{edges}"
         )
 
     def get_config(self):

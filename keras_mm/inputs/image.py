@@ -17,14 +17,14 @@ from .same_size import check_same_size
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Image(Input):
-    """A column of pictures: file paths, encoded bytes, Pillow pictures or arrays.
+    """A column of images: file paths, encoded bytes, Pillow images or arrays.
 
     JPEG, PNG, BMP, GIF (its first frame) and WebP are decoded, also by an
     exported model; TIFF, AVIF and whatever else Pillow reads become PNG when a
-    table is read. The format is told by a file's content, not by its name. The
-    tensor holds `float32` RGB values from 0 to 1, resized; a missing picture is
-    all NaN. Pictures are turned upright by their Exif orientation, and transparent
-    pixels become white. Pictures of more than 64 million pixels cannot be read.
+    table is read. The format is detected from a file's content, not its name. The
+    tensor holds `float32` RGB values from 0 to 1, resized; a missing image is
+    all NaN. Images are turned upright by their Exif orientation, and transparent
+    pixels become white. Images of more than 64 million pixels cannot be read.
 
     Examples:
 
@@ -32,7 +32,7 @@ class Image(Input):
     >>> image.preprocess([open("bird.jpg", "rb").read(), b""]).shape
     TensorShape([2, 64, 64, 3])
 
-    Several pictures per row, of which any may be missing:
+    Several images per row, of which any may be missing:
 
     >>> photos = keras_mm.Image((64, 64), num_images=3)
     >>> photos.preprocess([[open("bird.jpg", "rb").read(), b""]]).shape
@@ -40,15 +40,15 @@ class Image(Input):
 
     Args:
         size: int or pair of ints, `(height, width)` of the tensor in pixels.
-        pad_to_aspect_ratio: bool, whether to keep the picture's aspect ratio
+        pad_to_aspect_ratio: bool, whether to keep the image's aspect ratio
             and pad it with white; otherwise it is stretched.
         augmentation: `"light"` (mirroring, small shifts, rotations and zooms),
-            None, or a Keras layer that takes and returns pictures of 0 to 1, of the
+            None, or a Keras layer that takes and returns images of 0 to 1, of the
             same size. Applied in training only, with any encoder.
-        num_images: int, the most pictures that a cell may hold. If it is more
-            than 1, cells are lists, in a CSV file JSON lists; a single picture is
+        num_images: int, largest number of images per cell. If it is more
+            than 1, cells are lists, in a CSV file JSON lists; a single image is
             a list of one. The tensor is `(num_images, height, width, 3)`, one
-            encoder reads each of the pictures, and pooled fusions see the mean
+            encoder reads each of the images, and pooled fusions see the mean
             over those that are present. Cells with more are refused.
     """
 
@@ -88,7 +88,7 @@ class Image(Input):
 
     @property
     def num_items(self):
-        """The most pictures that a cell may hold, or None if cells are not lists."""
+        """Largest number of images per cell, or None if cells are not lists."""
         return self.num_images if self.num_images > 1 else None
 
     @property
@@ -97,37 +97,37 @@ class Image(Input):
         return (None,) if self.num_items else ()
 
     def one_item(self):
-        """The input of one of several pictures."""
+        """The input of one of several images."""
         return self.from_config({**self.get_config(), "num_images": 1})
 
     @property
     def shape(self):
-        """Shape of one row's tensor, `(height, width, 3)` of each picture."""
+        """Shape of one row's tensor, `(height, width, 3)` of each image."""
         picture = (*self.size, 3)
         return (self.num_items, *picture) if self.num_items else picture
 
     @property
     def compact_bytes(self):
-        """Bytes that one row's decoded pictures take in memory."""
+        """Bytes that one row's decoded images take in memory."""
         return int(np.prod(self.shape))
 
     @renamed(bad="on_unreadable")
     def to_raw(self, column, name="column", base_dir=None, on_unreadable="error"):
-        """Pictures -> object array of encoded bytes, or of file paths (`str`).
+        """Images -> object array of encoded bytes, or of file paths (`str`).
 
-        Cells are paths, bytes, Pillow pictures, arrays, or Hugging Face's
+        Cells are paths, bytes, Pillow images, arrays, or Hugging Face's
         `{"bytes": ..., "path": ...}`. A column of paths alone stays a column of
-        paths (its pictures are read when they are needed); in a mixed column the
+        paths (its images are read when they are needed); in a mixed column the
         files are read here. Headers are checked, so that text files, truncated
-        pictures and decompression bombs are rejected before training starts.
-        Several pictures per row make an array `(rows, num_images)`, `b""` where
+        images and decompression bombs are rejected before training starts.
+        Several images per row make an array `(rows, num_images)`, `b""` where
         there is none; with `on_unreadable="missing"` only the
         unreadable ones are missing.
         """
 
         def read(cells, rows=None):
             return files_to_raw(
-                cells, name, base_dir, on_unreadable, "picture", picture, rows
+                cells, name, base_dir, on_unreadable, "image", picture, rows
             )
 
         def picture(cell):
@@ -138,14 +138,14 @@ class Image(Input):
         return read(column)
 
     def decode(self, raw):
-        """Encoded pictures `(batch,)` or `(batch, pictures)` -> `(pixels, ok)`.
+        """Encoded images `(batch,)` or `(batch, images)` -> `(pixels, ok)`.
 
-        A picture that cannot be decoded does not affect the others: its `ok` is
+        An image that cannot be decoded does not affect the others: its `ok` is
         False and its pixels are 0.
 
         Returns:
             `uint8` tensor `(batch, height, width, 3)`, `bool` tensor `(batch,)`.
-            With several pictures per row, a pair of `uint8` tensor `(batch,
+            With several images per row, a pair of `uint8` tensor `(batch,
             num_images, height, width, 3)` and `bool` tensor `(batch,
             num_images)`; and that second tensor again.
         """
@@ -188,10 +188,10 @@ class Image(Input):
         return self._graphs[formats](tf.constant(raw.tolist(), tf.string))
 
     def decode_one(self, encoded, formats=FORMATS):
-        """One encoded picture, scalar string, or its pixels -> `uint8` pixels.
+        """One encoded image, scalar string, or its pixels -> `uint8` pixels.
 
         Raises `tf.errors.InvalidArgumentError` if it cannot be decoded; an empty
-        string gives zeros. Of several pictures `(pictures,)` it returns their
+        string gives zeros. For several images `(images,)` it returns their
         pixels, and a mask of those that are present.
         """
         import tensorflow as tf
@@ -226,7 +226,7 @@ class Image(Input):
         return tf.ensure_shape(pixels, self.shape)
 
     def _decode_items(self, encoded, formats):
-        """Several pictures of one row -> `(pixels, present)`."""
+        """Several images of one row -> `(pixels, present)`."""
         import tensorflow as tf
 
         if encoded.dtype != tf.string:
@@ -240,7 +240,7 @@ class Image(Input):
         (pixels, present), _ = self._decode(encoded[tf.newaxis], formats)
         given = flat_items(encoded[tf.newaxis], self.num_items) != ""
         check = tf.debugging.Assert(
-            tf.reduce_all(present[0] == given), ["a picture cannot be read"]
+            tf.reduce_all(present[0] == given), ["an image cannot be read"]
         )
         with tf.control_dependencies([check]):
             return tf.identity(pixels[0]), present[0]
@@ -254,13 +254,13 @@ class Image(Input):
         return functools.partial(self.decode_one, formats=formats)
 
     def decode_jpeg(self, encoded):
-        """`decode_one` for what is known to be a JPEG."""
+        """`decode_one` for JPEG files."""
         import tensorflow as tf
 
         shape = tf.image.extract_jpeg_shape(encoded)[:2]
         encoded = limited(encoded, shape[1], shape[0])
 
-        # libjpeg can halve a picture while it decodes, which saves most of the
+        # libjpeg can halve an image while it decodes, which saves most of the
         # work for photographs and smooths like a box filter. The rest of the
         # resizing needs antialiasing only if it shrinks further, by more than 2.5.
         def halvings(shape):
@@ -325,7 +325,7 @@ class Image(Input):
     def sample(self, random, bad=False):
         """A small random JPEG or PNG; some other bytes when `bad`.
 
-        Of several pictures a row, the first one is bad.
+        Of several images per row, the first one is bad.
         """
         from PIL import Image as Pillow
 

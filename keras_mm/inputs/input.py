@@ -38,11 +38,11 @@ class Input:
     group = None
     # The encoder that is built when none is named.
     default_encoder = None
-    # Whether a cell is a file, such as a picture: a path stands for the file's
+    # Whether a cell is a file, such as an image: a path stands for the file's
     # content, an unreadable file affects only its own row, and the exported model
     # has an output `<name>_ok`.
     is_file = False
-    # The most items, such as pictures, that a cell may hold, if cells are lists;
+    # The most items, such as images, that a cell may hold, if cells are lists;
     # each is encoded by itself. None: the cell is one value.
     num_items = None
     # The raw form of one row: its dtype, "string", "float32" or "int64", and
@@ -54,7 +54,7 @@ class Input:
     dtype = "float32"
 
     def adapt(self, column, name="column"):
-        """Learns what the input needs to know from a column; returns `self`."""
+        """Learns the input's properties from a column; returns `self`."""
         return self
 
     @property
@@ -119,12 +119,12 @@ class Input:
     def decode_one(self, raw):
         """`decode` of one row, without `ok`, for files; may raise.
 
-        Pictures of a large table are decoded one by one, by several threads.
+        Images of a large table are decoded one by one, by several threads.
         """
         raise NotImplementedError
 
     def row_decoder(self, raw):
-        """The fastest function that does what `decode_one` does, for all of `raw`."""
+        """The fastest function equivalent to `decode_one` for all of `raw`."""
         return self.decode_one
 
     @property

@@ -1,4 +1,4 @@
-"""Columns of lists: several pictures or several texts in one cell."""
+"""Columns of lists: several images or several texts in one cell."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def items_to_raw(column, name, count, argument, to_raw):
     Args:
         column: pandas Series.
         name: string, for messages.
-        count: int, the most items that a cell may hold.
+        count: int, largest number of items per cell.
         argument: string, the input's argument that sets it, for messages.
         to_raw: function from a Series of items and the numbers of their rows,
             for messages, to an array of their raw values.

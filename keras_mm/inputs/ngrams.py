@@ -29,7 +29,7 @@ def chunks_of(texts):
 
 
 def standardized(texts, standardize):
-    """Strings normalised as `Text(standardize=...)` says."""
+    """Strings normalised by the rule `standardize` of `Text`."""
     import tensorflow as tf
 
     if standardize == "lower_and_strip_accents":
@@ -68,7 +68,7 @@ def ngrams_of(words):
 
 
 def count_ngrams(texts, standardize):
-    """Word counts, document frequencies of n-grams, and the most n-grams of a text.
+    """Word counts, document frequencies of n-grams, and the largest number of n-grams of a text.
 
     Args:
         texts: list of UTF-8 bytes.

@@ -7,7 +7,7 @@ _BLOCK = 2**17
 def on_white(pixels):
     """`uint8` pixels with or without an alpha channel -> `(height, width, 3)`.
 
-    A few rows at a time: floats of a whole picture would take 16 bytes per pixel.
+    A few rows at a time: floats of a whole image would take 16 bytes per pixel.
     """
     import tensorflow as tf
 
@@ -21,7 +21,7 @@ def on_white(pixels):
             rows = rows[..., :3] * alpha + 255.0 * (1.0 - alpha)
             rows = tf.cast(tf.round(rows), tf.uint8)
             places = tf.range(row, tf.minimum(row + step, shape[0]))
-            # Other operations would copy the whole picture each time.
+            # Other operations would copy the whole image each time.
             blended = tf.raw_ops.InplaceUpdate(x=blended, i=places, v=rows)
             return row + step, blended
 
@@ -35,5 +35,5 @@ def on_white(pixels):
 
     if pixels.shape[2] is not None:
         return laid() if pixels.shape[2] == 4 else pixels
-    # Some decoders tell only at run time whether there is an alpha channel.
+    # With some decoders the number of channels is known only at run time.
     return tf.cond(tf.shape(pixels)[2] == 4, laid, lambda: pixels)

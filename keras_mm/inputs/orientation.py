@@ -1,7 +1,7 @@
-"""The Exif orientation of a picture, read in the TensorFlow graph.
+"""The Exif orientation of an image, read in the TensorFlow graph.
 
 An orientation is a number from 1 (upright) to 8, as Exif defines them. Broken Exif
-data, and those without an orientation, give 1: no picture is unreadable for it.
+data, and those without an orientation, give 1: no image is unreadable for it.
 """
 
 from .chunks import contains, find_chunk, of_file, part

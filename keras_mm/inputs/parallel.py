@@ -2,7 +2,7 @@
 
 
 def map_in_parallel(dataset, function):
-    """`dataset.map`, in order, for a function of TensorFlow operations alone.
+    """`dataset.map`, in order, for a function of TensorFlow operations only.
 
     AutoGraph, which takes seconds, is off: the function has no `if` or `for` that
     depends on a tensor.

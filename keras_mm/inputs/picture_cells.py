@@ -1,4 +1,4 @@
-"""Picture cells of any form -> files that the TensorFlow graph decodes."""
+"""Image cells of any form -> files that the TensorFlow graph decodes."""
 
 import io
 
@@ -9,7 +9,7 @@ from .files import open_file
 from .picture_sizes import check_size
 
 # The formats that Pillow may try. Of the others, some run programs, and some take
-# any text for a picture.
+# any text for an image.
 _FORMATS = (
     "JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000",
     "ICO", "PPM", "HEIF",
@@ -17,7 +17,7 @@ _FORMATS = (
 
 
 def is_picture(source):
-    """Whether a file begins like a picture that Pillow reads.
+    """Whether a file begins like an image that Pillow reads.
 
     Args:
         source: bytes of a file, or its path.
@@ -32,20 +32,20 @@ def is_picture(source):
 def to_picture(cell, size=None):
     """One cell -> bytes or path of a file that the TensorFlow graph decodes.
 
-    Files of other formats, Pillow pictures and arrays become PNG files.
+    Files of other formats, Pillow images and arrays become PNG files.
 
     Args:
-        cell: path (`str`), bytes, Pillow picture or array.
-        size: pair of ints, the `(height, width)` that will be needed: pictures
+        cell: path (`str`), bytes, Pillow image or array.
+        size: pair of ints, the `(height, width)` that will be needed: images
             that are encoded again are reduced, to no less than twice that.
 
     Raises:
-        ValueError: if it is not a readable picture.
+        ValueError: if it is not a readable image.
     """
     from PIL import Image as Pillow
 
     if isinstance(cell, (list, tuple)) and isinstance(cell[0], (str, bytes)):
-        raise ValueError("a list: Image(num_images=...) reads several pictures")
+        raise ValueError("a list: Image(num_images=...) reads several images")
     if isinstance(cell, Pillow.Image):
         return _encode(cell, size)
     if not isinstance(cell, (str, bytes)):
@@ -57,12 +57,12 @@ def to_picture(cell, size=None):
 
 
 def check_encoded(source):
-    """Raises `ValueError` unless `source` looks like a readable picture.
+    """Raises `ValueError` unless `source` looks like a readable image.
 
     Reads the header and the last bytes; does not decode.
 
     Args:
-        source: bytes of an encoded picture, or the path of one.
+        source: bytes of an encoded image, or the path of one.
 
     Returns:
         bool, whether the TensorFlow graph decodes this kind of file.
@@ -84,7 +84,7 @@ def check_encoded(source):
         "WEBP": size < int.from_bytes(start[4:8], "little"),
     }
     if truncated.get(kind):
-        raise ValueError(f"a truncated {kind} picture")
+        raise ValueError(f"a truncated {kind} image")
     if kind == "BMP":
         bits, compression = start[28], start[30]
         is_plain = compression == 0 and bits in BMP_BITS
@@ -96,7 +96,7 @@ def check_encoded(source):
 
 
 def _opened(file):
-    """A Pillow picture of a file, with only its header read."""
+    """A Pillow image of a file, with only its header read."""
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
@@ -107,13 +107,13 @@ def _opened(file):
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise ValueError(f"too many pixels: {error}") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ValueError("not a picture, or a broken header") from error
+        raise ValueError("not an image, or a broken header") from error
     check_size(*picture.size)
     return picture
 
 
 def _encode(picture, size=None):
-    """A Pillow picture -> PNG bytes, upright; transparency is kept."""
+    """A Pillow image -> PNG bytes, upright; transparency is kept."""
     from PIL import ImageOps
 
     check_size(*picture.size)
@@ -121,13 +121,13 @@ def _encode(picture, size=None):
         picture.load()
         picture = ImageOps.exif_transpose(picture)
     except (OSError, SyntaxError) as error:
-        raise ValueError(f"a broken {picture.format} picture: {error}") from error
+        raise ValueError(f"a broken {picture.format} image: {error}") from error
     if picture.mode.startswith("I;16"):
         # The upper byte, as of PNG files.
         return encode_array(np.asarray(picture) >> 8)
     if picture.mode in ("I", "F"):
         raise ValueError(
-            "a picture of 32 bits a channel, which may mean anything; pass an array "
+            "an image of 32 bits per channel, whose range is unknown; pass an array "
             "of integers 0..255 or floats 0..1"
         )
     picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
@@ -168,15 +168,15 @@ def encode_array(array):
     try:
         array = np.asarray(nested_lists(array))
     except ValueError as error:
-        raise ValueError("lists of different lengths are not a picture") from error
+        raise ValueError("lists of different lengths are not an image") from error
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"an array of shape {array.shape} is not a picture")
+        raise ValueError(f"an array of shape {array.shape} is not an image")
     if 0 in array.shape:
         raise ValueError(f"an array of shape {array.shape} has no pixels")
     if array.dtype.kind not in "iuf":
-        raise ValueError(f"an array of dtype {array.dtype} is not a picture")
+        raise ValueError(f"an array of dtype {array.dtype} is not an image")
     if np.issubdtype(array.dtype, np.floating):
         # False for NaN, too.
         if not (array.min() >= 0 and array.max() <= 1):

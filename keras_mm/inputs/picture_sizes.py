@@ -1,6 +1,6 @@
-"""The size limit of pictures; a header can claim far more than its file holds.
+"""The size limit of images; a header can claim far more than its file holds.
 
-Larger pictures are unreadable, in a table and in a served model. They are rejected
+Larger images are unreadable, in a table and in a served model. They are rejected
 before they are decoded.
 """
 
@@ -11,13 +11,13 @@ MAX_SIDE = 2**16 - 1
 
 
 def check_size(width, height):
-    """Raises `ValueError` if a picture is too large to be decoded."""
+    """Raises `ValueError` if an image is too large to be decoded."""
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise ValueError(f"{width} x {height} pixels are too many")
 
 
 def limited(encoded, width, height):
-    """`encoded`, after an assertion that its picture is not too large.
+    """`encoded`, after an assertion that its image is not too large.
 
     TensorFlow graph ops.
 

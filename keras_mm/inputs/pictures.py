@@ -1,4 +1,4 @@
-"""Encoded pictures -> pixels, in the TensorFlow graph, the same for training and
+"""Encoded images -> pixels, in the TensorFlow graph, the same for training and
 serving. JPEG, which can be downscaled as it is decoded, is in `Image`.
 """
 
@@ -38,7 +38,7 @@ def formats_of(raw):
 def decode_picture(encoded, formats):
     """A file of some formats -> `uint8` pixels `(height, width, 3)`.
 
-    The pixels are upright, and white where the picture is transparent.
+    The pixels are upright, and white where the image is transparent.
 
     Raises `tf.errors.InvalidArgumentError` if the file has another format, is broken,
     or is larger than `picture_sizes` allows.
@@ -109,7 +109,7 @@ def _decode_webp(encoded):
     is_animated = is_extended & (number(head, 20, 1) // 2 % 2 == 1)
     check = tf.debugging.Assert(
         (tf.strings.substr(encoded, 8, 4) == b"WEBP") & ~is_animated,
-        ["no WebP picture, or an animated one"],
+        ["no WebP image, or an animated one"],
     )
     with tf.control_dependencies([check]):
         encoded = limited(encoded, sides[0], sides[1])

@@ -1,15 +1,15 @@
-"""Augmentation layers must keep the size of pictures."""
+"""Augmentation layers must keep the size of images."""
 
 import keras
 
 
 def check_same_size(layer, shape):
-    """Raises a `ValueError` if a layer returns pictures of another size.
+    """Raises a `ValueError` if a layer returns images of another size.
 
     Args:
-        layer: Keras layer that takes pictures. It passes if its output shape cannot
-            be told.
-        shape: `(height, width, channels)` of the pictures.
+        layer: Keras layer that takes images. It passes if its output shape cannot
+            be inferred.
+        shape: `(height, width, channels)` of the images.
     """
     try:
         given = _shape_of(layer, (None, *shape))
@@ -20,9 +20,9 @@ def check_same_size(layer, shape):
 
 
 def _shape_of(layer, shape):
-    """The shape of what a layer makes of a tensor, without a call where possible."""
+    """A layer's output shape, without a call where possible."""
     if isinstance(layer, keras.layers.Pipeline):
-        # It does not say; on jax its symbolic call fails where crops are in it.
+        # It cannot compute its output shape; on jax a symbolic call fails with crops.
         for part in layer.layers:
             shape = _shape_of(part, shape)
         return shape
@@ -34,9 +34,9 @@ def _shape_of(layer, shape):
 
 
 def other_size(layer, shape, given):
-    """The error for an augmentation that returns pictures of another size."""
+    """The error for an augmentation that returns images of another size."""
     return ValueError(
-        "Augmentation acts in training only, so it must keep the size of pictures. "
+        "Augmentation acts in training only, so it must keep the size of images. "
         "Choose Image(size) as they are wanted, and layers such as RandomTranslation "
         "and RandomZoom in place of crops. Received: layer="
         f"{type(layer).__name__}, which makes {tuple(given)} of {tuple(shape)}"

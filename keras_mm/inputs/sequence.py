@@ -104,7 +104,7 @@ class Sequence(Input):
         It is `float64`, or `float32` if all cells are.
         `steps` is that of the column's longest sequence, `length` at the most;
         shorter and missing ones are padded with NaN. With `on_unreadable="missing"` an
-        infinity costs its own number, and a wrong shape the cell.
+        infinity is a missing number, and a cell of a wrong shape a missing cell.
         """
         dtype = float_dtype(column)
         rows = [np.empty((0, self.channels), dtype)] * len(column)

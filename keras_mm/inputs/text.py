@@ -50,10 +50,10 @@ class Text(Input):
 
     Args:
         sequence_length: int, how many words of a text are read.
-        vocabulary_size: int, the most ids to keep, those of the most frequent
+        vocabulary_size: int, largest number of ids to keep, those of the most frequent
             words; padding and out-of-vocabulary included.
         tokens: `"words"`, `"ngrams"`, `"characters"`, `"word_pieces"`,
-            `"byte_pairs"`, or None: what the encoder asks for.
+            `"byte_pairs"`, or None: chosen by the encoder.
         standardize: `"lower"` (case is folded), `"lower_and_strip_accents"`,
             or None.
         vocabulary: list of words, learned by `adapt` if not given.
@@ -68,7 +68,7 @@ class Text(Input):
             n-gram, learned by `adapt`.
         ngram_length: int, how many n-grams of a text are read, learned by
             `adapt`.
-        num_texts: int, the most texts that a cell may hold. If it is more than 1,
+        num_texts: int, largest number of texts per cell. If it is more than 1,
             cells are lists, in a CSV file JSON lists; a single text is a list of
             one. The tensor is `(num_texts, length)`, one encoder reads each of
             the texts, and pooled fusions see the mean over those that are present.
@@ -142,7 +142,7 @@ class Text(Input):
 
     @property
     def num_items(self):
-        """The most texts that a cell may hold, or None if cells are not lists."""
+        """Largest number of texts per cell, or None if cells are not lists."""
         return self.num_texts if self.num_texts > 1 else None
 
     @property
@@ -304,7 +304,7 @@ class Text(Input):
     def sample(self, random, bad=False):
         """A few words of the vocabulary; no UTF-8 when `bad`.
 
-        Of several texts a row, the first one is bad.
+        Of several texts per row, the first one is bad.
         """
         if self.num_items:
             text, count = self.one_item(), random.integers(1, self.num_items + 1)

@@ -22,14 +22,14 @@ class Video(Input):
 
     A cell is the path or the bytes of a video file (MP4, WebM, AVI, MOV, MKV
     and more, through the package `av`) or of an animated GIF; a list of
-    encoded pictures or of their paths, one per frame; or an array `(frames,
+    encoded images or of their paths, one per frame; or an array `(frames,
     height, width, 3)` of `uint8` or of floats from 0 to 1. Of each clip
     `num_frames` frames are kept. The tensor `(num_frames, height, width, 3)`
     holds `float32` RGB values from 0 to 1, and NaN where a frame is missing:
     shorter clips are padded with such frames, a missing clip is all NaN.
 
     A request to the exported model holds the frames themselves, as encoded
-    pictures: fewer than `num_frames` are padded, more are sampled.
+    images: fewer than `num_frames` are padded, more are sampled.
 
     Examples:
 
@@ -77,7 +77,7 @@ class Video(Input):
         self.num_frames = int(num_frames)
         self.sampling = sampling
         self.seed = seed
-        # Reads a frame as the Image input reads a picture.
+        # Reads a frame as the Image input reads an image.
         self.image = Image(size, pad_to_aspect_ratio, augmentation=None)
         self._random = np.random.default_rng(seed)
 
@@ -103,7 +103,7 @@ class Video(Input):
         Missing frames are `b""`. Only the wanted frames of a video file are
         decoded, and those that they depend on; they are shrunk as far as `size`
         allows and kept as JPEG, so that a table of clips stays small. Frames
-        that come as encoded pictures are not changed. With `on_unreadable="missing"` an
+        that come as encoded images are not changed. With `on_unreadable="missing"` an
         unreadable frame of a list is a missing frame, and an unreadable file a
         missing clip.
         """
@@ -231,7 +231,7 @@ class Video(Input):
         return tf.cast(pixels, tf.float32) / highest[..., None, None, None]
 
     def sample(self, random, bad=False):
-        """A few small random pictures; some other bytes when `bad`."""
+        """A few small random images; some other bytes when `bad`."""
         count = int(random.integers(1, self.num_frames + 1))
         frames = [self.image.sample(random, bad) for _ in range(count)]
         return np.array(frames, dtype=object)

@@ -130,7 +130,7 @@ def learn_word_pieces(words, size):
 
     Args:
         words: dict from word to its count.
-        size: int, the most pieces to keep.
+        size: int, largest number of pieces to keep.
 
     Returns:
         list of strings.

@@ -92,7 +92,7 @@ def build_autoencoder(
 ):
     """Builds a compiled autoencoder of one column: learning without labels.
 
-    An encoder and a bottleneck compress a picture, a sound, a sequence or a vector
+    An encoder and a bottleneck compress an image, a sound, a sequence or a vector
     to a code of `units` numbers, from which a decoder reconstructs it. An encoder
     pretrained on many unlabelled rows can help a classifier with few labels.
 
@@ -110,7 +110,7 @@ def build_autoencoder(
     ...     schema, encoders={"image": autoencoder.encoder})
 
     The loss is the mean squared error of the values that are present: missing rows,
-    padded steps and gaps are masked. Pictures are not augmented. The reconstruction
+    padded steps and gaps are masked. Images are not augmented. The reconstruction
     has the scale of the tensor: pixels from 0 to 1, sequences and vectors in
     standard deviations. Missing values of the input are imputed.
 

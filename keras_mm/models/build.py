@@ -161,9 +161,9 @@ def _late(fusion, tokens, masks, schema, heads, settings):
 
 
 def wire_from(arguments):
-    """`wire_model` of those of a builder's local variables that it takes.
+    """Calls `wire_model` with those of a builder's arguments that it takes.
 
-    So an argument that a builder shares with it cannot be forgotten on the way.
+    So no shared argument can be forgotten.
 
     Args:
         arguments: `locals()` of the builder.
@@ -315,7 +315,7 @@ def textbook_model(schema, seed=None):
     """The two-branch model of textbooks, of stock layers only.
 
     image -> Conv2D -> MaxPooling2D -> Flatten; text -> Embedding -> LSTM;
-    Concatenate; Dense. A missing picture is all 0, a missing text has a zero vector.
+    Concatenate; Dense. A missing image is all 0, a missing text has a zero vector.
     """
     image = schema.inputs["image"].keras_input("image")
     text = schema.inputs["text"].keras_input("text")

@@ -79,7 +79,7 @@ class BuiltModel(keras.Model):
         return {n: f for n, f in self.fusion_layers().items() if has_experts(f)}
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        """The predictions; in training by itself all outputs that the loss needs."""
+        """The predictions; in the model's own training all outputs that the loss needs."""
         outputs = super().call(inputs, training=training, mask=mask, **kwargs)
         return outputs if training and is_outermost(self) else self.predictions(outputs)
 

@@ -1,4 +1,4 @@
-"""Decoders from a code to a picture, a sequence or a vector."""
+"""Decoders from a code to an image, a sequence or a vector."""
 
 import math
 

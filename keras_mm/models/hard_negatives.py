@@ -77,7 +77,7 @@ def wrong_neighbors(vectors, items, ids, k):
 
     Args:
         vectors: float array `(rows, units)` of queries, 0 where one is missing.
-        items: float array `(rows, units)`, likewise.
+        items: float array `(rows, units)`.
         ids: int array `(rows, 3)`, numbers of the rows' query, item and group.
         k: int.
 

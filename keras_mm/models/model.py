@@ -205,7 +205,7 @@ class MultimodalModel(BuiltModel):
                     **kwargs,
                 )
         except Exception as error:
-            # A large table is not decoded beforehand: report the picture that could
+            # A large table is not decoded beforehand: report the image that could
             # not be decoded.
             if "InvalidArgument" in type(error).__name__ and not is_dataset(table):
                 refuse_unreadable(table, self.schema, base_dir)
@@ -239,7 +239,7 @@ class MultimodalModel(BuiltModel):
         """Loss and metrics; `keras.Model.evaluate`, for tables too.
 
         Args:
-            x: a table, or what Keras takes.
+            x: a table, or anything else that Keras takes.
             y: the target, if `x` does not hold it.
             batch_size: int, 32 if not given.
             sample_weight: as in `fit`.
@@ -279,7 +279,7 @@ class MultimodalModel(BuiltModel):
 
         Args:
             x: a table (the target is not needed, and the cells of an absent input
-                are missing, with a warning), or what Keras takes.
+                are missing, with a warning), or anything else that Keras takes.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
             on_unreadable: as in `fit`.

@@ -52,8 +52,8 @@ def build_retriever(
     """Builds a compiled model for cross-modal retrieval.
 
     Every tower maps its columns to a unit vector; training pulls the vectors of a row
-    together and pushes those of different rows apart. Then the pictures nearest to a
-    sentence are its search results, and the sentences nearest to a picture describe
+    together and pushes those of different rows apart. Then the images nearest to a
+    sentence are its search results, and the sentences nearest to an image describe
     it, also for classes that were not in training (zero-shot).
 
     Examples:
@@ -75,7 +75,7 @@ def build_retriever(
             Keras loss with the call signature of those in `keras_mm.heads`.
         units: int, length of the embeddings.
         group: string, a column of the table: rows with the same value in it match
-            each other, as the captions of one picture do. Rows with the same content
+            each other, as the captions of one image do. Rows with the same content
             in a tower match in any case.
         encoders: dict from modality to encoder, as in `build_classifier`.
         fusion: name or layer that fuses the modalities of a tower with several,

@@ -21,7 +21,7 @@ _TOWERS = weakref.WeakKeyDictionary()
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Retriever(MultimodalModel):
-    """Towers that embed pictures, texts, sounds, ... in one space.
+    """Towers that embed images, texts, sounds, ... in one space.
 
     Made by `build_retriever`. It takes tables or tensors and returns a dict of
     embeddings, `(batch, units)` each: unit vectors, or 0 where all columns of a tower

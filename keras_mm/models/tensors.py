@@ -98,7 +98,7 @@ def _check_values(name, value, tensor, model):
     if value.dtype == object or value.dtype.kind in "USO":
         raise ValueError(
             f"Input {name!r} takes numbers of dtype {tensor.dtype}. Pass raw texts and "
-            "pictures as a table. "
+            "images as a table. "
             f"Received: {name} of dtype {value.dtype}"
         )
     if "int" in tensor.dtype:
@@ -118,7 +118,7 @@ def _check_values(name, value, tensor, model):
         if highest > 1.5:
             raise ValueError(
                 f"Pixels of input {name!r} must be between 0 and 1; divide by "
-                "255, or pass uint8 pictures as a table. "
+                "255, or pass uint8 images as a table. "
                 f"Received: {name} with pixels up to {highest}"
             )
 

@@ -13,7 +13,7 @@ class Wiring(NamedTuple):
         modalities: dict from modality to its columns, in the order in which they are
             fused.
         encoders: dict from modality to the name of its encoder, a nested model that
-            gives tokens and mask.
+            returns tokens and mask.
         fusions: dict from target to the name of the layer whose result it is predicted
             from; several targets may share one. Of an autoencoder, from its column to
             the bottleneck.

@@ -18,12 +18,12 @@ class Client:
     """A client of TF Serving that predicts the rows of tables.
 
     The client reads the model's inputs and outputs from the server's metadata, so it
-    needs no schema: an input with the output `<column>_ok` is a picture, whose column
+    needs no schema: an input with the output `<column>_ok` is an image, whose column
     may hold file paths, encoded bytes or arrays, and a column of clips lists of these;
     an input with the output `<column>_is_date` is a date; any other string input is
     text; a numeric input is a number.
-    Missing cells are sent as `""` or NaN. What `Schema(missing=["?"])` names is not
-    known to the client: pass `keras_mm.data.to_table(table, missing=["?"])`. Columns
+    Missing cells are sent as `""` or NaN. The client does not apply
+    `Schema(missing=["?"])`: pass `keras_mm.data.to_table(table, missing=["?"])`. Columns
     have their names of training, or those of the served inputs. If the server rejects
     a request, or the table lacks a column, the metadata is read once more: the server
     may have a newer version.
@@ -88,9 +88,9 @@ class Client:
             signature: string, which of the model's signatures to call.
             batch_size: int, rows in one request; a server with batching
                 rejects more than its `max_batch_size`.
-            base_dir: folder that relative paths of pictures start from.
+            base_dir: folder that relative paths of images start from.
             on_unreadable: `"error"` refuses cells that cannot be sent, `"missing"`
-                sends them as missing. Pictures that cannot be decoded are reported
+                sends them as missing. Images that cannot be decoded are reported
                 by the server: see `<column>_ok`.
 
         Returns:

@@ -32,12 +32,12 @@ def export(model, path, rows=None, verbose=True, index=None, k=10):
     The model is written to `path/<version>`, the next free version number. It is
     staged under another name, reloaded, and every output of every signature is
     compared with the model, on rows with each modality missing in turn and with
-    unreadable pictures. Only then is it renamed, so that a server that watches the
+    unreadable images. Only then is it renamed, so that a server that watches the
     folder never loads an incomplete or wrong model.
 
     Inputs and outputs have the names in `model.schema.served_names`.
 
-    Signatures: `serving_default` takes raw values (encoded pictures, texts,
+    Signatures: `serving_default` takes raw values (encoded images, texts,
     numbers, names; `""` and NaN are missing) and returns class names and
     probabilities by name; `serving_tensors` takes the model's tensors; `embed` and
     `embed_<modality>` return embeddings; `explain` returns the fusion's weights, if

@@ -198,9 +198,9 @@ def _array(cell, shape):
 def raw_strings(
     column, name, is_file, base_dir=None, on_unreadable="error", start=0, is_list=False
 ):
-    """A column of texts, categories or pictures -> list of `str` and bytes.
+    """A column of texts, categories or images -> list of `str` and bytes.
 
-    Pictures are sent as they are; the server reports whether they can be decoded.
+    Images are sent as they are; the server reports whether they can be decoded.
     Sounds other than 16-bit WAV are converted, as in training.
 
     Args:
@@ -259,7 +259,7 @@ def _items(cell, is_file):
         return items_of(cell)
     raise ValueError(
         "the model takes a list for each row: of a clip its frames, as encoded "
-        "pictures, paths of pictures or arrays. A video file cannot be sent; the "
+        "images, paths of images or arrays. A video file cannot be sent; the "
         "model's schema takes it apart, list(schema.inputs[name].to_raw(column))"
     )
 
@@ -288,14 +288,14 @@ def _string(cell, is_file, base_dir, is_frame=False):
     if not is_frame and (np.ndim(cell) == 1 or np.shape(cell)[1:] in ((1,), (2,))):
         # A request does not hold the sampling rate.
         raise ValueError("samples of a sound; send a WAV file")
-    # A picture of NaN is a missing one, as it is in the model's tensors.
+    # An image of NaN is a missing one, as it is in the model's tensors.
     if np.issubdtype(np.asarray(cell).dtype, np.floating) and np.isnan(cell).all():
         return ""
     return to_picture(cell)
 
 
 def _converted(encoded):
-    """Converts a sound or picture to a format of the server; others are unchanged."""
+    """Converts a sound or image to a format of the server; others are unchanged."""
     try:
         return to_wav(encoded) if is_sound(encoded[:12]) else to_picture(encoded)
     except (OSError, ValueError):

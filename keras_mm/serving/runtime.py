@@ -25,7 +25,7 @@ def run_in_libtensorflow(path, signature, inputs, timeout=600.0):
     [True, False]
 
     Args:
-        path: version directory, the one that holds `saved_model.pb`.
+        path: version directory, which contains `saved_model.pb`.
         signature: string, the signature's name.
         inputs: dict from input name to array or list, all inputs of the
             signature; strings are `str` or bytes.

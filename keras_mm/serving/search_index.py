@@ -171,7 +171,7 @@ class SearchIndex:
 
         Args:
             queries: table with the columns of one tower, or of several, whose
-                vectors are then added: a picture and "but in red".
+                vectors are then added: an image and "but in red".
             k: int, number of results per query.
             where: dict from a kept column to the value, or the list (or array, or
                 Series) of values, that it must have.

@@ -25,7 +25,7 @@ class TensorInput(Input):
         return self._filled(0 if self.is_id else float("nan"))
 
     def sample(self, random, bad=False):
-        """Out-of-vocabulary tokens, or a grey picture."""
+        """Out-of-vocabulary tokens, or a grey image."""
         return self._filled(1 if self.is_id else 0.5)
 
     def _filled(self, value):
@@ -44,5 +44,5 @@ class TensorInput(Input):
         return np.asarray(value).tolist()
 
     def describe(self):
-        """One line for people."""
+        """A one-line description."""
         return f"tensor, {self.raw_dtype}"

@@ -33,7 +33,7 @@ def verify(path, model, rows=None, index=None):
     Args:
         path: folder of the version.
         model: the model.
-        rows: a table to compare on, besides; or None.
+        rows: a table to compare on as well, or None.
         index: the `SearchIndex` that was exported with the model, or None.
 
     Returns:

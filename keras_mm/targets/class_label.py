@@ -75,8 +75,8 @@ class ClassLabel(Target):
             )
         if self.num_classes is not None and len(names) > self.num_classes:
             raise ValueError(
-                f"Column {name!r} holds {len(names)} classes, more than the "
-                "model tells apart. Raise `num_classes`. "
+                f"Column {name!r} holds {len(names)} classes, more than "
+                "`num_classes`. Raise it. "
                 f"Received: num_classes={self.num_classes}"
             )
         outputs = list(map(str, range(self.num_classes or 0)))

@@ -39,16 +39,16 @@ class NumberTarget(Target):
         values = Number().to_raw(column, name)
         if np.isnan(values).all():
             raise ValueError(
-                f"Column {name!r} has no number in it: there is nothing to learn. "
+                f"Column {name!r} has no numbers to learn from. "
                 f"Received: {name} with {len(values)} missing values"
             )
         spread = np.nanstd(values)
         step = float(np.spacing(np.float32(np.nanmax(np.abs(values)))))
         if 0 < spread < 8 * step:
             raise ValueError(
-                f"Target {name!r} is predicted in float32, which cannot tell numbers of "
-                f"this size apart by less than {step:g}. Subtract what all rows have in "
-                f"common before, and add it to the predictions: table[{name!r}] -= "
+                f"Target {name!r} is predicted in float32, whose resolution at numbers "
+                f"of this size is {step:g}. Subtract a constant before training, and "
+                f"add it to the predictions: table[{name!r}] -= "
                 f"{np.nanmedian(values):.10g}. Received: {name} with a standard "
                 f"deviation of {spread:g}"
             )

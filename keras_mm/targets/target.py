@@ -23,7 +23,7 @@ class Target:
     # The head that is built when none is named: a name in `keras_mm.heads.HEADS`, or a
     # `Head`.
     default_head = "dense"
-    # int, units of the Dense layer that builders put before it if not told; or None.
+    # int, default units of the Dense layer that builders put before it; or None.
     hidden_units = None
     # Labels below this value are missing; None: only NaN is missing.
     least_label = None
@@ -146,7 +146,7 @@ class Target:
             predictions: array, the model's.
             name: string, as in `to_answers`.
             answers: dict of the exported model's outputs, whose numbers have been
-                verified already: words are derived from these, since a threshold or
+                verified already: strings are derived from these, since a threshold or
                 an argmax can depend on the last digit.
 
         Returns:

@@ -182,7 +182,7 @@ GOOD = (np.arange(5.0), np.arange(5.0))
         (
             {"a": GOOD, "b": (np.arange(5.0), np.ones(5))},
             {"estimate_offset": True},
-            "does not change",
+            "constant signal",
         ),
     ],
 )

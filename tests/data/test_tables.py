@@ -130,7 +130,7 @@ def test_folder(tmp_path):
         data.from_folder(tmp_path)
     with pytest.raises(ValueError, match="no such folder"):
         data.from_folder(tmp_path / "none")
-    with pytest.raises(ValueError, match="one sub-folder of pictures"):
+    with pytest.raises(ValueError, match="one sub-folder of images"):
         data.from_folder(tmp_path / "cat")
 
 

@@ -282,7 +282,7 @@ def test_requests():
     assert graph.serving_spec("g").shape.as_list() == [None, None, 5]
     assert graph.missing.shape == (1, 5)
     assert "[1, source, target, edge features...]" in graph.request_value()
-    assert repr(graph) == "Graph, up to 4 nodes, 2 features a node, 2 an edge"
+    assert repr(graph) == "Graph, up to 4 nodes, 2 features per node, 2 per edge"
 
 
 def test_client_sends_dicts_as_lists():

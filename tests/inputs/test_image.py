@@ -292,7 +292,7 @@ def test_arrays_of_all_sorts():
         (np.ones((2, 2), bool), "dtype"),
         (np.ones((2, 2), complex), "dtype"),
         ([[], []], "no pixels"),
-        ([[1, 2], [3]], "no readable picture"),
+        ([[1, 2], [3]], "no readable image"),
         (7, "of shape"),
     ],
 )
@@ -355,7 +355,7 @@ def test_other_formats_become_png():
     (value,) = IMAGE.to_raw(column(save(deep, "TIFF")))
     np.testing.assert_array_equal(decode_one(value)[..., 0], PIXELS[..., 0])
     floats = save(Pillow.fromarray(PIXELS[..., 0].astype("float32")), "TIFF")
-    with pytest.raises(ValueError, match="32 bits a channel.*Received"):
+    with pytest.raises(ValueError, match="32 bits per channel.*Received"):
         IMAGE.to_raw(column(floats))
 
 
@@ -499,7 +499,7 @@ def test_truncated(format):
     encoded = encode_picture(noise, format)[:-200]
     if format != "GIF":
         # A GIF ends in a semicolon, which may stand anywhere: decoding tells.
-        why = "not a picture" if format == "WEBP" else f"truncated {format}"
+        why = "not an image" if format == "WEBP" else f"truncated {format}"
         with pytest.raises(ValueError, match=f"{why}.* in row 0 "):
             IMAGE.to_raw(column(encoded))
     _, ok = IMAGE.decode([encoded, encode_picture(PIXELS)])
@@ -558,13 +558,13 @@ def test_flipped_bytes_never_crash(format):
 @pytest.mark.parametrize(
     "cell, why",
     [
-        (b"just some text, no picture at all", "not a picture"),
-        (b"\x89PNG\r\n\x1a\n", "not a picture"),
-        (b"\xff\xd8\xff", "not a picture"),
-        (b"GIF89a", "not a picture"),
-        (b"BM", "not a picture"),
-        (b"\0", "not a picture"),
-        (b"RIFF\x10\0\0\0WEBPVP8L\0\0", "not a picture"),
+        (b"just some text, no picture at all", "not an image"),
+        (b"\x89PNG\r\n\x1a\n", "not an image"),
+        (b"\xff\xd8\xff", "not an image"),
+        (b"GIF89a", "not an image"),
+        (b"BM", "not an image"),
+        (b"\0", "not an image"),
+        (b"RIFF\x10\0\0\0WEBPVP8L\0\0", "not an image"),
     ],
 )
 def test_no_picture(cell, why):

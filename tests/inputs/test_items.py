@@ -124,7 +124,7 @@ def test_cells_that_are_refused():
     with pytest.raises(ValueError, match="more than 2 items in row 0.*num_texts=3"):
         read(keras_mm.Text(num_texts=2), [["a", "b", "c"]])
     cells = [PNGS[:2], [PNGS[0], BROKEN, BROKEN], None, BROKEN]
-    with pytest.raises(ValueError, match=r"no readable picture .*rows 1, 3 \(2 in"):
+    with pytest.raises(ValueError, match=r"no readable image .*rows 1, 3 \(2 in"):
         read(photos(), cells)
     # A broken picture costs itself alone.
     raw = read(photos(), cells, on_unreadable="missing")

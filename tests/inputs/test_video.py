@@ -299,7 +299,7 @@ def test_missing_clips():
         ("song.mp4", "a file without video"),
         ("list.m3u8", "no video file, or a broken one"),
         (b"GIF89a", "a broken GIF"),
-        (pngs([0]) + [b"text"], "frame 1: not a picture"),
+        (pngs([0]) + [b"text"], "frame 1: not an image"),
         (["absent.png"], "frame 0: no such file"),
         (np.zeros((4, 4, 3)), r"an array of shape \(4, 4, 3\) is not a clip"),
         (np.full((2, 4, 4, 3), 2.0), "frame 0: float pixels must lie"),

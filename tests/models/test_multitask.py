@@ -507,7 +507,7 @@ def test_weights_of_each_target():
     part = {"price": np.ones(32)}
     for name in ("fit", "evaluate", "test_on_batch"):
         getattr(model, name)(x, y, sample_weight=part)
-    with pytest.raises(ValueError, match="names what is no target.*'size'"):
+    with pytest.raises(ValueError, match="has unknown targets.*'size'"):
         model.fit(x, y, sample_weight={"size": np.ones(32)})
 
 

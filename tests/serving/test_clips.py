@@ -113,7 +113,7 @@ def test_lists_of_texts(url):
         (b"\x00\x00\x00\x18ftypmp42", "A video file cannot be sent"),
         (np.zeros((4, 5, 3)), r"shape \(4, 5, 3\) is no clip"),
         (["absent.png"], "No such file"),
-        ([np.zeros(3)], r"shape \(3,\) is not a picture"),
+        ([np.zeros(3)], r"shape \(3,\) is not an image"),
     ],
 )
 def test_cells_that_cannot_be_sent(url, table, tmp_path, cell, match):
