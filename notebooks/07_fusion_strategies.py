@@ -13,9 +13,10 @@
 # %% [markdown]
 # # Which fusion? Four of them on the same rows
 #
-# A picture and its title: where should the two meet? Early, in one vector that a classifier reads? Or late, so that each says what
-# it thinks and the answers are combined? The catalogue (`keras_mm.fusion.FUSIONS`) has more than twenty answers. We let four of them
-# compete on clip art, beside what one modality reaches alone, and then ask the default whom it believed, row by row.
+# A picture and its title: where should a model fuse them? Early, into one vector that a classifier reads? Or late, so that each
+# modality predicts by itself and the predictions are combined? The catalogue (`keras_mm.fusion.FUSIONS`) has more than twenty fusions.
+# We compare four of them on clip art, with each other and with each modality alone, and then look at the weights that the default
+# fusion gives to the modalities, row by row.
 
 # %% tags=["remove_output"]
 import os
@@ -38,8 +39,8 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 # %% [markdown]
 # ## The rows
 #
-# The four largest classes of the bundled clip art, pictures of 24 pixels, and the title as somebody typed it. The keywords stay out:
-# they often name the class, and with them there is little left to fuse. All of this is small so that it takes a minute.
+# The four largest classes of the bundled clip art, with pictures of 24 pixels and the authors' titles. The keywords are left out: they
+# often name the class, and with them there would be little left to fuse. Everything is small, so that it takes a minute.
 
 # %%
 table = keras_mm.data.clipart()
@@ -58,15 +59,15 @@ print(len(table), "rows:", table.category.value_counts().to_dict())
 # %% [markdown]
 # ## Four fusions
 #
-# | | where they meet |
+# | fusion | how it combines the modalities |
 # |---|---|
-# | `concat` | one vector beside the other |
-# | `gated` | each row decides, unit by unit, whom to believe |
-# | `late_mean` | nowhere: each predicts by itself, and the probabilities are averaged |
-# | `hybrid` | each predicts by itself, and so do both together (gated); validation rows say how much each counts. The default |
+# | `concat` | their vectors are concatenated |
+# | `gated` | a gate weighs their vectors in each row, unit by unit |
+# | `late_mean` | each predicts by itself, and the probabilities are averaged |
+# | `hybrid` | each predicts by itself, and so do both together (gated); the weights of the three are fitted on validation rows. The default |
 #
-# `compare` trains each of them, and each modality alone, on the same folds. Near-duplicates (`group`) stay in one fold, and are drawn
-# together for the intervals.
+# `compare` trains each of them, and each modality alone, on the same folds. Near-duplicates (`group`) stay in one fold, and are
+# resampled together for the intervals.
 
 # %% tags=["remove_output"]
 results = keras_mm.evaluation.compare(
@@ -89,8 +90,8 @@ columns = ["mean", "low", "high", "difference", "difference_low", "difference_hi
 results[[*columns, "parameters"]].round(3)
 
 # %% [markdown]
-# The columns `difference...` compare with the better single modality on the same rows, which is a sharper question than whether two
-# intervals overlap: rows that are hard are hard for both.
+# The columns `difference...` compare each model with the better single modality on the same rows. This paired comparison is more
+# sensitive than checking whether two intervals overlap, since rows that are hard for one model are hard for the other.
 
 # %%
 fused = results[results.kind == "fused"]
@@ -105,18 +106,18 @@ for name, row in fused.iterrows():
     sure = (
         "more" if row.difference_low > 0 else "less" if row.difference_high < 0 else ""
     )
-    verdict = f"{sure} than" if sure else "no sure difference to"
+    verdict = f"{sure} than" if sure else "no significant difference to"
     print(f"{name:<10} {row.difference:+.3f}: {verdict} {alone.index[0]}")
 
 # %% [markdown]
-# So the order of the fusions is not to be trusted: between the best and the worst of them lies a fraction of the width of one
-# interval, and none is surely better, or worse, than the title alone. That the picture adds so little is no fault of the fusions. By
-# itself it is only a little better than naming the most frequent class, and no way of mixing makes knowledge where there is none.
-# (With pretrained encoders there is some: [notebook 05](05_pretrained_encoders.ipynb).)
+# So the ranking of the fusions is not reliable: the best and the worst differ by a fraction of the width of one interval, and none is
+# significantly better or worse than the title alone. That the picture adds so little is not the fault of the fusions: alone, it is
+# only slightly better than predicting the most frequent class, and no fusion can add information that the encoders do not extract.
+# (Pretrained encoders extract more: [notebook 05](05_pretrained_encoders.ipynb).)
 #
-# ## Whom does the default believe?
+# ## Which modality does the default rely on?
 #
-# The weights are an output of the fusion: a model that ends there gives them. (An export has them as the signature `explain`.)
+# The weights are an output of the fusion layer: a model that ends there returns them. (An export has them as the signature `explain`.)
 
 # %%
 train, validation, test = keras_mm.data.split(table, by="split")
@@ -130,15 +131,15 @@ for name, share in zip(["the picture alone", "the title alone", "both"], shares)
     print(f"{name:<18}{share:.2f}")
 
 # %% [markdown]
-# These three are the same for every row. What differs from row to row is the gate inside "both". What the picture counts in all is its
-# own share, and its part in that of both:
+# These three weights are the same for every row. What differs between rows is the gate within "both". The total weight of the picture
+# is its own weight plus its part of the weight of "both":
 
 # %%
 rows = keras_mm.data.to_dataset(test, model.schema, 256, with_target=False)
 weights = keras.Model(model.inputs, fusion.output).predict(rows, verbose=0)[1]
 test = test.assign(picture=weights[:, 0])
 low, middle, high = test.picture.quantile([0, 0.5, 1])
-print(f"what the picture counts in all, of 1: {low:.2f} to {high:.2f}", end=", ")
+print(f"total weight of the picture, of 1: {low:.2f} to {high:.2f}", end=", ")
 print(f"in the median row {middle:.2f}")
 
 # %%
@@ -156,7 +157,8 @@ axes[1, 0].set_ylabel("picture counts least", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# It is tempting to read this as "here the picture was needed". Look again: on top, the pictures are nearly empty. Is it that?
+# It is tempting to read a high weight as "this row needs the picture". But the pictures in the first row are nearly empty. Does the
+# weight depend on that?
 
 # %%
 brightness = [np.mean(Image.open(io.BytesIO(cell)).convert("L")) for cell in test.image]
@@ -164,32 +166,33 @@ correlation = np.corrcoef(brightness, test.picture)[0, 1]
 print(f"correlation of the picture's weight with its brightness: {correlation:.2f}")
 
 # %% [markdown]
-# And is the picture right more often where it counts more? Accuracy in thirds of the test rows, of the same model with both columns,
-# with the title alone and with the picture alone:
+# And is the picture more accurate where it has more weight? The accuracy in thirds of the test rows, of the same model with both
+# columns, with the title alone and with the picture alone:
 
 # %%
 truth = schema.target.encode(test.category, "category")
-says = {
+predictions = {
     "both": model.predict(test, verbose=0),
     "title": keras_mm.evaluation.predict_without(model, test, ["image"]),
     "picture": keras_mm.evaluation.predict_without(model, test, ["title"]),
 }
-right = pd.DataFrame({n: p.argmax(axis=1) == truth for n, p in says.items()})
+right = pd.DataFrame({n: p.argmax(axis=1) == truth for n, p in predictions.items()})
 third = np.argsort(np.argsort(-weights[:, 0])) * 3 // len(test)
 right.groupby(third).mean().set_axis(
     ["picture counts most", "between", "picture counts least"]
 ).round(2)
 
 # %% [markdown]
-# Where the picture counts most, both together are right least often. (A third is some 60 rows: a tenth more or less is within chance.)
-# A weight says how the model mixes, not what a modality is worth; this gate opens for white paper, among other things. For what the
-# picture is worth ask the scores, as the [report](09_does_this_modality_help.ipynb) does.
+# Where the picture has the most weight, both together are least accurate. (A third has some 60 rows, so that differences of a tenth
+# are within chance.) A weight shows how the model mixes the modalities, not how much a modality contributes; this gate opens for white
+# backgrounds, among other things. To measure the contribution of the picture, compare scores, as the
+# [report](09_does_this_modality_help.ipynb) does.
 #
 # ## What the choice changes, and what it does not
 #
-# - It does **not** change much here in how often the model is right. Better encoders and more rows move that; start there.
-# - It changes **what the model can tell you**: `concat` has no weights to show; late fusions say what each modality thinks by itself.
-# - It changes **what can be learned at all**: `late_mean` cannot find what only the combination tells.
-# - It changes **what happens when something is missing**: see [the next notebook](08_missing_modalities.ipynb).
-# - `hybrid` is the default because it keeps both ways open, not because of this race. Run `compare` on your own table, and if the
-#   intervals overlap as they do here, take the simplest.
+# - It does **not** change the accuracy much here. Better encoders and more rows do; start there.
+# - It changes **what the model can explain**: `concat` has no weights; late fusions have a prediction of each modality.
+# - It changes **what can be learned at all**: `late_mean` cannot learn interactions between the modalities.
+# - It changes **what happens when a modality is missing**: see [the next notebook](08_missing_modalities.ipynb).
+# - `hybrid` is the default because it combines early and late fusion, not because of this comparison. Run `compare` on your own table,
+#   and if the intervals overlap as they do here, take the simplest fusion.
