@@ -68,7 +68,7 @@ def weights_of_classes(label, class_weight, target):
     """
     if label.kind != "class" or target.dtype.kind not in "iu":
         raise ValueError(
-            "`class_weight` needs one class a row (ClassLabel). "
+            "`class_weight` needs one class per row (ClassLabel). "
             f"Received: class_weight={class_weight!r}"
         )
     names = label.names

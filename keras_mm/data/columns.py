@@ -33,7 +33,7 @@ def column_of(source, name):
         spec = source.element_spec
         if not isinstance(spec, dict):
             raise ValueError(
-                "A tf.data.Dataset of rows must give dicts, one entry a "
+                "A tf.data.Dataset of rows must give dicts, one entry per "
                 f"column. Received: element_spec={spec}"
             )
         require_columns(spec, [name])

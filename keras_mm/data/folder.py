@@ -52,7 +52,7 @@ def from_folder(path):
     # Counts above 0.
     skipped = ", ".join(f"{count} {what}" for what, count in sorted((+skipped).items()))
     if skipped:
-        warn(f"Passed over in {os.fspath(path)!r}: {skipped}.")
+        warn(f"Skipped in {os.fspath(path)!r}: {skipped}.")
     return pd.DataFrame(rows)
 
 

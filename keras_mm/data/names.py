@@ -17,8 +17,8 @@ def check_names(names, what="columns"):
     if wrong:
         renamed = {name: served_name(str(name)) for name in wrong}
         raise ValueError(
-            "A column's name must be text without '/', by which Keras cannot call an "
-            "input, and not that of a layer, such as 'image-encoder'. "
+            "A column's name must be text without '/', which Keras does not allow in "
+            "names of inputs, and not the name of a layer, such as 'image-encoder'. "
             f"Rename the column: table.rename(columns={renamed}). "
             f"Received: names={wrong}"
         )
@@ -67,9 +67,9 @@ def check_answers(schema):
                 )
             if answer in owners:
                 raise ValueError(
-                    f"An exported model would answer with {answer!r} for the column "
-                    f"{owners[answer]!r} and for the column {name!r}: one answer "
-                    "would be lost. Rename one of them: table.rename(columns="
+                    f"An exported model would have two outputs {answer!r}, of the "
+                    f"columns {owners[answer]!r} and {name!r}. "
+                    "Rename one of them: table.rename(columns="
                     f"{ {name: name + '_2'} }). Received: "
                     f"inputs={list(schema.inputs)}, targets={list(schema.targets)}"
                 )

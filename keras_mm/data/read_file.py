@@ -33,8 +33,8 @@ def read_file(path):
     readers |= dict.fromkeys((".json", ".jsonl", ".ndjson"), _read_json)
     if ending not in readers:
         raise ValueError(
-            "A table file ends in .csv, .tsv, .parquet, .jsonl or .json. Whatever "
-            "else pandas reads goes as a DataFrame. "
+            "A table file ends in .csv, .tsv, .parquet, .jsonl or .json. Read other "
+            "files with pandas and pass the DataFrame. "
             f"Received: table={path!r}"
         )
     try:
@@ -218,7 +218,7 @@ def _refuse_columns(record, is_array):
     if are_records or is_split or len(set(map(len, cells))) == 1:
         raise ValueError(
             "it is one object of lists, which are columns, or the cells of one row. "
-            f"{_REMEDY}. A single row stands in an array: [{{...}}]"
+            f"{_REMEDY}. Put a single row into an array: [{{...}}]"
         )
 
 

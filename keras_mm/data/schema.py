@@ -153,8 +153,8 @@ class Schema:
 
         if self.is_in_use and self.is_adapted and not self.is_of_arrays:
             raise ValueError(
-                "The schema is a model's, whose weights stand for this vocabulary, "
-                "these classes and these means. Build another model from a copy: "
+                "The schema belongs to a model, whose weights depend on its vocabulary, "
+                "classes and means. Adapt a copy and build another model with it: "
                 "keras_mm.Schema.from_config(model.schema.get_config()).adapt(table). "
                 f"Received: schema={self!r}"
             )

@@ -92,8 +92,9 @@ def with_rare_first(parts, table, groups, values):
     parts = [np.union1d(parts[0], moved)] + [np.setdiff1d(p, moved) for p in parts[1:]]
     if not all(map(len, parts)):
         raise ValueError(
-            "Every row of a part has a label that the first part has not: the labels "
-            "are too rare to be split. Add rows, or choose the parts by hand. "
+            "Every row of a part has a label that does not occur in the first part: "
+            "the labels are too rare to be split. Add rows, or choose the parts by "
+            "hand. "
             f"Received: {len(table)} rows, groups={groups!r}"
         )
     return parts
@@ -108,7 +109,7 @@ def _folds(table, groups, stratify, seed, most=20):
     if label is not None:
         if label.value_counts().max() < 2:
             raise ValueError(
-                "Every row has another value in the column to stratify by: leave "
+                "All values in the column to stratify by are distinct: leave "
                 f"`stratify` out. Received: stratify={stratify!r}"
             )
         # A class must be able to reach every fold, or nearly.

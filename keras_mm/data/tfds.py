@@ -53,8 +53,8 @@ def from_tfds(
     if target is None:
         if len(labels) != 1:
             raise ValueError(
-                "Name the feature to predict with `target`: the set has not "
-                f"exactly one ClassLabel. Received: features={list(features)}"
+                "Name the feature to predict with `target`: the data set must "
+                f"have exactly one ClassLabel otherwise. Received: features={list(features)}"
             )
         target = labels[0]
     if target not in features:

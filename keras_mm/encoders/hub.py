@@ -68,7 +68,7 @@ class Hub(Encoder):
             return self._with_byte_pairs(value, tokenizer)
         if not isinstance(tokenizer, hub.tokenizers.WordPieceTokenizer):
             raise ValueError(
-                "Texts go to backbones that read word pieces, such as BERT, "
+                "A backbone for texts must read word pieces, such as BERT, "
                 "DistilBERT and Electra, or byte pairs, such as RoBERTa, GPT-2 and "
                 "CLIP. Choose another preset. "
                 f"Received: preset={self.preset!r} with {type(tokenizer).__name__}"
@@ -142,8 +142,8 @@ class Hub(Encoder):
             name = backbone.name
         if not isinstance(output, keras.KerasTensor):
             raise ValueError(
-                "This backbone gives several outputs; take one of them with a "
-                "function of your own as encoder. "
+                "This backbone has several outputs; select one of them with a function "
+                "of your own as encoder. "
                 f"Received: preset={self.preset!r} with outputs {list(output)}"
             )
         if isinstance(whole, models.CLIPBackbone) and not sequences:

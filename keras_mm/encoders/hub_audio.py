@@ -70,7 +70,7 @@ def _converter(hub, preset):
     supported = (hub.layers.WhisperAudioConverter, hub.layers.MoonshineAudioConverter)
     if not isinstance(converter, supported):
         raise ValueError(
-            "Sounds go to the encoders of Whisper and Moonshine. Choose another "
+            "A backbone for audio must be Whisper's or Moonshine's. Choose another "
             f"preset. Received: preset={preset!r} with {type(converter).__name__}"
         )
     return converter

@@ -20,7 +20,7 @@ def metrics_of(schema, metric=None):
     if len(targets) > 1 and not isinstance(metric, (dict, type(None))):
         usual = {name: target.metrics[0] for name, target in targets.items()}
         raise ValueError(
-            "Of several targets, `metric` is a dict from target to the name of its "
+            "For several targets, `metric` is a dict from target to the name of its "
             f"metric, such as {usual}. Received: metric={metric!r}"
         )
     metric = {} if metric is None else schema.by_target(metric)

@@ -44,7 +44,7 @@ class FiLM(Fusion):
         if not -count <= self.condition < count or count < 2:
             raise ValueError(
                 "FiLM needs two modalities or more, and `condition` must be the "
-                f"place of one. Received: condition={self.condition} with {count} "
+                f"index of one. Received: condition={self.condition} with {count} "
                 "modalities"
             )
         place = self.condition % count

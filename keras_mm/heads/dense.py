@@ -41,7 +41,7 @@ class Dense(Head):
         loss = keras.losses.get(loss)
         if loss is not None and not isinstance(loss, keras.losses.Loss):
             raise ValueError(
-                "`loss` must be a keras.losses.Loss, which knows each row's loss, such "
+                "`loss` must be a keras.losses.Loss, which has one loss per row, such "
                 "as keras.losses.Huber(), or the name of its class, 'Huber'. "
                 f"Received: loss={loss!r}"
             )

@@ -10,9 +10,9 @@ def refuse_in_use(value, name):
     """
     if getattr(value, "is_in_use", False) and value.is_adapted:
         raise ValueError(
-            f"Column {name!r} is a model's, whose weights stand for what it has "
-            "learned: this vocabulary, these classes or these means. Build another "
-            "model from a copy: "
+            f"Column {name!r} belongs to a model, whose weights depend on its "
+            "vocabulary, classes or means. Adapt a copy and build another model with "
+            "it: "
             "keras_mm.Schema.from_config(model.schema.get_config()).adapt(table). "
             f"Received: {name}={value!r}"
         )

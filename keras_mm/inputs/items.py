@@ -65,7 +65,7 @@ def items_to_raw(column, name, count, argument, to_raw):
             name,
             wrong,
             f"more than {count} items",
-            f"Make room with {argument}={most}, or keep the first ones: "
+            f"Pass {argument}={most}, or keep the first ones: "
             f"table[{name!r}].str[:{count}].",
             column.iloc[wrong[0]],
         )

@@ -37,7 +37,7 @@ def other_size(layer, shape, given):
     """The error for an augmentation that returns images of another size."""
     return ValueError(
         "Augmentation acts in training only, so it must keep the size of images. "
-        "Choose Image(size) as they are wanted, and layers such as RandomTranslation "
-        "and RandomZoom in place of crops. Received: layer="
-        f"{type(layer).__name__}, which makes {tuple(given)} of {tuple(shape)}"
+        "Set the size by Image(size), and replace crops by layers such as "
+        "RandomTranslation and RandomZoom. Received: layer="
+        f"{type(layer).__name__}, from {tuple(shape)} to {tuple(given)}"
     )

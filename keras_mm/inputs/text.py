@@ -167,7 +167,7 @@ class Text(Input):
             tokens = self.tokens
         if tokens == "ngrams" and not self.is_adapted:
             raise ValueError(
-                "An encoder of n-grams needs a text input that has seen texts. "
+                "An encoder of n-grams needs an adapted text input. "
                 "Call schema.adapt(train) first, or choose encoders={...: 'lstm'} "
                 f"for ids of your own. Received: input={self!r}"
             )

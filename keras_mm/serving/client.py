@@ -117,8 +117,8 @@ class Client:
         except ValueError as error:
             if isinstance(error, RowsError):
                 error.add_note(
-                    "The client does not know the schema's words for missing cells. If "
-                    "this is one, pass keras_mm.data.to_table(table, missing=[...])."
+                    "The client does not apply the schema's `missing`. If the cell is "
+                    "missing, pass keras_mm.data.to_table(table, missing=[...])."
                 )
             # The next call reads the metadata again: there may be a newer version.
             self._signatures = None

@@ -258,9 +258,9 @@ def _items(cell, is_file):
     if not is_file or not _is_clip(cell):
         return items_of(cell)
     raise ValueError(
-        "the model takes a list for each row: of a clip its frames, as encoded "
-        "images, paths of images or arrays. A video file cannot be sent; the "
-        "model's schema takes it apart, list(schema.inputs[name].to_raw(column))"
+        "the model takes a list for each row: for a clip its frames, as encoded "
+        "images, paths of images or arrays. A video file cannot be sent; extract its "
+        "frames by the model's schema, list(schema.inputs[name].to_raw(column))"
     )
 
 

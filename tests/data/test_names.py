@@ -67,9 +67,9 @@ def test_names_that_keras_cannot_have(name):
     [
         ({"a b": Number(), "a-b": Number()}, {}, "would both be 'a_b'"),
         ({"a b": Number()}, {"a_b": Number()}, "would both be 'a_b'"),
-        ({"image": Image()}, {"image_ok": ClassLabel()}, "'image_ok' for the column"),
-        ({"an image": Image()}, {"an image ok": Number()}, "'an_image_ok' for"),
-        ({"d": Date()}, {"d_is_date": ClassLabel()}, "'d_is_date' for the column"),
+        ({"image": Image()}, {"image_ok": ClassLabel()}, "'image_ok', of the columns"),
+        ({"an image": Image()}, {"an image ok": Number()}, "'an_image_ok', of"),
+        ({"d": Date()}, {"d_is_date": ClassLabel()}, "'d_is_date', of the columns"),
         ({"x": Number()}, {"y": ClassLabel(), "y_classes": Number()}, "'y_classes'"),
         (
             {"x": Number()},

@@ -63,7 +63,7 @@ def test_mocked_set(tmp_path, capsys):
         assert np.isfinite(history["loss"]).all()
         assert model.predict(rows, verbose=0).shape == (12, 3)
         with pytest.raises(
-            ValueError, match="not exactly one ClassLabel. Received: features="
+            ValueError, match="exactly one ClassLabel otherwise. Received: features="
         ):
             keras_mm.data.from_tfds(builder)
         with pytest.raises(ValueError, match="no feature 'mood'"):

@@ -429,7 +429,7 @@ def test_a_models_columns_do_not_learn_anew(schema):
     for name, value in {**schema.inputs, **schema.targets}.items():
         value.is_in_use = True
         if type(value).adapt is not keras_mm.inputs.Input.adapt:
-            with pytest.raises(ValueError, match="weights stand for"):
+            with pytest.raises(ValueError, match="weights depend on"):
                 value.adapt(table[name], name)
 
 

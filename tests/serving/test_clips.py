@@ -109,7 +109,7 @@ def test_lists_of_texts(url):
 @pytest.mark.parametrize(
     "cell, match",
     [
-        ("film.mp4", "a list for each row: of a clip its frames"),
+        ("film.mp4", "a list for each row: for a clip its frames"),
         (b"\x00\x00\x00\x18ftypmp42", "A video file cannot be sent"),
         (np.zeros((4, 5, 3)), r"shape \(4, 5, 3\) is no clip"),
         (["absent.png"], "No such file"),

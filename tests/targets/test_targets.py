@@ -63,7 +63,7 @@ def test_its_config_holds_all(case):
     assert again.describe() == target.describe() == repr(target)
     np.testing.assert_array_equal(again.encode(column), labels)
     again.is_in_use = True
-    with pytest.raises(ValueError, match="whose weights stand for"):
+    with pytest.raises(ValueError, match="whose weights depend on"):
         again.adapt(column)
 
 
