@@ -26,14 +26,14 @@ def decode_bmp(encoded):
     has_masks = compression == 3
     # Padded: the smallest files are shorter than this.
     head = tf.strings.join([part(encoded, 0, 70), b"\0" * 70])
-    is_known = (
+    is_supported = (
         (part(encoded, 0, 2) == b"BM")
         & (header >= 40)
         & tf.reduce_any(bits == tf.constant(BMP_BITS, tf.int64))
         & ((compression == 0) | (has_masks & (bits == 32)))
         & (~has_masks | (part(head, 54, 12) == BMP_MASKS))
     )
-    check = tf.debugging.Assert(is_known, ["an unsupported kind of BMP"])
+    check = tf.debugging.Assert(is_supported, ["an unsupported kind of BMP"])
     with tf.control_dependencies([check]):
         encoded = limited(encoded, width, tf.abs(height))
     step = tf.where(height > 0, -1, 1)  # the lowest row comes first, usually

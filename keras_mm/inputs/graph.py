@@ -138,8 +138,8 @@ class Graph(Input):
         self.mean, self.std = [], []
         for values in [*nodes.T, *edges.T]:
             # A feature without any value is left unscaled.
-            is_known = not np.isnan(values).all()
-            mean, std = mean_and_std(values) if is_known else (0.0, 1.0)
+            has_values = not np.isnan(values).all()
+            mean, std = mean_and_std(values) if has_values else (0.0, 1.0)
             self.mean.append(float(mean))
             self.std.append(float(std))
         return self

@@ -277,8 +277,8 @@ class Image(Input):
         @tf.function(autograph=False, experimental_attributes={"_noinline": True})
         def turned():
             orientation = jpeg_orientation(encoded)
-            seen = tf.where(is_turned(orientation), shape[::-1], shape)
-            return upright(tf.switch_case(halvings(seen), halved), orientation)
+            upright_shape = tf.where(is_turned(orientation), shape[::-1], shape)
+            return upright(tf.switch_case(halvings(upright_shape), halved), orientation)
 
         kind = tf.where(has_exif(encoded), len(halved), halvings(shape))
         pixels = tf.switch_case(kind, [*halved, turned])
@@ -325,7 +325,7 @@ class Image(Input):
     def sample(self, random, bad=False):
         """A small random JPEG or PNG; some other bytes when `bad`.
 
-        Of several images per row, the first one is bad.
+        With several images per row, the first one is bad.
         """
         from PIL import Image as Pillow
 

@@ -64,7 +64,7 @@ class Input:
 
     @property
     def ok_suffix(self):
-        """Suffix of the exported model's output that says whether a cell was present
+        """Suffix of the exported model's output for whether a cell was present
         and could be read; None: there is no such output."""
         return "_ok" if self.is_file else None
 

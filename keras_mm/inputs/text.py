@@ -304,7 +304,7 @@ class Text(Input):
     def sample(self, random, bad=False):
         """A few words of the vocabulary; no UTF-8 when `bad`.
 
-        Of several texts per row, the first one is bad.
+        With several texts per row, the first one is bad.
         """
         if self.num_items:
             text, count = self.one_item(), random.integers(1, self.num_items + 1)

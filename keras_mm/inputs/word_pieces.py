@@ -150,7 +150,7 @@ def learn_word_pieces(words, size):
             pairs[pair] += counts[row]
             places[pair].add(row)
     learned = sorted(characters, key=lambda piece: (-characters[piece], piece))[:size]
-    known = set(learned)
+    vocabulary = set(learned)
     # The most frequent pair first; entries whose count has changed are stale.
     queue = [(-count, pair) for pair, count in pairs.items()]
     heapq.heapify(queue)
@@ -161,8 +161,8 @@ def learn_word_pieces(words, size):
         if -count < 2:
             break
         joined = pair[0] + pair[1].removeprefix("##")
-        if joined not in known:
-            known.add(joined)
+        if joined not in vocabulary:
+            vocabulary.add(joined)
             learned.append(joined)
         changed = set()
         for row in sorted(places[pair]):

@@ -53,7 +53,7 @@ def parts_of(model):
     weights = {
         name: _weights(name, layer, modalities) for name, layer in layers.items()
     }
-    # Of several fusions each weight is called by its target, too.
+    # With several fusions, the name of each weight holds its target.
     targets = {fusion: served_name(name) for name, fusion in wiring.fusions.items()}
     keys = [(targets[name], key) for name, of in weights.items() for key in of]
     takers = [take for of in weights.values() for take in of.values()]

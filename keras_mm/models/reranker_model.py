@@ -116,7 +116,7 @@ class Reranker(MultimodalModel):
         def score(one, other):
             return np.sum(vectors[query][one] * vectors[item][other], axis=1)
 
-        ones, others, is_found = [rows], [rows], []
+        ones, others, is_retrieved = [rows], [rows], []
         random = np.random.default_rng(seed)
         for source, target in ((query, item), (item, query)):
             side = 1 if source == query else -1
@@ -134,9 +134,9 @@ class Reranker(MultimodalModel):
             one, other = (rows[place], hard[hard >= 0])[::side]
             ones.append(one)
             others.append(other)
-            is_found += [is_near, is_near[place]] if side > 0 else [is_near[place]]
+            is_retrieved += [is_near, is_near[place]] if side > 0 else [is_near[place]]
         one, other = np.concatenate(ones), np.concatenate(others)
-        scores = np.where(np.concatenate(is_found), score(one, other), np.nan)
+        scores = np.where(np.concatenate(is_retrieved), score(one, other), np.nan)
         parts = [
             table[queries].iloc[one].reset_index(drop=True),
             table[items].iloc[other].reset_index(drop=True),
@@ -147,7 +147,7 @@ class Reranker(MultimodalModel):
     @renamed(bad="on_unreadable")
     def rerank(
         self,
-        found,
+        results,
         queries,
         items,
         id="id",
@@ -168,13 +168,13 @@ class Reranker(MultimodalModel):
         >>> index.add(table, id="id")
         30
         >>> queries = {"text": ["a red bird", "flowers"]}
-        >>> found = index.search(queries, k=20)
-        >>> best = reranker.rerank(found, queries, table, id="id", k=5)
+        >>> results = index.search(queries, k=20)
+        >>> best = reranker.rerank(results, queries, table, id="id", k=5)
         >>> list(best.columns)
         ['query', 'rank', 'id', 'score', 'match']
 
         Args:
-            found: DataFrame of results, as returned by `SearchIndex.search`.
+            results: DataFrame of results, as returned by `SearchIndex.search`.
             queries: the table of queries that was passed to the search.
             items: table with the items' columns and their ids.
             id: string, the column of ids.
@@ -184,65 +184,65 @@ class Reranker(MultimodalModel):
             on_unreadable: as in `fit`.
 
         Returns:
-            `found` with the column `match`, the probability that the item matches the
+            `results` with the column `match`, the probability that the item matches the
             query, given that the retriever returned it; sorted by it, and ranked
             again.
 
         Raises:
-            ValueError: if an id of `found` is not among the items, or occurs several
+            ValueError: if an id of `results` is not among the items, or occurs several
                 times there.
         """
         import pandas as pd
 
         queries, items = to_table(queries), to_table(items)
         (_, query_columns), (_, item_columns) = self._columns()
-        require_columns(found.columns, ["query", "id", SCORE])
+        require_columns(results.columns, ["query", "id", SCORE])
         require_columns(queries.columns, query_columns)
         require_columns(items.columns, [id, *item_columns])
         ids = items[id].map(str)
-        wanted = found["id"].map(str)
+        wanted = results["id"].map(str)
         wrong = wanted[~wanted.isin(ids) | wanted.isin(ids[ids.duplicated()])]
         if len(wrong):
             raise ValueError(
-                f"Each id in `found` must be in exactly one row of the items; "
+                f"Each id in `results` must be in exactly one row of the items; "
                 f"{len(wrong)} are in none, or in several. "
                 f"Received: {id}={wrong.iloc[0]!r}"
             )
         places = pd.Series(np.arange(len(ids)), ids)
         places = places[~places.index.duplicated()][wanted].to_numpy()
-        rows = found["query"].to_numpy(int)
+        rows = results["query"].to_numpy(int)
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(queries):
             raise ValueError(
                 "`queries` must be the table that was passed to the search. "
-                f"Received: {len(queries)} rows, and found['query'] up to {rows.max()}"
+                f"Received: {len(queries)} rows, and results['query'] up to {rows.max()}"
             )
-        match = np.zeros(len(found), "float32")
+        match = np.zeros(len(results), "float32")
         options = {
             "batch_size": batch_size,
             "base_dir": base_dir,
             "on_unreadable": on_unreadable,
             "verbose": 0,
         }
-        for start in range(0, len(found), _CHUNK):
+        for start in range(0, len(results), _CHUNK):
             part = slice(start, start + _CHUNK)
-            scores = found[[SCORE]].iloc[part]
+            scores = results[[SCORE]].iloc[part]
             sides = (
                 (queries, rows[part]),
                 (items, places[part]),
                 (scores, np.arange(len(scores))),
             )
             match[part] = self._matches(sides, options)
-        found = found.copy()
-        if MATCH in found:
-            del found[MATCH]
-        found.insert(list(found.columns).index(SCORE) + 1, MATCH, match)
+        results = results.copy()
+        if MATCH in results:
+            del results[MATCH]
+        results.insert(list(results.columns).index(SCORE) + 1, MATCH, match)
         # Ties of probabilities near 1 are broken by the scores.
-        found = found.iloc[np.lexsort((-found[SCORE], -match, found["query"]))]
-        found = found.reset_index(drop=True)
-        found["rank"] = found.groupby("query").cumcount() + 1
+        results = results.iloc[np.lexsort((-results[SCORE], -match, results["query"]))]
+        results = results.reset_index(drop=True)
+        results["rank"] = results.groupby("query").cumcount() + 1
         if k is not None:
-            found = found[found["rank"] <= k]
-        return found.reset_index(drop=True)
+            results = results[results["rank"] <= k]
+        return results.reset_index(drop=True)
 
     def adapt_scores(self, table):
         """Computes the scores' mean and standard deviation from the first pairs.
