@@ -8,6 +8,7 @@ from .bottleneck import Bottleneck
 from .co_attention import CoAttention
 from .concat import Concat
 from .film import FiLM
+from .ensemble_dense import EnsembleDense
 from .fused import Fused, fuse
 from .fusion import Fusion
 from .gated import Gated

@@ -35,8 +35,9 @@ class Fused(NamedTuple):
         mask: bool tensor `(batch, length)`, False for padding and for absent
             modalities.
         weights: tensor `(batch, modalities)`, or a list of attention maps.
-        experts: of a late fusion, the experts' logits `(batch, experts, units)`
-            and whether each is present, bool `(batch, experts)`.
+        experts: of a late fusion, the logits of the experts' members `(batch, experts *
+            members, units)` and whether each is present, bool of that shape without
+            units.
     """
 
     vector: Any

@@ -34,8 +34,9 @@ class Hybrid(LateWeighted):
         modulation: float, 0 for none; for classes.
         units: int, number of outputs. Builders set it.
         activation: `"softmax"`, `"sigmoid"` or None. Builders set it.
-        hidden_units: int, units of a Dense layer in each expert.
+        hidden_units: int or list of ints, units of hidden layers in each expert.
         dropout: float, dropout rate before each expert's last layer.
+        members: int, networks in each expert, see `LateFusion`.
 
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one per modality.
@@ -50,8 +51,8 @@ class Hybrid(LateWeighted):
     Returns:
         Tensor `(batch, units)` of logits; with `return_weights` also a tensor
         `(batch, modalities)`; with `return_tokens` also the early fusion's tokens
-        and their mask; with `return_experts` also logits `(batch, modalities + 1,
-        units)` and bools `(batch, modalities + 1)`.
+        and their mask; with `return_experts` also logits `(batch, (modalities + 1) *
+        members, units)` and bools `(batch, (modalities + 1) * members)`.
 
     Reference:
         Wang et al. 2020, "What Makes Training Multi-modal Classification Networks
@@ -71,9 +72,9 @@ class Hybrid(LateWeighted):
         early = Gated() if early is None else early
         if isinstance(early, dict):
             early = keras.saving.deserialize_keras_object(early)
-        if not isinstance(early, Fusion) or early.units is None:
+        if not isinstance(early, Fusion):
             raise ValueError(
-                "`early` must be a fusion object with `units`, such as "
+                "`early` must be a fusion object, such as "
                 f"keras_mm.fusion.Gated(units=64). Received: early={early!r}"
             )
         self.early = early
@@ -117,7 +118,8 @@ class Hybrid(LateWeighted):
         """Sets the scales of the next step's gradients from this step's predictions."""
         if not self.modulation or self.activation != "softmax":
             return
-        probabilities = ops.softmax(logits[:, :-1], axis=-1)
+        probabilities = ops.exp(self.scores(logits)[:, :-1])
+        present = self.present_experts(present)
         if len(y_true.shape) < 2 or y_true.shape[-1] == 1:
             index = ops.cast(ops.reshape(y_true, (-1,)), "int32")
             y_true = ops.one_hot(index, self.units)

@@ -1,6 +1,9 @@
+import math
+
 import keras
 from keras import ops
 
+from .ensemble_dense import EnsembleDense
 from .fusion import Fusion, masked_mean, presence
 
 
@@ -16,8 +19,13 @@ class LateFusion(Fusion):
         units: int, number of outputs: classes, labels, or 1 for a number.
         activation: `"softmax"` for classes, `"sigmoid"` for several labels, None
             for numbers.
-        hidden_units: int, units of a Dense layer in each expert, or None.
-        dropout: float, dropout rate before each expert's last layer.
+        hidden_units: int, units of a Dense layer in each expert; a list of ints for
+            several such layers, or None.
+        dropout: float, dropout rate before each expert's last layer, and between
+            hidden layers.
+        members: int. With more than one, each expert is an ensemble of networks that
+            share the kernels of the hidden layers (`EnsembleDense`). Each is trained by
+            its own loss, and their probabilities, or numbers, are averaged.
     """
 
     # Whether `fit` finds the weights of the experts on validation rows, needs
@@ -28,7 +36,13 @@ class LateFusion(Fusion):
     has_experts = True
 
     def __init__(
-        self, units=1, activation=None, hidden_units=None, dropout=0.0, **kwargs
+        self,
+        units=1,
+        activation=None,
+        hidden_units=None,
+        dropout=0.0,
+        members=1,
+        **kwargs,
     ):
         super().__init__(units=units, **kwargs)
         if activation not in ("softmax", "sigmoid", None):
@@ -36,16 +50,18 @@ class LateFusion(Fusion):
                 "`activation` must be 'softmax', 'sigmoid' or None. "
                 f"Received: activation={activation!r}"
             )
+        check_members(members, hidden_units)
         self.activation = activation
         self.hidden_units = hidden_units
         self.dropout = dropout
+        self.members = members
 
     def with_head(self, units, activation, hidden_units=None, dropout=0.0, name=None):
-        """A new layer with these settings of the head."""
+        """A new layer with these settings of the head; its own ones come first."""
         config = self.get_config() | {"name": name or self.name}
         config |= {"units": units, "activation": activation}
-        config |= {"hidden_units": hidden_units or self.hidden_units}
-        config |= {"dropout": dropout or self.dropout}
+        config |= {"hidden_units": self.hidden_units or hidden_units}
+        config |= {"dropout": self.dropout or dropout}
         return type(self).from_config(config)
 
     def build(self, tokens_shape, masks_shape):
@@ -55,23 +71,11 @@ class LateFusion(Fusion):
     def build_experts(self, dims):
         """Creates an expert for each vector of these lengths."""
         self.hidden = []
-        if self.hidden_units:
-            shapes = [(None, None, dim) for dim in dims]
-            self.hidden = self.projections(
-                shapes, use_bias=True, units=self.hidden_units, name="hidden"
-            )
-            dims = [self.hidden_units] * len(dims)
+        for depth, units in enumerate(hidden_sizes(self.hidden_units)):
+            self.hidden += self._hidden_layers(dims, units, depth)
+            dims = [units] * len(dims)
         self.drop = keras.layers.Dropout(self.dropout)
-        self.heads = []
-        for index, dim in enumerate(dims):
-            head = keras.layers.Dense(
-                self.units,
-                kernel_initializer="orthogonal",
-                dtype="float32",
-                name=f"expert_{index}",
-            )
-            head.build((None, dim))
-            self.heads.append(head)
+        self.heads = [self._head(dim, index) for index, dim in enumerate(dims)]
         # How much each expert's loss counts in training.
         self.loss_weights = self.add_weight(
             name="loss_weights",
@@ -79,6 +83,48 @@ class LateFusion(Fusion):
             initializer="ones",
             trainable=False,
         )
+
+    def _hidden_layers(self, dims, units, depth):
+        """A built hidden layer for each expert."""
+        name = f"hidden_{depth}" if depth else "hidden"
+        if self.members == 1:
+            shapes = [(None, None, dim) for dim in dims]
+            return self.projections(shapes, use_bias=True, units=units, name=name)
+        layers = []
+        for index, dim in enumerate(dims):
+            layer = EnsembleDense(
+                units,
+                self.members,
+                random_signs=depth == 0,
+                dtype=self.dtype_policy,
+                name=f"{name}_{index}",
+            )
+            layer.build((None, dim) if depth == 0 else (None, self.members, dim))
+            layers.append(layer)
+        return layers
+
+    def _head(self, dim, index):
+        """The built last layer of an expert."""
+        name = f"expert_{index}"
+        if self.members == 1:
+            layer = keras.layers.Dense(
+                self.units, kernel_initializer="orthogonal", dtype="float32", name=name
+            )
+            layer.build((None, dim))
+            return layer
+        # Members share no last layer.
+        layer = keras.layers.EinsumDense(
+            "bmd,mdu->bmu",
+            output_shape=(self.members, self.units),
+            bias_axes="mu",
+            kernel_initializer=keras.initializers.RandomUniform(
+                -(dim**-0.5), dim**-0.5
+            ),
+            dtype="float32",
+            name=name,
+        )
+        layer.build((None, self.members, dim))
+        return layer
 
     def vectors(self, tokens, masks):
         """What each expert reads, whether it is present, and the early fusion.
@@ -103,10 +149,14 @@ class LateFusion(Fusion):
         vectors, present, early = self.vectors(tokens, masks)
         logits = []
         for index, (head, vector) in enumerate(zip(self.heads, vectors)):
-            if self.hidden:
-                vector = ops.relu(self.hidden[index](vector))
+            for depth, hidden in enumerate(self.hidden[index :: len(self.heads)]):
+                if depth:
+                    vector = self.drop(vector, training=training)
+                vector = ops.relu(hidden(vector))
             logits.append(head(self.drop(vector, training=training)))
-        logits = ops.stack(logits, axis=1)
+        # Members of an expert stand side by side.
+        join = ops.stack if self.members == 1 else ops.concatenate
+        logits = join(logits, axis=1)
         fused = self.combine(self.scores(logits), present)
         has_any = ops.any(present, axis=1, keepdims=True)
         fused = ops.where(has_any, fused, ops.zeros_like(fused))
@@ -116,14 +166,35 @@ class LateFusion(Fusion):
         if return_tokens:
             results += [early.tokens, early.mask]
         if return_experts:
-            results += [logits, present]
+            results += [logits, ops.repeat(present, self.members, axis=1)]
         return tuple(results) if len(results) > 1 else fused
 
     def scores(self, logits):
-        """The experts' log-probabilities; of labels and numbers, their logits."""
+        """The experts' log-probabilities; of labels and numbers, their logits.
+
+        Args:
+            logits: tensor `(batch, experts * members, units)`.
+
+        Returns:
+            Tensor `(batch, experts, units)`; of the mean of the members' probabilities,
+            or of their numbers.
+        """
         if self.activation == "softmax":
-            return ops.log_softmax(logits, axis=-1)
-        return logits
+            logits = ops.log_softmax(logits, axis=-1)
+        if self.members == 1:
+            return logits
+        shape = (-1, logits.shape[1] // self.members, self.members, self.units)
+        logits = ops.reshape(logits, shape)
+        if self.activation == "softmax":
+            return ops.logsumexp(logits, axis=2) - math.log(self.members)
+        if self.activation == "sigmoid":
+            positive = ops.logsumexp(ops.log_sigmoid(logits), axis=2)
+            return positive - ops.logsumexp(ops.log_sigmoid(-logits), axis=2)
+        return ops.mean(logits, axis=2)
+
+    def present_experts(self, present):
+        """Presence of members `(batch, experts * members)` -> `(batch, experts)`."""
+        return present[:, :: self.members]
 
     def combine(self, scores, present):
         """Scores `(batch, experts, units)` and presence -> `(batch, units)`."""
@@ -162,6 +233,7 @@ class LateFusion(Fusion):
         if return_tokens:
             results += self.tokens_spec(tokens)
         if return_experts:
+            count *= self.members
             results.append(keras.KerasTensor((batch, count, self.units), "float32"))
             results.append(keras.KerasTensor((batch, count), "bool"))
         return tuple(results) if len(results) > 1 else results[0]
@@ -173,4 +245,27 @@ class LateFusion(Fusion):
             "activation": self.activation,
             "hidden_units": self.hidden_units,
             "dropout": self.dropout,
+            "members": self.members,
         }
+
+
+def hidden_sizes(hidden_units):
+    """`hidden_units` -> list of the hidden layers' units."""
+    if not hidden_units:
+        return []
+    return (
+        list(hidden_units)
+        if isinstance(hidden_units, (list, tuple))
+        else [hidden_units]
+    )
+
+
+def check_members(members, hidden_units):
+    """Raises a `ValueError` unless there are hidden layers that members can share."""
+    if members < 1:
+        raise ValueError(f"`members` must be positive. Received: members={members}")
+    if members > 1 and not hidden_sizes(hidden_units):
+        raise ValueError(
+            "The members of an ensemble share hidden layers: pass hidden_units, such as "
+            f"128 or [128, 128]. Received: members={members}, hidden_units={hidden_units}"
+        )

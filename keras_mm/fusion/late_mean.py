@@ -21,14 +21,16 @@ class LateMean(LateFusion):
         of: `"probabilities"` or `"logits"`; numbers have one mean only.
         units: int, number of outputs. Builders set it.
         activation: `"softmax"`, `"sigmoid"` or None. Builders set it.
-        hidden_units: int, units of a Dense layer in each modality's head.
+        hidden_units: int or list of ints, units of hidden layers in each modality's
+            head.
         dropout: float, dropout rate before each head's last layer.
+        members: int, networks in each modality's head, see `LateFusion`.
 
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one per modality.
         masks: list of bool tensors `(batch, length)`.
         return_weights: bool, whether to return each modality's share, too.
-        return_experts: bool, whether to return each modality's logits, too.
+        return_experts: bool, whether to return each member's logits, too.
 
     Returns:
         Tensor `(batch, units)` of logits; with `return_weights` also a tensor

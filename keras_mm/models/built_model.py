@@ -104,8 +104,8 @@ class BuiltModel(keras.Model):
         """The outputs of late fusions' experts, if the model has any.
 
         Returns:
-            dict from target to a list of logits `(batch, experts, units)` and bools
-            `(batch, experts)`; empty without late fusions, and outside training.
+            dict from target to logits `(batch, experts * members, units)` and bools
+            `(batch, experts * members)`; empty without late fusions or training.
         """
         if not self.wiring.has_experts or not isinstance(outputs, dict):
             return {}

@@ -249,7 +249,8 @@ def _answers(model, rows, steps=None, keep_unlabelled=False):
         scores = layers[name].scores(ops.convert_to_tensor(logits))
         scores = ops.convert_to_numpy(scores).astype("float64")
         labels = target.to_labels(labels)
-        answers = _Answers(scores, present.astype(bool), labels, counts)
+        present = layers[name].present_experts(present).astype(bool)
+        answers = _Answers(scores, present, labels, counts)
         is_labelled = target.is_known(labels)
         if not (keep_unlabelled or is_labelled.all()):
             answers = _Answers(*(values[is_labelled] for values in answers))

@@ -9,8 +9,8 @@ from .objective import Objective
 class Supervised(Objective):
     """Supervised learning: the compiled loss.
 
-    Each expert of a late fusion is trained by its own loss, on the rows where it is
-    present; the loss is the mean over the experts.
+    Each expert of a late fusion, and each of its members, is trained by its own loss, on
+    the rows where it is present; the loss is the mean over them.
     """
 
     predicts_targets = True
@@ -42,19 +42,21 @@ class Supervised(Objective):
             weights = dict.fromkeys(experts, weights)
         repeated, stacked, counted = {}, {}, {}
         for name, (logits, present) in experts.items():
-            layers[name].observe(logits, present, labels[name])
+            layer = layers[name]
+            layer.observe(logits, present, labels[name])
             count = logits.shape[1]
-            scales = ops.cast(layers[name].loss_weights, "float32")
-            parts = [
-                ops.cast(present[:, k], "float32") * scales[k] for k in range(count)
-            ]
-            counted[name] = ops.concatenate(parts, axis=0)
+            # One expert's rows after another's.
+            present = ops.cast(ops.transpose(present), "float32")
+            scales = ops.repeat(layer.loss_weights, layer.members)
+            present *= ops.expand_dims(ops.cast(scales, "float32"), 1)
             if weights.get(name) is not None:
-                own = ops.cast(ops.reshape(weights[name], (-1,)), "float32")
-                counted[name] *= ops.concatenate([own] * count, axis=0)
+                present *= ops.cast(ops.reshape(weights[name], (1, -1)), "float32")
+            counted[name] = ops.reshape(present, (-1,))
             repeated[name] = ops.concatenate([labels[name]] * count, axis=0)
-            each = [model.predict_from_logits(logits[:, k], name) for k in range(count)]
-            stacked[name] = ops.concatenate(each, axis=0)
+            logits = ops.reshape(
+                ops.transpose(logits, (1, 0, 2)), (-1, logits.shape[2])
+            )
+            stacked[name] = model.predict_from_logits(logits, name)
         repeated, stacked, counted = map(
             schema.without_dict, (repeated, stacked, counted)
         )

@@ -53,9 +53,15 @@ ALL = {
     "attention": lambda: room.Attention(units=6, num_heads=2),
     "late_mean": lambda: room.LateMean(units=6, activation="softmax"),
     "late_mean_hidden": lambda: room.LateMean("logits", units=6, hidden_units=7),
+    "late_mean_members": lambda: room.LateMean(
+        units=6, activation="softmax", hidden_units=[7, 5], members=3
+    ),
     "late_weighted": lambda: room.LateWeighted(units=6, activation="sigmoid"),
     "stacking": lambda: room.Stacking(units=6, activation="softmax"),
     "hybrid": lambda: room.Hybrid(room.Gated(5), units=6, activation="softmax"),
+    "hybrid_members": lambda: room.Hybrid(
+        room.Concat(), units=6, activation="sigmoid", hidden_units=7, members=2
+    ),
 }
 # Two tokens at least: attention to a single one does not feel its query.
 DIMS, LENGTHS = (4, 5, 3), (3, 2, 2)
@@ -761,8 +767,52 @@ def test_hybrid_has_one_expert_more():
         logits[:, 2], expected + weight(layer, "expert_2", "bias"), atol=1e-5
     )
     assert (present[:, 2] == present[:, :2].any(axis=1)).all()
-    with pytest.raises(ValueError, match="Received: early=<Concat"):
-        room.Hybrid(room.Concat())
+    with pytest.raises(ValueError, match="Received: early='gated'"):
+        room.Hybrid("gated")
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
+def test_members_share_kernels_and_average_their_predictions(activation):
+    tokens, masks = example(1)
+    layer = room.LateMean(
+        units=4, activation=activation, hidden_units=[6, 5], members=3
+    )
+    call(layer, tokens, masks)
+    # Signs at first, so that the members differ.
+    assert set(np.unique(weight(layer, "hidden_0", "input_scales"))) == {-1, 1}
+    randomise(layer)
+    fused, logits, present = call(layer, tokens, masks, return_experts=True)
+    assert logits.shape == (5, 3, 4) and present.shape == (5, 3)
+    mean = ops.convert_to_numpy(masked_mean(tokens[0], masks[0]))
+    for member in range(3):
+        x = mean
+        for name in ("hidden_0", "hidden_1_0"):
+            x = (x * weight(layer, name, "input_scales")[member]) @ weight(
+                layer, name, "kernel"
+            )
+            x = x * weight(layer, name, "output_scales")[member]
+            x = np.maximum(x + weight(layer, name, "bias")[member], 0)
+        x = x @ weight(layer, "expert_0", "kernel")[member]
+        x = x + weight(layer, "expert_0", "bias")[member]
+        np.testing.assert_allclose(logits[:, member], x, rtol=1e-4, atol=1e-4)
+    rows = present[:, 0]
+    if activation == "softmax":
+        got, each = softmax(fused, -1), softmax(logits, -1)
+    elif activation == "sigmoid":
+        got, each = 1 / (1 + np.exp(-fused)), 1 / (1 + np.exp(-logits))
+    else:
+        got, each = fused, logits
+    np.testing.assert_allclose(got[rows], each[rows].mean(axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_members_without_a_hidden_layer_are_refused():
+    with pytest.raises(ValueError, match="Received: members=2, hidden_units=None"):
+        room.LateMean(members=2)
+    with pytest.raises(ValueError, match="Received: members=0"):
+        room.LateMean(members=0)
+    with pytest.raises(ValueError, match="Received: units=0, members=1"):
+        room.EnsembleDense(0, 1)
 
 
 @given(st.integers(0, 10_000))
@@ -867,6 +917,11 @@ def check_parameter_count(name, count):
         # What `fit` sets without gradients: each expert's weight in the loss...
         "late_mean": units * (width + count) + count,
         "late_mean_hidden": 7 * (width + count) + count * units * 8 + count,
+        "late_mean_members": 10 * width
+        + count * (3 * 14 + 5 * 7 + 3 * (7 + 10) + 3 * units * 6 + 1),
+        "hybrid_members": (7 + 2) * 2 * width
+        + (count + 1) * (2 * 14 + 2 * units * 8 + 2)
+        + 1,
         # ... in the answer, and a scale.
         "late_weighted": units * (width + count) + 2 * count + 1,
         "stacking": units * (width + count) + count + count * units * units + units,
@@ -1041,7 +1096,12 @@ HARNESS = {
     room.Weighted: {"units": 6},
     room.Gated: {"units": 6},
     room.Attention: {"units": 6, "num_heads": 2, "dropout": 0.1},
-    room.LateMean: {"units": 6, "activation": "softmax"},
+    room.LateMean: {
+        "units": 6,
+        "activation": "softmax",
+        "hidden_units": [3],
+        "members": 2,
+    },
     room.LateWeighted: {"units": 6, "activation": "softmax"},
     room.Stacking: {"units": 6, "activation": "softmax"},
     room.Hybrid: {"units": 6, "activation": "softmax"},
