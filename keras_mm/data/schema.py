@@ -10,6 +10,9 @@ from ..targets import as_target
 from .columns import column_of, is_dataset, refuse_batches
 from .names import check_answers, check_names
 
+# The modality of all numbers, dates and categories.
+TABULAR = "tabular"
+
 
 @keras.saving.register_keras_serializable(package="keras_mm")
 class Schema:
@@ -245,25 +248,27 @@ class Schema:
 
         All numbers form one modality, `"numbers"`, and all categories another,
         `"categories"`; a single one keeps its own name, and so does every column
-        in `own`. If a column has the name of a group, the group is
-        `"all-numbers"` or `"all-categories"`.
+        in `own`. With `"tabular"` in `own`, numbers and categories form one modality of
+        this name. If a column has the name of a group, the group is `"all-numbers"` or
+        `"all-categories"`.
 
         Args:
-            own: names of columns that have an encoder of their own.
+            own: names of columns, or of `"tabular"`, that have an encoder of their own.
 
         Returns:
             dict from modality name to a list of column names, in the order
             of the inputs.
         """
         groups, served = {}, set(map(served_name, self.inputs))
+        joined = TABULAR in own and TABULAR not in served
         for name, value in self.inputs.items():
             grouped = value.group and name not in own
-            group = value.group
+            group = TABULAR if joined and value.group else value.group
             while group and served_name(group) in served:
                 group = f"all-{group}"
             groups.setdefault(group if grouped else name, []).append(name)
         return {
-            columns[0] if len(columns) == 1 else group: columns
+            group if len(columns) > 1 or group == TABULAR else columns[0]: columns
             for group, columns in groups.items()
         }
 

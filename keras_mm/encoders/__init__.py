@@ -18,10 +18,12 @@ from .hub import Hub
 from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
+from .piecewise_linear import PiecewiseLinear
 from .residual_cnn import ResidualCNN
 from .rnn import RNN
 from .sinusoidal_positions import SinusoidalPositions
 from .spectrogram_cnn import SpectrogramCNN
+from .tabular import Tabular
 from .temporal_cnn import TemporalCNN
 from .trained import Trained, is_encoder
 from .transformer import Transformer
@@ -46,6 +48,7 @@ ENCODERS = {
     "dense": Dense,
     "embedding": Embedding,
     "feature_transformer": FeatureTransformer,
+    "tabular": Tabular,
     "gcn": GCN,
     "gat": GAT,
 }
@@ -60,14 +63,16 @@ def get(encoder, inputs):
             `"applications:<name>"` is `Application(name)`.
         inputs: list of the `Input` objects to encode.
     """
-    kind, column = inputs[0].kind, type(inputs[0]).__name__
+    kinds, column = {value.kind for value in inputs}, type(inputs[0]).__name__
     encoder = encoder or inputs[0].default_encoder
     if isinstance(encoder, str) and encoder.startswith("hub:"):
         encoder = Hub(encoder.removeprefix("hub:"))
     if isinstance(encoder, str) and encoder.startswith("applications:"):
         encoder = Application(encoder.removeprefix("applications:"))
     if isinstance(encoder, str):
-        fitting = sorted(name for name, made in ENCODERS.items() if kind in made.reads)
+        fitting = sorted(
+            name for name, made in ENCODERS.items() if kinds <= set(made.reads)
+        )
         if encoder not in fitting:
             raise ValueError(
                 f"An encoder of {column} must be one of {fitting}, a layer, a "
@@ -75,7 +80,7 @@ def get(encoder, inputs):
             )
         return ENCODERS[encoder]()
     if isinstance(encoder, Encoder):
-        if encoder.reads and kind not in encoder.reads:
+        if encoder.reads and not kinds <= set(encoder.reads):
             raise ValueError(
                 f"{type(encoder).__name__} does not read {column} columns. "
                 f"Received: encoder={encoder!r}"

@@ -7,8 +7,8 @@ from .bilinear import Bilinear
 from .bottleneck import Bottleneck
 from .co_attention import CoAttention
 from .concat import Concat
-from .film import FiLM
 from .ensemble_dense import EnsembleDense
+from .film import FiLM
 from .fused import Fused, fuse
 from .fusion import Fusion
 from .gated import Gated

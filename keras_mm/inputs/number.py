@@ -6,6 +6,13 @@ from ..errors import refuse_rows
 from .cells import to_number
 from .in_use import refuse_in_use
 from .input import Input
+from .quantiles import (
+    bin_edges,
+    interpolate,
+    learn_quantiles,
+    normal_quantiles,
+    normal_scores,
+)
 from .standardize import (
     LARGEST,
     compress_outliers,
@@ -27,6 +34,11 @@ class Number(Input):
     standardised, so that 1000000001 and 1000000002 differ. Absolute values above
     1e30 are not accepted.
 
+    With `scale="quantile"` the tensor is the normal score of the number's quantile: the
+    columns' tails are as light as those of a normal distribution, and numbers outside
+    the range of the training rows count as its ends. Encoders choose the scale that they
+    read.
+
     Among the targets of a `Schema` it becomes a `keras_mm.targets.NumberTarget`.
 
     Examples:
@@ -38,6 +50,12 @@ class Number(Input):
     Args:
         mean: float, learned by `adapt`.
         std: float, learned by `adapt`; 1 for a constant column.
+        quantiles: list of floats, learned by `adapt`.
+        scale: `"standard"` or `"quantile"`.
+
+    Reference:
+        Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data", on
+        normal scores.
     """
 
     kind = "number"
@@ -45,9 +63,29 @@ class Number(Input):
     default_encoder = "dense"
     raw_dtype = "float64"
 
-    def __init__(self, mean=None, std=None):
+    def __init__(self, mean=None, std=None, quantiles=None, scale="standard"):
+        if scale not in ("standard", "quantile"):
+            raise ValueError(
+                f"`scale` must be 'standard' or 'quantile'. Received: scale={scale!r}"
+            )
         self.mean = mean
         self.std = std
+        self.quantiles = quantiles
+        self.scale = scale
+
+    def with_scale(self, scale):
+        """A copy whose tensor has this scale."""
+        return self.from_config({**self.get_config(), "scale": scale})
+
+    def bin_edges(self, bins):
+        """Edges of bins of equally many training rows, in normal scores.
+
+        Those of a normal distribution if the quantiles are not known.
+
+        Args:
+            bins: int, how many bins at most.
+        """
+        return bin_edges(self.quantiles or normal_quantiles(), bins)
 
     def adapt(self, column, name="column"):
         """Learns mean and standard deviation from a column; returns `self`."""
@@ -59,6 +97,7 @@ class Number(Input):
                 f"inputs. Received: {name} with {len(values)} missing values"
             )
         self.mean, self.std = map(float, mean_and_std(values))
+        self.quantiles = learn_quantiles(values)
         return self
 
     @property
@@ -102,6 +141,8 @@ class Number(Input):
         import tensorflow as tf
 
         values = finite_numbers(tf.reshape(raw, [-1, 1]))
+        if self.scale == "quantile" and self.quantiles:
+            return interpolate(values, *normal_scores(self.quantiles))
         return compress_outliers(standardize(values, self.mean, self.std))
 
     def sample(self, random, bad=False):
@@ -118,4 +159,9 @@ class Number(Input):
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"mean": self.mean, "std": self.std}
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "quantiles": self.quantiles,
+            "scale": self.scale,
+        }
