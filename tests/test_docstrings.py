@@ -18,7 +18,7 @@ import keras_mm
 from .helpers import encode_picture, make_table, random_pixels, small_encoders
 
 # Examples about numbers and categories.
-TABULAR = {"Dense", "Embedding", "FeatureTransformer"}
+TABULAR = {"Dense", "Embedding", "FeatureTransformer", "Tabular"}
 # Examples that need a server, a download, a process without TensorFlow, or
 # minutes (the gate runs the demo).
 ELSEWHERE = {"Client", "demo", "from_tfds", "Hub", "run_saved_model"}

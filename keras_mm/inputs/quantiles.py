@@ -82,9 +82,9 @@ def interpolate(numbers, values, scores):
     """
     import tensorflow as tf
 
+    last = len(values) - 1
     values = tf.constant(values, tf.float64)
     scores = tf.constant(scores, tf.float64)
-    last = len(values) - 1
     upper = tf.searchsorted(values, tf.reshape(numbers, [-1]), side="right")
     upper = tf.reshape(tf.clip_by_value(upper, min(1, last), last), tf.shape(numbers))
     lower = tf.maximum(upper - 1, 0)

@@ -301,6 +301,17 @@ CASES = {
         keras_mm.Date,
         dates,
     ),
+    "number_tabular": (
+        lambda: encoders.Tabular(4, 8),
+        lambda: keras_mm.Number(scale="quantile"),
+        numbers,
+    ),
+    "date_tabular": (lambda: encoders.Tabular(4, 8), keras_mm.Date, dates),
+    "category_tabular": (
+        lambda: encoders.Tabular(4, 8),
+        keras_mm.Category,
+        categories,
+    ),
     "category_feature_transformer": (
         lambda: encoders.FeatureTransformer(8, 1, 2),
         keras_mm.Category,
@@ -354,4 +365,5 @@ ON_BACKENDS = [
     "graph_gat",
     "date_dense",
     "number_feature_transformer",
+    "number_tabular",
 ]

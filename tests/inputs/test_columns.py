@@ -5,8 +5,9 @@ import decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import keras_mm
 from keras_mm.inputs.cells import is_missing, to_name, to_text
@@ -118,6 +119,47 @@ def test_an_outlier_does_not_spoil_its_column():
     table = pd.DataFrame({"x": range(7), "y": [*good, 1e12]})
     schema = keras_mm.Schema({"x": keras_mm.Number()}, {"y": keras_mm.Number()})
     assert schema.adapt(table).target.mean > 1e11
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.floats(-1e30, 1e30), min_size=1, max_size=400),
+    st.lists(st.floats(-1e30, 1e30), min_size=1, max_size=20),
+)
+def test_normal_scores_keep_the_order_and_stay_in_the_range(values, more):
+    number = keras_mm.Number(scale="quantile").adapt(pd.Series(values))
+    everything = np.array(sorted([*values, *more]))
+    scores = number.decode(everything).numpy()[:, 0]
+    assert np.isfinite(scores).all() and (np.diff(scores) >= 0).all()
+    seen = number.decode(np.array(values)).numpy()[:, 0]
+    assert scores.min() == seen.min() and scores.max() == seen.max()
+    edges = number.bin_edges(8)
+    assert 2 <= len(edges) <= 9 and (np.diff(edges) > 0).all()
+
+
+def test_normal_scores_are_those_of_the_levels_of_the_rows():
+    random = np.random.default_rng(0)
+    # Five decades, a spike at 0 in four of ten rows, and holes.
+    values = np.exp(random.normal(size=2000) * 3)
+    values[:800], values[800:900] = 0.0, np.nan
+    number = keras_mm.Number(scale="quantile").adapt(pd.Series(values))
+    scores = number.decode(values).numpy()[:, 0]
+    assert (np.isnan(scores) == np.isnan(values)).all()
+    present = ~np.isnan(values)
+    assert abs(scores[present].mean()) < 0.02 and abs(scores[present].std() - 1) < 0.02
+    levels = stats.rankdata(values[present]) / (present.sum() + 1)
+    expected = stats.norm.ppf(levels)
+    expected = (expected - expected.mean()) / expected.std()
+    # It is a line between the quantiles that are kept: less exact at the tails and
+    # right above the spike.
+    apart = np.abs(scores[present] - expected)
+    assert np.quantile(apart, 0.9) < 0.02
+    assert apart[(levels > 0.01) & (levels < 0.99)].max() < 0.2
+    # A file of before, without quantiles.
+    old = keras_mm.Number.from_config({"mean": 1.0, "std": 2.0})
+    assert old.decode(np.array([5.0])).numpy() == 2.0 and len(old.bin_edges(4)) == 5
+    with pytest.raises(ValueError, match="Received: scale='log'"):
+        keras_mm.Number(scale="log")
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, 0.1, -1e6, 1e-20])

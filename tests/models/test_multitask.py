@@ -243,7 +243,11 @@ def log_loss(shares, places):
     return -np.log(np.maximum(shares[np.arange(len(places)), places], 1e-7))
 
 
-@pytest.mark.parametrize("fusion", ["hybrid", "late_weighted"])
+@pytest.mark.parametrize(
+    "fusion",
+    ["hybrid", "late_weighted", keras_mm.fusion.Hybrid(hidden_units=3, members=2)],
+    ids=["hybrid", "late_weighted", "members"],
+)
 def test_experts_of_each_target_learn_from_its_labels(fusion):
     """The loss is that of every expert, over the rows that have it and the label."""
     table = make_rows()
@@ -258,7 +262,8 @@ def test_experts_of_each_target_learn_from_its_labels(fusion):
     total, std = 0.0, model.schema.targets["price"].std
     for name, (logits, present) in experts.items():
         known = model.schema.targets[name].is_known(labels[name])
-        assert not known.all() and not present[:4, 1].any()
+        members = model.fusion_layers()[name].members
+        assert not known.all() and not present[:4, members : 2 * members].any()
         for k, seen in enumerate(present.T):
             both, z = known & seen, logits[:, k]
             if name == "category":
