@@ -13,7 +13,7 @@ class EnsembleDense(keras.layers.Layer):
     Examples:
 
     >>> layer = keras_mm.fusion.EnsembleDense(8, members=4, activation="relu")
-    >>> layer(numpy.zeros((2, 3))).shape
+    >>> tuple(layer(numpy.zeros((2, 3))).shape)
     (2, 4, 8)
 
     Args:
