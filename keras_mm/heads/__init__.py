@@ -1,10 +1,13 @@
 """Heads: from the fused vector to predictions of a target, with loss and metrics."""
 
+from .balanced_crossentropy import BalancedCrossentropy
 from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy
 from .dense import Dense
+from .focal_crossentropy import FocalCrossentropy
 from .head import Head
 from .info_nce import InfoNCE
+from .logit_adjusted_crossentropy import LogitAdjustedCrossentropy
 from .masked_loss import MaskedLoss
 from .masked_mean_squared_error import MaskedMeanSquaredError
 from .masked_metric import MaskedMetric

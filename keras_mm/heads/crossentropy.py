@@ -40,22 +40,23 @@ class Crossentropy(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """One loss per row."""
         y_pred = ops.convert_to_tensor(y_pred)
-        y_true = ops.convert_to_tensor(y_true)
-        classes = y_pred.shape[-1]
-        if len(y_true.shape) < 2 or y_true.shape[-1] == 1:
-            y_true = ops.one_hot(
-                ops.cast(ops.reshape(y_true, (-1,)), "int32"),
-                classes,
-                dtype=y_pred.dtype,
-            )
-        return ops.categorical_crossentropy(
-            self._smooth(ops.cast(y_true, y_pred.dtype), classes), y_pred
-        )
+        return ops.categorical_crossentropy(self.smoothed(y_true, y_pred), y_pred)
 
-    def _smooth(self, y_true, classes):
+    def smoothed(self, y_true, y_pred):
+        """Labels -> smoothed one-hot labels, in the dtype of the probabilities."""
+        labels = self.one_hot(y_true, y_pred)
         if not self.label_smoothing:
-            return y_true
-        return y_true * (1 - self.label_smoothing) + self.label_smoothing / classes
+            return labels
+        share = self.label_smoothing / y_pred.shape[-1]
+        return labels * (1 - self.label_smoothing) + share
+
+    def one_hot(self, y_true, y_pred):
+        """Labels, indices or one-hot, -> one-hot labels."""
+        y_true = ops.convert_to_tensor(y_true)
+        if len(y_true.shape) < 2 or y_true.shape[-1] == 1:
+            index = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+            return ops.one_hot(index, y_pred.shape[-1], dtype=y_pred.dtype)
+        return ops.cast(y_true, y_pred.dtype)
 
     def get_config(self):
         """The constructor's arguments."""

@@ -3,7 +3,7 @@ from keras import layers
 
 from ..names import layer_name
 from .head import Head
-from .outputs import OUTPUTS
+from .outputs import IMBALANCE, OUTPUTS
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -24,8 +24,11 @@ class Dense(Head):
         dropout: float, dropout rate before the last layer.
         label_smoothing: float, part of each label that is spread over all classes.
         loss: `keras.losses.Loss`, or the name of its class, in place of the default
-            one. For numbers it is computed in their own unit. The weights of a late
-            fusion's experts are always fitted with the default loss.
+            one. For numbers it is computed in their own unit. For classes of unequal
+            size `"logit_adjusted"`, `"focal"` or `"balanced"`, see
+            `LogitAdjustedCrossentropy`, `FocalCrossentropy` and `BalancedCrossentropy`.
+            The weights of a late fusion's experts are always fitted with the default
+            loss.
 
     Raises:
         ValueError: if `loss` is a function: a loss per row is needed.
@@ -38,7 +41,8 @@ class Dense(Head):
         self.hidden_units = hidden_units
         self.dropout = dropout
         self.label_smoothing = label_smoothing
-        loss = keras.losses.get(loss)
+        self.imbalance = loss if loss in tuple(IMBALANCE) else None
+        loss = None if self.imbalance else keras.losses.get(loss)
         if loss is not None and not isinstance(loss, keras.losses.Loss):
             raise ValueError(
                 "`loss` must be a keras.losses.Loss, which has one loss per row, such "
@@ -72,6 +76,13 @@ class Dense(Head):
 
     def loss(self, target):
         """The loss of rows that have a label."""
+        if self.imbalance and target.kind != "class":
+            raise ValueError(
+                f"loss={self.imbalance!r} is for classes (ClassLabel). "
+                f"Received: a target of the kind {target.kind!r}"
+            )
+        if self.imbalance:
+            return IMBALANCE[self.imbalance](target, self.label_smoothing)
         if self.own_loss is not None:
             return self.own_loss
         return OUTPUTS[target.kind].loss(target, self.label_smoothing)
@@ -95,11 +106,14 @@ class Dense(Head):
             "hidden_units": self.hidden_units,
             "dropout": self.dropout,
             "label_smoothing": self.label_smoothing,
-            "loss": loss and keras.saving.serialize_keras_object(loss),
+            "loss": self.imbalance
+            or (loss and keras.saving.serialize_keras_object(loss)),
         }
 
     @classmethod
     def from_config(cls, config):
         """Creates the head again from `get_config()`."""
-        loss = keras.saving.deserialize_keras_object(config["loss"])
+        loss = config["loss"]
+        if isinstance(loss, dict):
+            loss = keras.saving.deserialize_keras_object(loss)
         return cls(**{**config, "loss": loss})

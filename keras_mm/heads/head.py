@@ -23,6 +23,8 @@ class Head:
     # Layers before the last one; a late fusion creates them for each expert.
     hidden_units = None
     dropout = 0.0
+    # The name of its loss, if that corrects for classes of unequal size.
+    imbalance = None
     # Whether it has a `linear_model`, which stacking needs.
     has_linear_model = False
 

@@ -4,8 +4,11 @@ import keras
 import numpy as np
 from keras import layers
 
+from .balanced_crossentropy import BalancedCrossentropy
 from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy
+from .focal_crossentropy import FocalCrossentropy
+from .logit_adjusted_crossentropy import LogitAdjustedCrossentropy
 from .standardized_mean_squared_error import StandardizedMeanSquaredError
 
 
@@ -126,6 +129,39 @@ class Standardized:
         labels = np.asarray(labels, "float64")
         return (labels - (target.mean or 0.0)) / (target.std or 1.0)
 
+
+def logit_adjusted(target, label_smoothing):
+    """The loss with the priors of the training rows."""
+    # As if each class had one row more: one without rows has a prior, too.
+    rows = np.asarray(_counts(target, "logit_adjusted"), "float64") + 1
+    priors = (rows / rows.sum()).tolist()
+    return LogitAdjustedCrossentropy(priors, label_smoothing=label_smoothing)
+
+
+def focal(target, label_smoothing):
+    """The focal loss, which needs no counts."""
+    return FocalCrossentropy(label_smoothing=label_smoothing)
+
+
+def balanced(target, label_smoothing):
+    """The loss with the counts of the training rows."""
+    counts = _counts(target, "balanced")
+    return BalancedCrossentropy(counts, label_smoothing=label_smoothing)
+
+
+def _counts(target, loss):
+    if target.counts is None:
+        raise ValueError(
+            f"loss={loss!r} needs the number of training rows of each class: adapt the "
+            "schema to the training rows, or pass "
+            "keras_mm.ClassLabel(class_names=..., counts=...). "
+            f"Received: counts={target.counts}"
+        )
+    return target.counts
+
+
+# Losses of classes that correct for their unequal sizes, by name.
+IMBALANCE = {"logit_adjusted": logit_adjusted, "focal": focal, "balanced": balanced}
 
 # By the target's kind.
 OUTPUTS = {"class": Softmax(), "labels": Sigmoid(), "number": Standardized()}

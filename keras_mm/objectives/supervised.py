@@ -15,6 +15,16 @@ class Supervised(Objective):
 
     predicts_targets = True
 
+    def before_fit(self, model, x, y=None, class_weight=None, sample_weight=None):
+        """Refuses class weights where the loss corrects for the classes' sizes."""
+        corrected = {n: h.imbalance for n, h in model.heads.items() if h.imbalance}
+        if class_weight is not None and corrected:
+            raise ValueError(
+                "`class_weight` and this loss would both correct for classes of unequal "
+                "size. Pass one of them. "
+                f"Received: class_weight={class_weight!r}, loss={corrected}"
+            )
+
     def tensor_labels(self, model, x, y):
         """Converts lists and pandas objects to arrays; for several targets a dict.
 

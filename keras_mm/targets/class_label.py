@@ -1,3 +1,4 @@
+import collections
 import itertools
 
 import keras
@@ -31,6 +32,7 @@ class ClassLabel(Target):
         num_classes: int, number of classes; learned by `adapt` if not given.
         class_names: list of strings, learned by `adapt` if not given.
         learned: bool, whether `class_names` were learned by `adapt`.
+        counts: list of ints, the training rows of each class, learned by `adapt`.
     """
 
     kind = "class"
@@ -38,7 +40,7 @@ class ClassLabel(Target):
     metrics = ("accuracy", "macro_recall", "macro_f1")
     is_divided_evenly = True
 
-    def __init__(self, num_classes=None, class_names=None, learned=False):
+    def __init__(self, num_classes=None, class_names=None, learned=False, counts=None):
         self.class_names = names_of(class_names)
         if num_classes is None and class_names is not None:
             num_classes = len(self.class_names)
@@ -49,9 +51,17 @@ class ClassLabel(Target):
             )
         self.num_classes = num_classes
         self.learned = bool(learned)
+        self.counts = counts
 
     def learn(self, column, name, allow_missing):
-        names = {cell.decode() for cell in to_strings(column, name, "error") if cell}
+        rows = collections.Counter(filter(None, to_strings(column, name, "error")))
+        rows = {cell.decode(): count for cell, count in rows.items()}
+        self._learn_names(set(rows), name)
+        self.counts = [0] * self.num_classes
+        for label, place in self.places().items():
+            self.counts[place] += rows.get(label, 0)
+
+    def _learn_names(self, names, name):
         if all(map(_is_number, names)):
             # "01" and "1" are two classes, in the same order each time.
             names = sorted(names, key=lambda label: (float(label), label))
@@ -270,6 +280,7 @@ class ClassLabel(Target):
             "num_classes": self.num_classes,
             "class_names": self.class_names,
             "learned": self.learned,
+            "counts": self.counts,
         }
 
 

@@ -44,6 +44,9 @@ CASES = {
     "class, hidden": case(
         CLASSES, heads.Dense(hidden_units=8, dropout=0.2, label_smoothing=0.1)
     ),
+    "class, logit adjusted": case(
+        CLASSES, heads.Dense(loss="logit_adjusted", label_smoothing=0.1)
+    ),
     "labels": case(LABELS, heads.Dense()),
     "labels, hidden": case(
         LABELS, heads.Dense(hidden_units=8, dropout=0.2, label_smoothing=0.1)
