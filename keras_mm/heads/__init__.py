@@ -11,6 +11,8 @@ from .logit_adjusted_crossentropy import LogitAdjustedCrossentropy
 from .masked_loss import MaskedLoss
 from .masked_mean_squared_error import MaskedMeanSquaredError
 from .masked_metric import MaskedMetric
+from .number_scale import NumberScale
+from .scaled_mean_squared_error import ScaledMeanSquaredError
 from .semi_hard_triplet import SemiHardTriplet
 from .sigmoid_contrastive import SigmoidContrastive
 from .similarity import Similarity

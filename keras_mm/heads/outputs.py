@@ -9,6 +9,8 @@ from .class_accuracy import ClassAccuracy
 from .crossentropy import Crossentropy
 from .focal_crossentropy import FocalCrossentropy
 from .logit_adjusted_crossentropy import LogitAdjustedCrossentropy
+from .number_scale import NumberScale
+from .scaled_mean_squared_error import ScaledMeanSquaredError
 from .standardized_mean_squared_error import StandardizedMeanSquaredError
 
 
@@ -96,38 +98,47 @@ class Sigmoid(Probabilities):
 
 
 class Standardized:
-    """Numbers, standardised by mean and deviation of the training rows."""
+    """Numbers, on the target's scale: by default standardised."""
 
     activation = None
     kernel_initializer = "glorot_uniform"
 
     def layer(self, target, name):
+        if target.scale != "standard":
+            return NumberScale(target.scale, _quantiles(target), name=name)
         return layers.Rescaling(
             target.std or 1.0, target.mean or 0.0, dtype="float32", name=name
         )
 
     def loss(self, target, label_smoothing):
+        if target.scale != "standard":
+            return ScaledMeanSquaredError(target.scale, _quantiles(target))
         return StandardizedMeanSquaredError(target.std or 1.0)
 
     def metrics(self, target):
         return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
 
     def row_losses(self, logits, labels, target):
-        """Squared errors in standard deviations."""
-        labels = self._standardized(np.reshape(labels, logits.shape), target)
+        """Squared errors on the scale."""
+        labels = target.to_scale(np.reshape(labels, logits.shape))
         return np.square(logits - labels).mean(axis=1)
 
     def linear_model(self, features, labels, weights, target):
-        """Ridge regression of the standardised number."""
+        """Ridge regression of the number on the scale."""
         from sklearn.linear_model import Ridge
 
-        labels = self._standardized(labels, target).reshape(-1)
+        labels = target.to_scale(labels).reshape(-1)
         line = Ridge().fit(features, labels, weights)
         return line.coef_[:, None], np.array([line.intercept_])
 
-    def _standardized(self, labels, target):
-        labels = np.asarray(labels, "float64")
-        return (labels - (target.mean or 0.0)) / (target.std or 1.0)
+
+def _quantiles(target):
+    if target.quantiles is None:
+        raise ValueError(
+            f"scale={target.scale!r} is learned from the training rows: adapt the schema "
+            f"first. Received: quantiles={target.quantiles}"
+        )
+    return target.quantiles
 
 
 def logit_adjusted(target, label_smoothing):

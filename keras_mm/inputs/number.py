@@ -8,8 +8,10 @@ from .in_use import refuse_in_use
 from .input import Input
 from .quantiles import (
     bin_edges,
+    check_positive,
     interpolate,
     learn_quantiles,
+    log_statistics,
     normal_quantiles,
     normal_scores,
 )
@@ -51,7 +53,9 @@ class Number(Input):
         mean: float, learned by `adapt`.
         std: float, learned by `adapt`; 1 for a constant column.
         quantiles: list of floats, learned by `adapt`.
-        scale: `"standard"` or `"quantile"`.
+        scale: `"standard"`; `"quantile"`; or `"log"`, the standardised logarithm of
+            positive numbers (smaller ones than in the training rows count as their
+            smallest). Of a target see `keras_mm.targets.NumberTarget`.
 
     Reference:
         Gorishniy et al. 2021, "Revisiting Deep Learning Models for Tabular Data", on
@@ -64,10 +68,7 @@ class Number(Input):
     raw_dtype = "float64"
 
     def __init__(self, mean=None, std=None, quantiles=None, scale="standard"):
-        if scale not in ("standard", "quantile"):
-            raise ValueError(
-                f"`scale` must be 'standard' or 'quantile'. Received: scale={scale!r}"
-            )
+        check_scale(scale)
         self.mean = mean
         self.std = std
         self.quantiles = quantiles
@@ -97,6 +98,8 @@ class Number(Input):
                 f"inputs. Received: {name} with {len(values)} missing values"
             )
         self.mean, self.std = map(float, mean_and_std(values))
+        if self.scale == "log":
+            check_positive(values, name)
         self.quantiles = learn_quantiles(values)
         return self
 
@@ -143,6 +146,9 @@ class Number(Input):
         values = finite_numbers(tf.reshape(raw, [-1, 1]))
         if self.scale == "quantile" and self.quantiles:
             return interpolate(values, *normal_scores(self.quantiles))
+        if self.scale == "log" and self.quantiles:
+            least, mean, std = log_statistics(self.quantiles)
+            return standardize(tf.math.log(tf.maximum(values, least)), mean, std)
         return compress_outliers(standardize(values, self.mean, self.std))
 
     def sample(self, random, bad=False):
@@ -165,3 +171,12 @@ class Number(Input):
             "quantiles": self.quantiles,
             "scale": self.scale,
         }
+
+
+def check_scale(scale):
+    """Raises a `ValueError` if it is no scale of numbers."""
+    if scale not in ("standard", "log", "quantile"):
+        raise ValueError(
+            "`scale` must be 'standard', 'log' or 'quantile'. "
+            f"Received: scale={scale!r}"
+        )

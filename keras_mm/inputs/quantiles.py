@@ -95,3 +95,47 @@ def interpolate(numbers, values, scores):
     result = below + share * (above - below)
     # Clipping may turn NaN into a number.
     return tf.cast(tf.where(tf.math.is_nan(numbers), numbers, result), tf.float32)
+
+
+def knots(quantiles):
+    """`normal_scores`, with at least two points, so that they make a line."""
+    values, scores = normal_scores(quantiles)
+    if len(values) > 1:
+        return values, scores
+    step = max(abs(values[0]), 1.0)
+    return np.append(values, values + step), np.append(scores, scores + 1.0)
+
+
+def log_statistics(quantiles):
+    """Smallest value, and mean and standard deviation of the logarithms.
+
+    Args:
+        quantiles: list of positive floats, the result of `learn_quantiles`.
+    """
+    logs = np.log(quantiles)
+    return float(quantiles[0]), float(logs.mean()), float(logs.std() or 1.0)
+
+
+def log_floor(least):
+    """The positive number that labels of 0 and less count as.
+
+    Args:
+        least: float, the smallest of the training rows.
+    """
+    # Not 0 in `float32`.
+    return max(least * 1e-6, 1e-37)
+
+
+def check_positive(values, name):
+    """Raises a `ValueError` if a column has no logarithm.
+
+    Args:
+        values: `float64` array, NaN where missing.
+        name: string, the column's name.
+    """
+    if np.nanmin(values) > 0:
+        return
+    raise ValueError(
+        f"Column {name!r} has numbers that are not positive, which have no logarithm. "
+        f"Use scale='quantile'. Received: {name} with a minimum of {np.nanmin(values):g}"
+    )

@@ -12,7 +12,7 @@ def as_target(value, name="target"):
     if isinstance(value, Target):
         return value
     if isinstance(value, Number):
-        return NumberTarget(value.mean, value.std)
+        return NumberTarget(value.mean, value.std, value.quantiles, value.scale)
     raise ValueError(
         "A target must be a keras_mm.ClassLabel(), keras_mm.MultiLabel() or "
         f"keras_mm.Number(). Received: targets[{name!r}]={value!r}"

@@ -3,6 +3,14 @@ import numpy as np
 
 from ..errors import refuse_rows
 from ..inputs import Number
+from ..inputs.number import check_scale
+from ..inputs.quantiles import (
+    check_positive,
+    knots,
+    learn_quantiles,
+    log_floor,
+    log_statistics,
+)
 from ..inputs.standardize import mean_and_std
 from .checks import check_finite, check_numbers, check_shape
 from .target import Target, divide
@@ -23,6 +31,12 @@ class NumberTarget(Target):
     Args:
         mean: float, learned by `adapt`.
         std: float, learned by `adapt`, including outliers; 1 for a constant column.
+        quantiles: list of floats, learned by `adapt`.
+        scale: what a model is trained on, by the squared error: `"standard"`, the
+            standardised number; `"log"`, the standardised logarithm of positive numbers;
+            `"quantile"`, the normal score of the number's quantile. With the last two, a
+            few very large numbers do not outweigh all others; what is predicted is
+            nearer to the median than to the mean.
     """
 
     kind = "number"
@@ -30,9 +44,12 @@ class NumberTarget(Target):
     metrics = ("r2", "mean_absolute_error", "root_mean_squared_error")
     lower_is_better = ("mean_absolute_error", "root_mean_squared_error")
 
-    def __init__(self, mean=None, std=None):
+    def __init__(self, mean=None, std=None, quantiles=None, scale="standard"):
+        check_scale(scale)
         self.mean = mean
         self.std = std
+        self.quantiles = quantiles
+        self.scale = scale
 
     def learn(self, column, name, allow_missing):
         self.encode(column, name, allow_missing)
@@ -52,7 +69,10 @@ class NumberTarget(Target):
                 f"{np.nanmedian(values):.10g}. Received: {name} with a standard "
                 f"deviation of {spread:g}"
             )
+        if self.scale == "log":
+            check_positive(values, name)
         self.mean, self.std = map(float, mean_and_std(values, robust=False))
+        self.quantiles = learn_quantiles(values)
 
     @property
     def is_adapted(self):
@@ -80,6 +100,20 @@ class NumberTarget(Target):
                 column.iloc[rows[0]],
             )
         return values[:, None].astype("float32")
+
+    def to_scale(self, labels):
+        """Labels in their own unit -> `float64` array on the scale of training."""
+        labels = np.asarray(labels, "float64")
+        if self.scale == "standard":
+            return (labels - (self.mean or 0.0)) / (self.std or 1.0)
+        if self.scale == "log":
+            least, mean, std = log_statistics(self.quantiles)
+            return (np.log(np.maximum(labels, log_floor(least))) - mean) / std
+        values, scores = knots(self.quantiles)
+        right = np.clip(np.searchsorted(values, labels, "right"), 1, len(values) - 1)
+        slopes = np.diff(scores) / np.diff(values)
+        left = right - 1
+        return scores[left] + (labels - values[left]) * slopes[left]
 
     def check(self, labels, name="y", allow_missing=False):
         """Raises a `ValueError` unless an array holds one number per row."""
@@ -147,4 +181,9 @@ class NumberTarget(Target):
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"mean": self.mean, "std": self.std}
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "quantiles": self.quantiles,
+            "scale": self.scale,
+        }

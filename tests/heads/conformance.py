@@ -30,6 +30,12 @@ CLASSES = keras_mm.ClassLabel, ["ant", "bee", "cat", "bee", "ant", "cat"], one_h
 TWO_CLASSES = keras_mm.ClassLabel, ["no", "yes", "yes", "no", "no", "yes"], one_hot
 LABELS = keras_mm.MultiLabel, ["a", "b|c", "", "a|b|c", "c", "b"], np.asarray
 NUMBER = keras_mm.Number, [1.5, -2.0, 4.0, 0.5, 3.25, -1.0], np.asarray
+LOGARITHM = (
+    lambda: keras_mm.Number(scale="log"),
+    [1.5, 200.0, 4.0, 0.5, 3.25, 1.0],
+    np.asarray,
+)
+SCORE = lambda: keras_mm.Number(scale="quantile"), *NUMBER[1:]
 
 
 def case(kind, head):
@@ -52,6 +58,8 @@ CASES = {
         LABELS, heads.Dense(hidden_units=8, dropout=0.2, label_smoothing=0.1)
     ),
     "number": case(NUMBER, heads.Dense()),
+    "number, log": case(LOGARITHM, heads.Dense()),
+    "number, quantile": case(SCORE, heads.Dense()),
     "number, hidden": case(
         NUMBER, heads.Dense(hidden_units=8, dropout=0.2, loss="Huber")
     ),

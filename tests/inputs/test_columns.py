@@ -158,8 +158,14 @@ def test_normal_scores_are_those_of_the_levels_of_the_rows():
     # A file of before, without quantiles.
     old = keras_mm.Number.from_config({"mean": 1.0, "std": 2.0})
     assert old.decode(np.array([5.0])).numpy() == 2.0 and len(old.bin_edges(4)) == 5
-    with pytest.raises(ValueError, match="Received: scale='log'"):
-        keras_mm.Number(scale="log")
+    with pytest.raises(ValueError, match="Received: scale='cube'"):
+        keras_mm.Number(scale="cube")
+    log = keras_mm.Number(scale="log").adapt(pd.Series([1.0, 100.0]))
+    got = log.decode(np.array([1.0, 10.0, 100.0, -3.0, np.nan])).numpy()[:, 0]
+    np.testing.assert_allclose(got[:4], [-1, 0, 1, -1], atol=0.01)
+    assert np.isnan(got[4])
+    with pytest.raises(ValueError, match="Received: price with a minimum of 0"):
+        keras_mm.Number(scale="log").adapt(pd.Series([0.0, 1.0]), "price")
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, 0.1, -1e6, 1e-20])
@@ -211,7 +217,7 @@ def test_number_as_target_keeps_its_unit():
 
 def test_a_target_whose_differences_float32_loses_is_refused():
     cells = pd.Series(1e9 + np.arange(10.0))
-    with pytest.raises(ValueError, match="less than 64.*Received: y with a standard"):
+    with pytest.raises(ValueError, match="size is 64. .*Received: y with a standard"):
         keras_mm.targets.NumberTarget().adapt(cells, "y")
     target = keras_mm.targets.NumberTarget().adapt(cells - 1e9, "y")
     assert target.mean == 4.5
