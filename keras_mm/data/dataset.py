@@ -1,11 +1,18 @@
 """Tables -> `tf.data` datasets of batches of tensors."""
 
 from ..deprecated import renamed
-from ..inputs.parallel import map_in_parallel
+from ..inputs.files import map_in_parallel
 from .columns import is_dataset
-from .raw import MEMORY_LIMIT, decode_all, file_names, memory_size, to_raw, unreadable
+from .raw import (
+    MEMORY_LIMIT,
+    decode_all,
+    encode_targets,
+    file_names,
+    memory_size,
+    to_raw,
+    unreadable,
+)
 from .rows import from_rows
-from .targets import encode_targets
 from .to_table import to_table
 from .weights import combined_weights
 

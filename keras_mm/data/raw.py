@@ -1,8 +1,8 @@
-"""Input columns of a table -> raw arrays -> compact (decoded) arrays."""
+"""Columns of a table -> arrays: of labels, and raw and compact (decoded) ones of inputs."""
 
 import numpy as np
 
-from ..errors import refuse_rows
+from ..errors import RowsError, refuse_rows, without_target
 from .columns import require_columns
 from .to_table import to_table
 
@@ -106,3 +106,37 @@ def refuse_files(name, wrong, raw):
         "Correct the cells, or pass on_unreadable='missing' to treat them as missing.",
         value if isinstance(value, str) else value[:20],
     )
+
+
+def encode_targets(table, schema):
+    """The labels of a table: dict from target to array.
+
+    With several targets, labels may be missing, but not all labels of a row.
+    """
+    if not schema.targets:
+        raise without_target(f"inputs={list(schema.inputs)}, targets=[]")
+    require_columns(table.columns, schema.targets)
+    labels = {
+        name: value.encode(
+            schema.replace_missing_labels(table[name], name),
+            name,
+            schema.allows_missing_labels,
+        )
+        for name, value in schema.targets.items()
+    }
+    refuse_rows_without_label(labels, schema)
+    return labels
+
+
+def refuse_rows_without_label(labels, schema):
+    """Raises an error that lists the rows without any label."""
+    masks = [schema.targets[name].is_known(codes) for name, codes in labels.items()]
+    rows = np.flatnonzero(~np.any(masks, axis=0))
+    if len(rows):
+        raise RowsError(
+            "Every target is missing in",
+            rows,
+            ": there is nothing to learn or to compare with. Drop "
+            "these rows: table.dropna(subset=[...], how='all'). "
+            f"Received: targets={list(labels)}",
+        )

@@ -6,12 +6,11 @@ import re
 import numpy as np
 
 from ..errors import RowsError
-from ..inputs.parallel import map_in_parallel
+from ..inputs.files import map_in_parallel
 from .class_weights import class_weights_of, weights_of_classes
 from .columns import column_of, refuse_batches, require_columns
-from .raw import broken, file_names, read_files, refuse_files, to_raw
+from .raw import broken, encode_targets, file_names, read_files, refuse_files, to_raw
 from .row_cells import cells_of, flat_arrays, without_gaps
-from .targets import encode_targets
 from .weights import combined_weights
 
 

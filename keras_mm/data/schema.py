@@ -5,10 +5,9 @@ from ..errors import refuse_rows
 from ..inputs import Input
 from ..inputs.cells import cells_in, is_missing, to_name
 from ..inputs.missing_words import raw_without_words, without_words, words_of
-from ..names import answer_name, served_name
+from ..names import answer_name, check_answers, check_names, served_name
 from ..targets import as_target
 from .columns import column_of, is_dataset, refuse_batches
-from .names import check_answers, check_names
 
 # The modality of all numbers, dates and categories.
 TABULAR = "tabular"

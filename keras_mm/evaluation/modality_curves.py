@@ -1,7 +1,7 @@
 import keras
 
 from ..data import to_table
-from ..data.targets import encode_targets
+from ..data.raw import encode_targets
 from ..deprecated import renamed
 from .labels import constant_predictions, rows_with_label
 from .metrics import metrics_of

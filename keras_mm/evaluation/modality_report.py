@@ -3,7 +3,7 @@ import numpy as np
 from ..data import to_table
 from ..data.columns import column_name, require_columns
 from ..data.folds import texts
-from ..data.targets import encode_targets
+from ..data.raw import encode_targets
 from ..deprecated import renamed
 from ..inputs.cells import is_missing
 from ..training.progress import counted

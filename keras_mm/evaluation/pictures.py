@@ -5,7 +5,7 @@ import io
 import numpy as np
 
 from ..data import to_table
-from ..data.targets import encode_targets
+from ..data.raw import encode_targets
 from ..errors import without_target
 from ..inputs import Audio, Image, Sequence, Video
 from ..inputs.cells import is_missing

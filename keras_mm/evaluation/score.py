@@ -1,6 +1,6 @@
 from ..data import to_table
 from ..data.columns import require_columns
-from ..data.targets import encode_targets
+from ..data.raw import encode_targets
 from ..deprecated import renamed
 
 

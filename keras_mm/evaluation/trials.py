@@ -9,7 +9,7 @@ from ..data import Schema, split, to_table
 from ..data.columns import column_name, require_columns
 from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
-from ..data.targets import encode_targets
+from ..data.raw import encode_targets
 from ..models import build_model
 from ..training import callbacks
 from .labels import rows_with_label

@@ -4,8 +4,7 @@
 """
 
 from .chunks import number, numbers, of_file, part
-from .on_white import on_white
-from .picture_sizes import limited
+from .picture_limits import limited, on_white
 
 # Bits per pixel of the uncompressed files that are decoded; up to 8 bits are
 # indices into a palette.

@@ -4,8 +4,7 @@ import keras
 
 from ..deprecated import renamed
 from .cells import names_of, to_strings
-from .in_use import refuse_in_use
-from .input import Input
+from .input import Input, refuse_in_use
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")

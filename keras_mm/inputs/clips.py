@@ -11,7 +11,7 @@ from ..errors import missing_extra
 from .cells import is_missing
 from .files import open_file, unwrapped
 from .picture_cells import encode_array, to_picture
-from .picture_sizes import check_size
+from .picture_limits import check_size
 
 _ENDINGS = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg")
 # Containers that are read. A playlist, which FFmpeg also reads, would make it

@@ -8,8 +8,7 @@ import numpy as np
 from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import is_no_value, only_item
-from .in_use import refuse_in_use
-from .input import Input
+from .input import Input, refuse_in_use
 from .standardize import compress_outliers, mean_and_std
 from .vocabulary import strip
 

@@ -8,7 +8,6 @@ import numpy as np
 from ..errors import refuse_rows
 from .cells import is_missing
 from .literals import from_text
-from .parallel import map_in_parallel
 
 _LONGEST_PATH = 4096
 
@@ -157,3 +156,22 @@ def _is_nan_array(cell):
         and np.issubdtype(cell.dtype, np.floating)
         and bool(np.isnan(cell).all())
     )
+
+
+def map_in_parallel(dataset, function):
+    """`dataset.map`, in order, for a function of TensorFlow operations only.
+
+    AutoGraph, which takes seconds, is off: the function has no `if` or `for` that
+    depends on a tensor.
+
+    Args:
+        dataset: `tf.data.Dataset`.
+        function: function from an element to another.
+
+    Returns:
+        `tf.data.Dataset`.
+    """
+    import tensorflow as tf
+
+    function = tf.autograph.experimental.do_not_convert(function)
+    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)

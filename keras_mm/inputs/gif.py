@@ -5,7 +5,7 @@ turns transparent pixels black.
 """
 
 from .chunks import byte_string, number, numbers, of_file, part
-from .picture_sizes import limited
+from .picture_limits import limited
 
 # Blocks have up to 255 bytes: enough for 30 MB. Each takes time, and requests may
 # come from strangers.

@@ -6,8 +6,7 @@ import numpy as np
 from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import is_no_value
-from .in_use import refuse_in_use
-from .input import Input
+from .input import Input, refuse_in_use
 from .literals import from_text
 from .standardize import (
     LARGEST,

@@ -10,7 +10,7 @@ from .input import Input
 from .items import check_count, flat_items, items_to_raw
 from .orientation import has_exif, is_turned, jpeg_orientation, upright
 from .picture_cells import to_picture
-from .picture_sizes import limited
+from .picture_limits import limited
 from .pictures import FORMATS, STARTS, decode_picture, formats_of
 from .same_size import check_same_size
 

@@ -4,8 +4,7 @@ import numpy as np
 from ..deprecated import renamed
 from ..errors import refuse_rows
 from .cells import to_number
-from .in_use import refuse_in_use
-from .input import Input
+from .input import Input, refuse_in_use
 from .quantiles import (
     bin_edges,
     check_positive,

@@ -6,7 +6,7 @@ import numpy as np
 
 from .bmp import BMP_BITS, BMP_MASKS
 from .files import open_file
-from .picture_sizes import check_size
+from .picture_limits import check_size
 
 # The formats that Pillow may try. Of the others, some run programs, and some take
 # any text for an image.

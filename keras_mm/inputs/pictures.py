@@ -7,9 +7,8 @@ import functools
 from .bmp import decode_bmp
 from .chunks import contains, find_chunk, number, of_file, part
 from .gif import decode_gif
-from .on_white import on_white
 from .orientation import png_orientation, upright, webp_orientation
-from .picture_sizes import limited
+from .picture_limits import limited, on_white
 
 # The first bytes of the formats that the graph decodes; anything else is tried as BMP.
 STARTS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8", "WEBP": b"RIFF"}
@@ -41,7 +40,7 @@ def decode_picture(encoded, formats):
     The pixels are upright, and white where the image is transparent.
 
     Raises `tf.errors.InvalidArgumentError` if the file has another format, is broken,
-    or is larger than `picture_sizes` allows.
+    or is larger than `picture_limits` allows.
 
     Args:
         encoded: scalar string tensor.

@@ -6,8 +6,7 @@ import numpy as np
 
 from ..deprecated import renamed
 from .cells import to_strings
-from .in_use import refuse_in_use
-from .input import Input
+from .input import Input, refuse_in_use
 from .items import check_count, flat_items, items_to_raw
 from .ngrams import chunks_of, count_ngrams, most_frequent
 from .text_ids import TextIds

@@ -8,7 +8,7 @@ from ..data import Schema
 from ..encoders.pretrained import enable_lora, freeze_again, pretrained_parts
 from ..fusion import has_experts
 from ..objectives import Supervised
-from .outermost import is_outermost
+from .graph import is_outermost
 from .parts import parts_of, vectors_of
 from .rates import RatesOptimizer
 from .tensors import one_target

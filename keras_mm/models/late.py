@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from .. import heads as head_room
-from ..data.targets import encode_targets
+from ..data.raw import encode_targets
 from ..data.weights import combined_weights, row_weights
 from ..errors import warn
 from .rows import plain, take_rows

@@ -4,11 +4,10 @@ from keras import layers, ops
 from .. import fusion as fusion_room
 from ..data import Schema
 from ..data.columns import require_columns
-from ..data.names import check_names
 from ..encoders.encoder import masked_mean
 from ..fusion import has_experts
 from ..heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
-from ..names import layer_name
+from ..names import check_names, layer_name
 from ..objectives import Contrastive
 from .build import (
     as_schema,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..data.targets import refuse_rows_without_label
+from ..data.raw import refuse_rows_without_label
 
 
 def check_tensors(x, y, model):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..inputs.in_use import refuse_in_use
+from ..inputs.input import refuse_in_use
 from .checks import check_numbers
 
 

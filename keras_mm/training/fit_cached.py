@@ -7,8 +7,7 @@ import keras
 import numpy as np
 
 from ..data import to_dataset, to_table
-from ..data.raw import read_files, to_raw
-from ..data.targets import encode_targets
+from ..data.raw import encode_targets, read_files, to_raw
 from ..data.weights import combined_weights
 from ..deprecated import renamed
 from ..encoders.pretrained import renew_lora

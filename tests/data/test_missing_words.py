@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_mm
-from keras_mm.data.targets import encode_targets
+from keras_mm.data.raw import encode_targets
 from keras_mm.inputs.cells import to_name
 from keras_mm.inputs.missing_words import raw_words
 from keras_mm.inputs.vocabulary import as_names, strip

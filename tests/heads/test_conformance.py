@@ -55,7 +55,7 @@ def build(fusion):
 def rows_of(schema):
     """Tensors and labels of the table."""
     table = make_table()
-    labels = keras_mm.data.targets.encode_targets(table, schema)
+    labels = keras_mm.data.raw.encode_targets(table, schema)
     return tensors_of(table, schema), labels
 
 

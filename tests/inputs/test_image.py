@@ -15,7 +15,7 @@ from PIL import ImageOps
 import keras_mm
 from keras_mm.data.raw import read_files
 from keras_mm.inputs.picture_cells import check_encoded, encode_array
-from keras_mm.inputs.picture_sizes import MAX_PIXELS
+from keras_mm.inputs.picture_limits import MAX_PIXELS
 from keras_mm.serving.requests import raw_strings
 
 from ..helpers import encode_picture, random_pixels

@@ -344,7 +344,7 @@ def test_damage_inside_a_file_costs_the_clip_or_nothing():
 
 
 def test_too_many_pixels(monkeypatch):
-    monkeypatch.setattr("keras_mm.inputs.picture_sizes.MAX_PIXELS", 1000)
+    monkeypatch.setattr("keras_mm.inputs.picture_limits.MAX_PIXELS", 1000)
     for cell in (clip(frames_of(3)), gif(3, (40, 40))):
         with pytest.raises(ValueError, match="pixels are too many"):
             read([cell])
