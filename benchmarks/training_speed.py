@@ -69,7 +69,7 @@ def by_hand():
     return model
 
 
-def main(rounds=15):
+def main(rounds=45):
     random = np.random.default_rng(0)
     inputs = {
         "image": random.random((ROWS, SIZE, SIZE, 3), dtype="float32"),
