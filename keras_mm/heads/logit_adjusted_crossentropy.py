@@ -44,11 +44,13 @@ class LogitAdjustedCrossentropy(Crossentropy):
     def call(self, y_true, y_pred):
         """One loss per row."""
         y_pred = ops.convert_to_tensor(y_pred)
-        # Probabilities are logits up to a constant.
-        logits = ops.log(ops.maximum(y_pred, keras.config.epsilon()))
+        # Probabilities are logits up to a constant. The floor is far below that of
+        # `keras.config.epsilon()`: what is clipped has no gradient.
+        logits = ops.log(ops.maximum(y_pred, 1e-37))
         shift = self.tau * np.log(np.asarray(self.priors))
-        shifted = logits + ops.convert_to_tensor(shift, logits.dtype)
-        return super().call(y_true, ops.softmax(shifted, axis=-1))
+        logits += ops.convert_to_tensor(shift, logits.dtype)
+        labels = self.smoothed(y_true, y_pred)
+        return ops.categorical_crossentropy(labels, logits, from_logits=True)
 
     def get_config(self):
         """The constructor's arguments."""

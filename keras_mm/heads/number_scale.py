@@ -2,7 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..inputs.quantiles import knots, log_floor, log_statistics
+from ..inputs.quantiles import log_statistics, normal_scores
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -38,7 +38,12 @@ class NumberScale(keras.layers.Layer):
         if self.is_log:
             self.least, self.mean, self.std = log_statistics(self.quantiles)
         else:
-            values, scores = (points.astype("float32") for points in knots(quantiles))
+            values, scores = normal_scores(self.quantiles)
+            if len(values) == 1:
+                # Two points, so that they make a line.
+                values = np.append(values, values + max(abs(values[0]), 1.0))
+                scores = np.append(scores, scores + 1.0)
+            values, scores = values.astype("float32"), scores.astype("float32")
             # Some may be the same number in `float32`.
             distinct = np.append(True, np.diff(values) > 0)
             self.values, self.scores = values[distinct], scores[distinct]
@@ -55,7 +60,8 @@ class NumberScale(keras.layers.Layer):
         """From the unit to the scale; numbers of 0 and less count as the smallest."""
         y = ops.cast(ops.convert_to_tensor(y), "float32")
         if self.is_log:
-            y = ops.log(ops.maximum(y, log_floor(self.least)))
+            # Not 0 in `float32`.
+            y = ops.log(ops.maximum(y, max(self.least * 1e-6, 1e-37)))
             return (y - self.mean) / self.std
         return _along(y, self.values, self.scores)
 

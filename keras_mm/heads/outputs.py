@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from .balanced_crossentropy import BalancedCrossentropy
 from .class_accuracy import ClassAccuracy
@@ -120,16 +120,23 @@ class Standardized:
 
     def row_losses(self, logits, labels, target):
         """Squared errors on the scale."""
-        labels = target.to_scale(np.reshape(labels, logits.shape))
+        labels = self._to_scale(np.reshape(labels, logits.shape), target)
         return np.square(logits - labels).mean(axis=1)
 
     def linear_model(self, features, labels, weights, target):
         """Ridge regression of the number on the scale."""
         from sklearn.linear_model import Ridge
 
-        labels = target.to_scale(labels).reshape(-1)
+        labels = self._to_scale(labels, target).reshape(-1)
         line = Ridge().fit(features, labels, weights)
         return line.coef_[:, None], np.array([line.intercept_])
+
+    def _to_scale(self, labels, target):
+        if target.scale == "standard":
+            labels = np.asarray(labels, "float64")
+            return (labels - (target.mean or 0.0)) / (target.std or 1.0)
+        scale = NumberScale(target.scale, _quantiles(target))
+        return np.asarray(ops.convert_to_numpy(scale.to_scale(labels)), "float64")
 
 
 def _quantiles(target):

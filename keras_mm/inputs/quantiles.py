@@ -97,15 +97,6 @@ def interpolate(numbers, values, scores):
     return tf.cast(tf.where(tf.math.is_nan(numbers), numbers, result), tf.float32)
 
 
-def knots(quantiles):
-    """`normal_scores`, with at least two points, so that they make a line."""
-    values, scores = normal_scores(quantiles)
-    if len(values) > 1:
-        return values, scores
-    step = max(abs(values[0]), 1.0)
-    return np.append(values, values + step), np.append(scores, scores + 1.0)
-
-
 def log_statistics(quantiles):
     """Smallest value, and mean and standard deviation of the logarithms.
 
@@ -114,16 +105,6 @@ def log_statistics(quantiles):
     """
     logs = np.log(quantiles)
     return float(quantiles[0]), float(logs.mean()), float(logs.std() or 1.0)
-
-
-def log_floor(least):
-    """The positive number that labels of 0 and less count as.
-
-    Args:
-        least: float, the smallest of the training rows.
-    """
-    # Not 0 in `float32`.
-    return max(least * 1e-6, 1e-37)
 
 
 def check_positive(values, name):

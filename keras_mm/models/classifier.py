@@ -38,6 +38,8 @@ def build_classifier(
         encoders: dict from a modality's or column's name to an encoder: a name
             (`keras_mm.encoders.ENCODERS`), an `Encoder` object, or your own
             layer, model or function. Default: depends on the input's type.
+            `{"tabular": "tabular"}` makes one modality of all numbers, dates and
+            categories.
         fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,
             called with a list of tokens and a list of masks. Default: `"hybrid"`,
             and for a single modality `"concat"`, which leaves it as it is.

@@ -4,13 +4,7 @@ import numpy as np
 from ..errors import refuse_rows
 from ..inputs import Number
 from ..inputs.number import check_scale
-from ..inputs.quantiles import (
-    check_positive,
-    knots,
-    learn_quantiles,
-    log_floor,
-    log_statistics,
-)
+from ..inputs.quantiles import check_positive, learn_quantiles
 from ..inputs.standardize import mean_and_std
 from .checks import check_finite, check_numbers, check_shape
 from .target import Target, divide
@@ -100,20 +94,6 @@ class NumberTarget(Target):
                 column.iloc[rows[0]],
             )
         return values[:, None].astype("float32")
-
-    def to_scale(self, labels):
-        """Labels in their own unit -> `float64` array on the scale of training."""
-        labels = np.asarray(labels, "float64")
-        if self.scale == "standard":
-            return (labels - (self.mean or 0.0)) / (self.std or 1.0)
-        if self.scale == "log":
-            least, mean, std = log_statistics(self.quantiles)
-            return (np.log(np.maximum(labels, log_floor(least))) - mean) / std
-        values, scores = knots(self.quantiles)
-        right = np.clip(np.searchsorted(values, labels, "right"), 1, len(values) - 1)
-        slopes = np.diff(scores) / np.diff(values)
-        left = right - 1
-        return scores[left] + (labels - values[left]) * slopes[left]
 
     def check(self, labels, name="y", allow_missing=False):
         """Raises a `ValueError` unless an array holds one number per row."""

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from keras import layers, ops
+from keras.src import testing
 from scipy.stats import norm
 
 import keras_mm
@@ -31,6 +32,17 @@ def test_piecewise_linear_is_the_part_of_each_bin_below_the_number():
     assert (got[:, 1, 1:] == 0).all()
     with pytest.raises(ValueError, match=r"Received: edges=\[\[1.0\]\]"):
         PiecewiseLinear([[1.0]])
+
+
+def test_keras_layer_harness():
+    testing.TestCase().run_layer_test(
+        PiecewiseLinear,
+        {"edges": [[-1.0, 0.0, 2.0], [0.0, 1.0]]},
+        input_shape=(3, 2),
+        expected_output_shape=(3, 2, 2),
+        expected_num_trainable_weights=0,
+        run_mixed_precision_check=False,
+    )
 
 
 @pytest.mark.backends

@@ -806,6 +806,17 @@ def test_members_share_kernels_and_average_their_predictions(activation):
     np.testing.assert_allclose(got[rows], each[rows].mean(axis=1), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(2, 5), (2, 3, 5)])
+def test_ensemble_dense_in_keras_layer_harness(shape):
+    testing.TestCase().run_layer_test(
+        room.EnsembleDense,
+        {"units": 4, "members": 3, "activation": "relu", "random_signs": True},
+        input_shape=shape,
+        expected_output_shape=(2, 3, 4),
+        expected_num_trainable_weights=4,
+    )
+
+
 def test_members_without_a_hidden_layer_are_refused():
     with pytest.raises(ValueError, match="Received: members=2, hidden_units=None"):
         room.LateMean(members=2)

@@ -68,7 +68,7 @@ def test_formulas(smoothing):
 
 
 @pytest.mark.backends
-def test_certain_and_wrong_is_finite_and_has_a_gradient():
+def test_certain_and_wrong_is_finite():
     p = np.array([[0.0, 1.0, 0.0]], "float32")
     for loss in (
         LogitAdjustedCrossentropy([0.7, 0.2, 0.1]),
@@ -76,6 +76,19 @@ def test_certain_and_wrong_is_finite_and_has_a_gradient():
         BalancedCrossentropy(COUNTS),
     ):
         assert np.isfinite(call(loss, np.array([0]), p)).all()
+
+
+@pytest.mark.backends
+def test_a_row_that_is_certain_and_wrong_moves_the_weights():
+    """A probability of 1e-13, which clipping would take the gradient from."""
+    layer = keras.layers.Dense(2, activation="softmax")
+    model = keras.Sequential([keras.Input((1,)), layer])
+    bias = np.array([30.0, 0.0], "float32")
+    layer.set_weights([np.zeros((1, 2)), bias])
+    loss = LogitAdjustedCrossentropy([0.5, 0.5])
+    model.compile(keras.optimizers.SGD(1.0), loss=loss, run_eagerly=False)
+    model.fit(np.zeros((1, 1)), np.array([1]), verbose=0)
+    np.testing.assert_allclose(layer.get_weights()[1] - bias, [-1, 1], atol=1e-3)
 
 
 def make_rows(counts=(360, 40), seed=0):
