@@ -1,7 +1,8 @@
 """Whether a change of the code changed what models learn: two versions, one seed.
 
 Trains each kind of model on a small made-up table with fixed seeds, by the code that is
-imported, and writes predictions and scores to a file; two of these are compared:
+imported, and writes predictions, scores, predictions of the saved file, and the answers of
+exports to a file; two of these are compared:
 
 git worktree add ../before COMMIT
 PYTHONPATH=../before python benchmarks/same_numbers.py write before.npz
@@ -9,7 +10,10 @@ PYTHONPATH=. python benchmarks/same_numbers.py write after.npz
 python benchmarks/same_numbers.py compare before.npz after.npz
 """
 
+import pathlib
 import sys
+import tempfile
+import zlib
 
 import numpy as np
 
@@ -76,8 +80,37 @@ def flat(scores, prefix=""):
             yield f"{prefix}{key}", value
 
 
+def by_target(predictions):
+    return predictions if isinstance(predictions, dict) else {"": predictions}
+
+
+def of_file(model, rows, folder):
+    """What the model predicts after it was saved and loaded."""
+    import keras
+
+    path = folder / "model.keras"
+    model.save(path)
+    return by_target(keras.models.load_model(path).predict(rows, verbose=0))
+
+
+def of_export(model, rows, folder):
+    """The answers of the exported model by name."""
+    import keras_mm
+
+    keras_mm.export(model, folder / "export", rows=rows[:8], verbose=False)
+    answers = keras_mm.load_exported(folder / "export")(rows)
+    return {name: as_numbers(column) for name, column in answers.items()}
+
+
+def as_numbers(column):
+    """Numbers as they are; texts and lists of them as a checksum of each cell."""
+    if np.concatenate([np.ravel(cell) for cell in column]).dtype.kind in "fiu":
+        return np.stack(column)
+    return [zlib.crc32(repr(cell).encode()) for cell in column]
+
+
 def collect():
-    """Predictions and scores by name."""
+    """Predictions, scores and answers by name."""
     import keras_mm
 
     table = make_table()
@@ -106,9 +139,11 @@ def collect():
             batch_size=16,
             verbose=0,
         )
-        predictions = model.predict(rows, verbose=0)
-        several = isinstance(predictions, dict)
-        add(name, predictions if several else {"predictions": predictions})
+        add(name, by_target(model.predict(rows, verbose=0)))
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            add(f"{name}, file", of_file(model, rows, folder))
+            add(f"{name}, export", of_export(model, rows, folder))
         add(name, dict(flat(keras_mm.evaluation.score(model, rows))))
         print(name)
 
@@ -119,14 +154,22 @@ def collect():
     )
     retriever.fit(table, epochs=2, batch_size=16, verbose=0)
     add("retriever", retriever.predict(table, verbose=0))
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        add("retriever, file", of_file(retriever, table, folder))
+        add("retriever, export", of_export(retriever, table, folder))
     reranker = keras_mm.build_reranker(retriever, "x", "z", seed=1)
     reranker.fit(table, epochs=1, batch_size=16, verbose=0)
-    add("reranker", {"predictions": reranker.predict(table, verbose=0)})
+    add("reranker", by_target(reranker.predict(table, verbose=0)))
     autoencoder = keras_mm.build_autoencoder(
         keras_mm.Schema({"v": keras_mm.Vector(3)}).adapt(table), seed=1
     )
     autoencoder.fit(table, epochs=2, verbose=0)
-    add("autoencoder", {"predictions": autoencoder.predict(table, verbose=0)})
+    add("autoencoder", by_target(autoencoder.predict(table, verbose=0)))
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        add("reranker, file", of_file(reranker, table, folder))
+        add("autoencoder, file", of_file(autoencoder, table, folder))
     return arrays
 
 
