@@ -21,6 +21,7 @@ from .oriented_gradients import OrientedGradients
 from .piecewise_linear import PiecewiseLinear
 from .residual_cnn import ResidualCNN
 from .rnn import RNN
+from .several import by_column, split_modalities
 from .sinusoidal_positions import SinusoidalPositions
 from .spectrogram_cnn import SpectrogramCNN
 from .tabular import Tabular
@@ -54,6 +55,12 @@ ENCODERS = {
 }
 
 
+def split(modalities, encoders):
+    """Gives each encoder of a list a modality of its own; see `split_modalities`."""
+    named = {made: name for name, made in ENCODERS.items()}
+    return split_modalities(modalities, encoders, named)
+
+
 def get(encoder, inputs):
     """Returns the `Encoder` for a name, an object, or the user's own layer.
 
@@ -63,6 +70,11 @@ def get(encoder, inputs):
             `"applications:<name>"` is `Application(name)`.
         inputs: list of the `Input` objects to encode.
     """
+    if isinstance(encoder, (list, tuple)):
+        raise ValueError(
+            "One encoder is needed here, as it is for several columns, or for a model "
+            f"that has no fusion. Received: encoder={encoder!r}"
+        )
     kinds, column = {value.kind for value in inputs}, type(inputs[0]).__name__
     encoder = encoder or inputs[0].default_encoder
     if isinstance(encoder, str) and encoder.startswith("hub:"):

@@ -45,13 +45,14 @@ class Encoder:
         """
         raise NotImplementedError
 
-    def build(self, inputs, name, sequences=False):
+    def build(self, inputs, name, sequences=False, modality=None):
         """Builds the model.
 
         Args:
             inputs: dict from column name to `Input`.
             name: string, the model's name.
             sequences: bool, see `encode`.
+            modality: string, whose form to read of a column with several `Forms`.
 
         Returns:
             `keras.Model` from the columns' tensors to `[tokens, mask]`.
@@ -60,12 +61,17 @@ class Encoder:
             value.keras_input(layer_name("input", column))
             for column, value in inputs.items()
         ]
+        given = [
+            value.take(tensor, modality)
+            for tensor, value in zip(tensors, inputs.values())
+        ]
+        inputs = {column: v.form_of(modality) for column, v in inputs.items()}
         if any(value.num_items for value in inputs.values()):
-            tokens, mask = self._encode_items(tensors, inputs, sequences)
+            tokens, mask = self._encode_items(given, inputs, sequences)
         else:
-            values, given = list(inputs.values()), tensors
+            values = list(inputs.values())
             if not self.augments:
-                given = [augmented(*pair) for pair in zip(tensors, values)]
+                given = [augmented(*pair) for pair in zip(given, values)]
             tokens, mask = self.encode(given, values, sequences)
         model = keras.Model(tensors, [tokens, mask], name=name)
         if self.lora_rank:

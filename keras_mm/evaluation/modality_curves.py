@@ -62,7 +62,8 @@ class ModalityCurves(keras.callbacks.Callback):
         schema = self.model.schema
         self._metrics = metrics_of(schema, self.metric)
         rows = to_table(self.validation)
-        self._targets, self._modalities = schema.targets, self.model.modalities
+        self._targets = schema.targets
+        self._modalities = self.model.wiring.by_column
         self._labels = encode_targets(rows, schema)
         self._label_rows = rows_with_label(self._labels, schema)
         self._tensors = table_tensors(rows, schema, self.base_dir, self.on_unreadable)

@@ -192,7 +192,7 @@ def _of_model(model, table, groups, metric, emap_rows, seed, base_dir, on_unread
     groups = column_name(groups)
     require_columns(table.columns, [*schema.targets, *([groups] if groups else [])])
     metrics = metrics_of(schema, metric)
-    modalities = model.modalities
+    modalities = model.wiring.by_column
     names = list(modalities)
     _check_count(names)
     labels = encode_targets(table, schema)

@@ -1,3 +1,4 @@
+from ..encoders import by_column
 from ..models.graph import rest_of
 from .tensors import take, withhold
 from .trials import predict, predict_arrays
@@ -21,11 +22,15 @@ class Parts:
         self.encoders = self.rest = None
         # The keys of each modality's arrays.
         self.keys = modalities
-        encoders = model.encoders
-        if set(modalities) <= set(encoders):
-            self.encoders = {name: encoders[name] for name in modalities}
-            self.rest = rest_of(model, list(modalities))
-            self.keys = {name: [(name, 0), (name, 1)] for name in modalities}
+        groups = by_column(model.modalities)
+        every = [one for n in modalities for one in groups.get(n, [n])]
+        if set(every) <= set(model.encoders):
+            self.encoders = {name: groups[name] for name in modalities}
+            self.rest = rest_of(model, every)
+            self.keys = {
+                name: [(one, place) for one in names for place in (0, 1)]
+                for name, names in self.encoders.items()
+            }
         self._absent = None
 
     def encode(self, tensors, names=None):
@@ -45,10 +50,10 @@ class Parts:
             )
         arrays = {}
         for name in names:
-            encoder = self.encoders[name]
             columns = [tensors[column] for column in self.modalities[name]]
-            for key, array in zip(self.keys[name], predict_arrays(encoder, columns)):
-                arrays[key] = array
+            for one in self.encoders[name]:
+                tokens, mask = predict_arrays(self.model.encoders[one], columns)
+                arrays |= {(one, 0): tokens, (one, 1): mask}
         return arrays
 
     def withhold(self, arrays, names, rows=slice(None)):

@@ -7,7 +7,7 @@ import numpy as np
 from ..data import to_table
 from ..data.raw import encode_targets
 from ..errors import without_target
-from ..inputs import Audio, Image, Sequence, Video
+from ..inputs import Audio, Forms, Image, Sequence, Video
 from ..inputs.cells import is_missing
 from ..inputs.items import items_of
 
@@ -168,7 +168,7 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
     predictions = model.predict(table, base_dir=base_dir, verbose=0)
     predictions = schema.by_target(predictions)
     masks = {name: target.is_known(labels[name]) for name, target in targets.items()}
-    drawn = _drawn(schema)
+    drawn, value = _drawn(schema)
     # Only inputs that fit into a line: no files, sequences or graphs.
     texts = [n for n, v in schema.inputs.items() if not (v.is_file or v.raw_shape)]
     columns = 6
@@ -180,7 +180,7 @@ def plot_predictions(model, table, count=18, seed=0, base_dir=None):
         axes.spines[:].set_visible(False)
     for row, axes in zip(range(len(table)), figure.axes):
         if drawn:
-            _draw(axes, schema.inputs[drawn], table[drawn][row], base_dir)
+            _draw(axes, value, table[drawn][row], base_dir)
         title, rights = [], []
         for name, target in targets.items():
             line = target.caption(predictions[name][row])
@@ -210,12 +210,14 @@ def _targets_of(model):
 
 
 def _drawn(schema):
-    """Name of the column to draw for each row, or None."""
+    """The column to draw for each row, and its input, in the first of several forms."""
     for kind in (Image, Video, Audio, Sequence):
         for name, value in schema.inputs.items():
+            if isinstance(value, Forms):
+                value = next(iter(value.forms.values()))
             if isinstance(value, kind):
-                return name
-    return None
+                return name, value
+    return None, None
 
 
 def _draw(axes, value, cell, base_dir):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..data import to_dataset
-from ..inputs import Graph
+from ..inputs import Forms, Graph
 
 _BATCH = 256
 
@@ -60,26 +60,37 @@ def add_noise(tensors, schema, columns, level, random):
     is replaced by other ids of the column. Missing values stay missing. In a
     graph, noise is added to node features, not to edges.
     """
+
+    def noisy(value, array):
+        return _noisy(value, array, level, random)
+
     changed = dict(tensors)
     for name in columns:
-        array = tensors[name]
-        if np.issubdtype(array.dtype, np.integer):
-            changed[name] = _replace_ids(array, level, random)
-            continue
-        value = schema.inputs[name]
-        noisy = array.copy()
-        part = noisy
-        if isinstance(value, Graph):
-            part = noisy[..., : value.node_features]
-        if np.isnan(part).all():
-            continue
-        scale = np.nanstd(part, dtype="float64") * level
-        part += (scale * random.standard_normal(part.shape)).astype(part.dtype)
-        if value.kind in ("image", "video"):
-            # Pixels are in [0, 1].
-            np.clip(noisy, 0.0, 1.0, out=noisy)
-        changed[name] = noisy
+        value, array = schema.inputs[name], tensors[name]
+        if isinstance(value, Forms):
+            # Ids of one form mean nothing in another.
+            changed[name] = value.map(noisy, array)
+        else:
+            changed[name] = noisy(value, array)
     return changed
+
+
+def _noisy(value, array, level, random):
+    """A column's array with noise."""
+    if np.issubdtype(array.dtype, np.integer):
+        return _replace_ids(array, level, random)
+    noisy = array.copy()
+    part = noisy
+    if isinstance(value, Graph):
+        part = noisy[..., : value.node_features]
+    if np.isnan(part).all():
+        return array
+    scale = np.nanstd(part, dtype="float64") * level
+    part += (scale * random.standard_normal(part.shape)).astype(part.dtype)
+    if value.kind in ("image", "video"):
+        # Pixels are in [0, 1].
+        np.clip(noisy, 0.0, 1.0, out=noisy)
+    return noisy
 
 
 def _replace_ids(array, level, random):

@@ -154,7 +154,8 @@ class Trials:
         settings["encoders"] = copy.deepcopy(
             {name: self.encoders[name] for name in names if name in self.encoders}
         )
-        if len(names) > 1:
+        several = (list, tuple)
+        if len(names) > 1 or isinstance(self.encoders.get(names[0]), several):
             settings["fusion"] = copy.deepcopy(fusion)
         started = time.perf_counter()
         model = build_model(

@@ -17,6 +17,8 @@ class ModalityDropout(keras.layers.Layer):
     Args:
         rate: float from 0 to 1, share of the rows that are chosen.
         seed: int.
+        groups: list of ints, one per modality: modalities of equal ones, such as two
+            encoders of one column, are masked together. None: each by itself.
 
     Call arguments:
         masks: list of bool tensors `(batch, length)`, one per modality.
@@ -26,21 +28,28 @@ class ModalityDropout(keras.layers.Layer):
         list of bool tensors `(batch, length)`.
     """
 
-    def __init__(self, rate=0.2, seed=None, **kwargs):
+    def __init__(self, rate=0.2, seed=None, groups=None, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
             raise ValueError(f"`rate` must lie between 0 and 1. Received: rate={rate}")
         self.rate = rate
         self.seed = seed
+        self.groups = groups
         self.generator = keras.random.SeedGenerator(seed)
         self.built = True
 
     def call(self, masks, training=False):
         """Masks."""
-        if not training or not self.rate or len(masks) < 2:
+        groups = list(range(len(masks))) if self.groups is None else self.groups
+        count = max(groups) + 1
+        if not training or not self.rate or count < 2:
             return masks
-        present = ops.stack([ops.any(mask, axis=1) for mask in masks], axis=1)
-        rows, count = ops.shape(present)[0], len(masks)
+        present = [None] * count
+        for group, mask in zip(groups, masks):
+            one, own = ops.any(mask, axis=1), present[group]
+            present[group] = one if own is None else ops.logical_or(own, one)
+        present = ops.stack(present, axis=1)
+        rows = ops.shape(present)[0]
         have = ops.sum(ops.cast(present, "float32"), axis=1, keepdims=True)
         draws = keras.random.uniform((rows, count + 2), seed=self.generator)
         # How many to keep: 1 .. have. The lowest-ranked ones are kept; absent
@@ -52,8 +61,8 @@ class ModalityDropout(keras.layers.Layer):
         spared = draws[:, 1:2] >= self.rate
         kept = ops.logical_or(spared, rank < keep)
         return [
-            ops.logical_and(mask, kept[:, index : index + 1])
-            for index, mask in enumerate(masks)
+            ops.logical_and(mask, kept[:, group : group + 1])
+            for group, mask in zip(groups, masks)
         ]
 
     def compute_output_shape(self, masks_shape):
@@ -66,4 +75,5 @@ class ModalityDropout(keras.layers.Layer):
 
     def get_config(self):
         """The constructor's arguments."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+        config = {"rate": self.rate, "seed": self.seed, "groups": self.groups}
+        return {**super().get_config(), **config}

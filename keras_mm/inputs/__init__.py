@@ -3,6 +3,7 @@
 from .audio import Audio
 from .category import Category
 from .date import Date
+from .forms import Forms
 from .graph import Graph
 from .image import Image
 from .input import Input

@@ -141,6 +141,14 @@ class Input:
         """The input for a single item, of an input whose cells hold several."""
         raise NotImplementedError
 
+    def form_of(self, modality):
+        """The input in the form that a modality's encoder reads; see `Forms`."""
+        return self
+
+    def take(self, tensor, modality):
+        """The part of the column's tensor that a modality's encoder reads."""
+        return tensor
+
     def keras_input(self, name):
         """The symbolic Keras tensor that this input feeds."""
         return keras.Input(self.shape, dtype=self.dtype, name=name)

@@ -10,7 +10,9 @@ from .. import encoders as encoder_room
 from .. import fusion as fusion_room
 from .. import heads as head_room
 from ..data import Schema
+from ..encoders import by_column
 from ..fusion import Fused, has_experts
+from ..inputs.forms import joined
 from ..names import layer_name
 from ..objectives import Supervised
 from .model import MultimodalModel
@@ -55,7 +57,7 @@ def wire_model(
             "An absent modality is either predicted or has one learned token. "
             "Received: imputation=True, missing_token=True"
         )
-    if imputation and len(modalities) < 2:
+    if imputation and len(by_column(modalities)) < 2:
         raise ValueError(
             "Imputation needs two modalities or more. "
             f"Received: imputation=True, modalities={list(modalities)}"
@@ -71,10 +73,7 @@ def wire_model(
     sequences = getattr(fusion, "uses_tokens", True)
     encoded = encode(inputs, schema, modalities, chosen, sequences)
     tokens, masks = map(list, zip(*encoded.values()))
-    if modality_dropout and len(masks) > 1:
-        masks = fusion_room.ModalityDropout(
-            modality_dropout, seed=seed, name=layer_name("dropout")
-        )(masks)
+    masks = drop_modalities(masks, modalities, modality_dropout, seed)
     if imputation:
         layer = fusion_room.Imputation(name=layer_name("imputation"))
         tokens, masks = layer(tokens, masks)
@@ -239,7 +238,8 @@ def choose_encoders(schema, encoders):
 
     Args:
         schema: adapted `Schema`.
-        encoders: dict from modality or column to name or `Encoder`, or None.
+        encoders: dict from modality or column to name or `Encoder`, or to a list of
+            several for one column; or None.
 
     Returns:
         dict from modality to column names, dict from modality to `Encoder`.
@@ -252,9 +252,10 @@ def choose_encoders(schema, encoders):
             f"`encoders` has unknown modalities. Modalities are "
             f"{list(modalities)}. Received: encoders={sorted(encoders)}"
         )
+    modalities, encoders = encoder_room.split(modalities, encoders)
     return modalities, {
         name: encoder_room.get(
-            encoders.get(name), [schema.inputs[column] for column in columns]
+            encoders[name], [schema.inputs[column].form_of(name) for column in columns]
         )
         for name, columns in modalities.items()
     }
@@ -271,13 +272,12 @@ def check_learning_rates(learning_rates, modalities):
 
 def prepare(schema, modalities, chosen):
     """The schema with its inputs in the forms that the encoders need."""
-    return schema.with_inputs(
-        {
-            column: chosen[name].prepare(schema.inputs[column])
-            for name, columns in modalities.items()
-            for column in columns
-        }
-    )
+    forms = {}
+    for name, columns in modalities.items():
+        for column in columns:
+            value = schema.inputs[column].form_of(name)
+            forms.setdefault(column, {})[name] = chosen[name].prepare(value)
+    return schema.with_inputs({column: joined(of) for column, of in forms.items()})
 
 
 def encode(inputs, schema, modalities, chosen, sequences):
@@ -288,9 +288,27 @@ def encode(inputs, schema, modalities, chosen, sequences):
             {column: schema.inputs[column] for column in columns},
             name=layer_name("encoder", name),
             sequences=sequences,
+            modality=name,
         )
         encoded[name] = encoder([inputs[column] for column in columns])
     return encoded
+
+
+def drop_modalities(masks, modalities, rate, seed, name=None):
+    """The masks after modality dropout; encoders of one column are dropped together."""
+    groups = by_column(modalities)
+    if not rate or len(groups) < 2:
+        return masks
+    group = {name: n for n, names in enumerate(groups.values()) for name in names}
+    layer = fusion_room.ModalityDropout(
+        rate,
+        seed=seed,
+        groups=[group[name] for name in modalities]
+        if len(groups) < len(group)
+        else None,
+        name=name or layer_name("dropout"),
+    )
+    return layer(masks)
 
 
 def set_tuning(model, chosen, learning_rates):

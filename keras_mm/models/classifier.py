@@ -37,7 +37,9 @@ def build_classifier(
         num_classes: int, for a dict of inputs and for the textbook model.
         encoders: dict from a modality's or column's name to an encoder: a name
             (`keras_mm.encoders.ENCODERS`), an `Encoder` object, or your own
-            layer, model or function. Default: depends on the input's type.
+            layer, model or function. Default: depends on the input's type. A list
+            of several for one column, such as `{"text": ["ngrams", "lstm"]}`, makes
+            each a modality of its own (`text-ngrams`, `text-lstm`) of the same column.
             `{"tabular": "tabular"}` makes one modality of all numbers, dates and
             categories.
         fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,

@@ -67,7 +67,7 @@ def part_of(model, choose, columns=None):
 def rest_of(model, modalities):
     """The submodel after some encoders, with the same layers.
 
-    It takes the inputs that these encoders do not read, in order, then the tokens and
+    It takes the inputs that other encoders read, in order, then the tokens and
     mask of each encoder.
 
     Args:
@@ -79,7 +79,7 @@ def rest_of(model, modalities):
     """
     # A new graph: its inputs cannot be shared with another submodel.
     graph, wiring = Graph(model), model.wiring
-    read = {column for name in modalities for column in wiring.modalities[name]}
+    read = wiring.read_only_by(modalities)
     inputs = [tensor for name, tensor in graph.inputs.items() if name not in read]
     for name in modalities:
         inputs += graph.outputs[wiring.encoders[name]]

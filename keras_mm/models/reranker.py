@@ -134,7 +134,7 @@ def build_reranker(
     _start_with_score(model.get_layer(layer_name("logits", MATCH)))
     for name, parts in (towers[query] | towers[item]).items():
         inputs = {column: model.schema.inputs[column] for column in parts}
-        pooled = functools.partial(chosen[name].build, inputs, name)
+        pooled = functools.partial(chosen[name].build, inputs, name, modality=name)
         _take_weights(model, retriever, name, pooled)
     return model
 
@@ -159,13 +159,16 @@ def _own(encoders, retriever, columns):
         if not set(parts) & set(columns)
     }
     others |= set(retriever.schema.inputs) - set(columns)
-    return {
-        name: type(encoder).from_config(encoder.get_config())
-        if isinstance(encoder, keras.layers.Layer)
-        else encoder
-        for name, encoder in encoders.items()
-        if name not in others
-    }
+    return {n: _copy(encoder) for n, encoder in encoders.items() if n not in others}
+
+
+def _copy(encoder):
+    """A copy of a layer, or of the layers in a list of encoders."""
+    if isinstance(encoder, (list, tuple)):
+        return [_copy(one) for one in encoder]
+    if isinstance(encoder, keras.layers.Layer):
+        return type(encoder).from_config(encoder.get_config())
+    return encoder
 
 
 def _take_weights(model, retriever, name, pooled):

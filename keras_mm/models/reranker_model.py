@@ -298,7 +298,7 @@ class Reranker(MultimodalModel):
     def _encoders_of(self, modalities):
         """The submodel of some encoders: tokens and mask of each in turn."""
         names = [self.wiring.encoders[name] for name in modalities]
-        columns = [column for part in modalities.values() for column in part]
+        columns = _columns_of(modalities)
         part = part_of(
             self,
             lambda graph: [x for name in names for x in graph.outputs[name]],
@@ -311,8 +311,7 @@ class Reranker(MultimodalModel):
     def _columns(self):
         """Name and columns of the query's tower, then of the item's."""
         return [
-            (name, [column for part in modalities.values() for column in part])
-            for name, modalities in self.towers.items()
+            (name, _columns_of(modalities)) for name, modalities in self.towers.items()
         ]
 
     def _own_config(self):
@@ -324,3 +323,8 @@ class Reranker(MultimodalModel):
             tower: {name: list(columns) for name, columns in modalities.items()}
             for tower, modalities in config.get("towers", {}).items()
         }
+
+
+def _columns_of(modalities):
+    """The columns of some modalities, each once."""
+    return list(dict.fromkeys(c for part in modalities.values() for c in part))

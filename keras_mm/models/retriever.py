@@ -4,6 +4,7 @@ from keras import layers, ops
 from .. import fusion as fusion_room
 from ..data import Schema
 from ..data.columns import require_columns
+from ..encoders import by_column
 from ..encoders.encoder import masked_mean
 from ..fusion import has_experts
 from ..heads import InfoNCE, SemiHardTriplet, SigmoidContrastive, Similarity
@@ -13,6 +14,7 @@ from .build import (
     as_schema,
     check_learning_rates,
     choose_encoders,
+    drop_modalities,
     encode,
     prepare,
     set_tuning,
@@ -135,12 +137,13 @@ def build_retriever(
     for name, parts in members.items():
         tokens, masks = map(list, zip(*(encoded[part] for part in parts)))
         if name in fusions:
-            if modality_dropout:
-                masks = fusion_room.ModalityDropout(
-                    modality_dropout,
-                    seed=seed,
-                    name=layer_name("modality-dropout", name),
-                )(masks)
+            masks = drop_modalities(
+                masks,
+                {part: modalities[part] for part in parts},
+                modality_dropout,
+                seed,
+                layer_name("modality-dropout", name),
+            )
             fused = fusions[name](tokens, masks)
             tokens = fused[0] if isinstance(fused, (list, tuple)) else fused
         else:
@@ -153,7 +156,7 @@ def build_retriever(
     model = Retriever(list(inputs.values()), outputs, name="retriever")
     model.schema, model.seed = schema, seed
     columns = {
-        name: [column for part in parts for column in modalities[part]]
+        name: list(dict.fromkeys(c for part in parts for c in modalities[part]))
         for name, parts in members.items()
     }
     model.objective = Contrastive(columns, loss, anchor, group)
@@ -238,15 +241,19 @@ def _fusions(members, fusion):
 def _members(towers, modalities):
     """Tower name -> the modalities in it; each modality is in one."""
     if towers is None:
-        members = {name: [name] for name in modalities}
+        members = by_column(modalities)
     else:
         members = {}
-        of_column = {c: name for name, columns in modalities.items() for c in columns}
+        of_column = {}
+        for name, columns in modalities.items():
+            for column in columns:
+                of_column.setdefault(column, []).append(name)
         check_names(list(towers), "towers")
         for tower, columns in towers.items():
             columns = [columns] if isinstance(columns, str) else list(columns)
             require_columns(of_column, columns)
-            parts = list(dict.fromkeys(of_column[column] for column in columns))
+            parts = [name for column in columns for name in of_column[column]]
+            parts = list(dict.fromkeys(parts))
             whole = {column for part in parts for column in modalities[part]}
             if whole != set(columns):
                 raise ValueError(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..data.raw import refuse_rows_without_label
+from ..inputs import Forms
 
 
 def check_tensors(x, y, model):
@@ -107,12 +108,11 @@ def _check_values(name, value, tensor, model):
                 f"Input {name!r} takes whole numbers (ids). "
                 f"Received: {name} of dtype {value.dtype}"
             )
-        ids = getattr(model.schema and model.schema.inputs.get(name), "num_ids", None)
-        if ids is not None and value.size and not 0 <= value.min() <= value.max() < ids:
-            raise ValueError(
-                f"Ids of input {name!r} must be between 0 and {ids - 1}. "
-                f"Received: {name} from {value.min()} to {value.max()}"
-            )
+        column = model.schema and model.schema.inputs.get(name)
+        if value.size and isinstance(column, Forms):
+            column.map(lambda form, part: _check_ids(name, part, form), value)
+        elif value.size:
+            _check_ids(name, value, column)
     elif len(tensor.shape) in (4, 5) and value.size:
         highest = value[:8].max()
         if highest > 1.5:
@@ -121,6 +121,17 @@ def _check_values(name, value, tensor, model):
                 "255, or pass uint8 images as a table. "
                 f"Received: {name} with pixels up to {highest}"
             )
+
+
+def _check_ids(name, value, column):
+    """Refuses ids that the column's input does not have; returns them."""
+    ids = getattr(column, "num_ids", None)
+    if ids is not None and not 0 <= value.min() <= value.max() < ids:
+        raise ValueError(
+            f"Ids of input {name!r} must be between 0 and {ids - 1}. "
+            f"Received: {name} from {value.min()} to {value.max()}"
+        )
+    return value
 
 
 def check_names(y, schema):

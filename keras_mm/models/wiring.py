@@ -1,5 +1,6 @@
 from typing import NamedTuple
 
+from ..encoders import by_column
 from ..names import answer_name, layer_name, served_name
 
 # Keys of the outputs of a model with experts, in training.
@@ -28,6 +29,19 @@ class Wiring(NamedTuple):
     fusions: dict = {}
     heads: dict = {}
     has_experts: bool = False
+
+    @property
+    def by_column(self):
+        """dict like `modalities`, where several encoders of one column are one."""
+        groups = by_column(self.modalities)
+        return {name: self.modalities[one] for name, (one, *_) in groups.items()}
+
+    def read_only_by(self, modalities):
+        """The columns that the encoders of these modalities read, and no others."""
+        read, left = set(), set()
+        for name, columns in self.modalities.items():
+            (read if name in modalities else left).update(columns)
+        return read - left
 
     @classmethod
     def of_names(cls, model, schema):

@@ -139,8 +139,7 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, on_unreadable
     labels = model.objective.table_labels(model, rows)
     if labels is None:
         labels = model.schema.without_dict(encode_targets(rows, model.schema))
-    modalities = model.modalities
-    read = {column for name in frozen for column in modalities[name]}
+    read = model.wiring.read_only_by(frozen)
     tokens = {}
     for name in frozen:
         path = folder and os.path.join(

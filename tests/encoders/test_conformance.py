@@ -9,9 +9,10 @@ import pytest
 from keras import ops
 
 import keras_mm
+from keras_mm import encoders
 
 from ..helpers import tensors_of
-from .conformance import CASES, ON_BACKENDS
+from .conformance import CASES, ON_BACKENDS, text, texts
 
 ROWS = 8
 ABSENT = 2
@@ -202,14 +203,18 @@ def all_in_one(names):
     parts = [table_of(name) for name in names]
     table = pd.concat([part.drop(columns="y") for part in parts], axis=1)
     table["y"] = parts[0]["y"]
+    table["twice"] = texts(ROWS)
     for row, name in enumerate(names):
         table.at[row % ROWS, name] = None
     schema = keras_mm.Schema(
-        {name: CASES[name][1]() for name in names}, {"y": keras_mm.ClassLabel()}
+        {**{name: CASES[name][1]() for name in names}, "twice": text()},
+        {"y": keras_mm.ClassLabel()},
     ).adapt(table)
+    # And one column with two encoders.
+    twice = [encoders.NGrams(6), encoders.LSTM(6, 5)]
     model = keras_mm.build_classifier(
         schema,
-        encoders={name: CASES[name][0]() for name in names},
+        encoders={**{name: CASES[name][0]() for name in names}, "twice": twice},
         fusion="concat",
         seed=0,
     )
@@ -226,8 +231,9 @@ def test_all_of_them_in_one_keras_file(tmp_path):
         table, model.schema, batch_size=ROWS, with_target=False
     )
     ((tensors,),) = dataset
-    for name in CASES:
-        x = [ops.convert_to_tensor(tensors[name].numpy())]
+    assert len(model.modalities) == len(CASES) + 2
+    for name, (column,) in model.modalities.items():
+        x = [ops.convert_to_tensor(tensors[column].numpy())]
         for one, other in zip(model.encoders[name](x), again.encoders[name](x)):
             np.testing.assert_allclose(
                 *map(ops.convert_to_numpy, (one, other)), atol=1e-6, err_msg=name
