@@ -39,4 +39,5 @@ from .models import (
 )
 from .serving import SearchIndex, export, load_exported
 from .targets import ClassLabel, MultiLabel
+from .training import fit_ensemble
 from .version import __version__

@@ -17,6 +17,7 @@ _ROLES = (
     *("input", "encoder", "decoder", "fusion", "dropout", "modality-dropout"),
     *("imputation", "token", "hidden", "logits", "similarity", "embedding"),
     *("tower", "noise", "places", "bottleneck", "convolution", "pooling", "vector"),
+    "member",
 )
 _LAYER = re.compile(f"{_NAME.pattern}-({'|'.join(_ROLES)})")
 

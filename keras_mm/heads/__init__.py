@@ -17,6 +17,7 @@ from .semi_hard_triplet import SemiHardTriplet
 from .sigmoid_contrastive import SigmoidContrastive
 from .similarity import Similarity
 from .standardized_mean_squared_error import StandardizedMeanSquaredError
+from .weighted_mean import WeightedMean
 
 HEADS = {"dense": Dense}
 

@@ -4,6 +4,7 @@ from keras import layers
 from ..names import layer_name
 from .head import Head
 from .outputs import IMBALANCE, OUTPUTS
+from .weighted_mean import WeightedMean
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -69,6 +70,11 @@ class Dense(Head):
     def predictions(self, logits, target, name):
         """Logits -> probabilities, or numbers in their own unit."""
         return OUTPUTS[target.kind].layer(target, self.layer_name(name))(logits)
+
+    def mean(self, target, weights, name):
+        """The mean of probabilities, or of numbers on the scale of the training."""
+        kind = OUTPUTS[target.kind]
+        return WeightedMean(weights, *kind.scale(target), name=self.layer_name(name))
 
     def activation(self, target):
         """`"softmax"` for classes, `"sigmoid"` for labels, None for numbers."""

@@ -6,6 +6,7 @@ from keras import ops
 from ..names import answer_name
 from .masked_loss import MaskedLoss
 from .masked_metric import MaskedMetric
+from .weighted_mean import WeightedMean
 
 
 class Head:
@@ -49,6 +50,20 @@ class Head:
     def predictions(self, logits, target, name):
         """Logits -> predictions, by a layer whose name is `layer_name(name)`."""
         raise NotImplementedError
+
+    def mean(self, target, weights, name):
+        """The layer that averages several models' predictions of a target.
+
+        Args:
+            target: `Target`.
+            weights: list of floats, one for each model, which sum to 1.
+            name: string, the target column's name.
+
+        Returns:
+            Layer from a list of predictions to predictions, called
+            `layer_name(name)`; by default `WeightedMean`.
+        """
+        return WeightedMean(weights, name=self.layer_name(name))
 
     @staticmethod
     def layer_name(name):

@@ -23,6 +23,10 @@ class Probabilities:
     def layer(self, target, name):
         return layers.Activation(self.activation, dtype="float32", name=name)
 
+    def scale(self, target):
+        """The scale of means: probabilities are averaged as they are."""
+        return ()
+
 
 class Softmax(Probabilities):
     """Classes, exactly one per row."""
@@ -109,6 +113,12 @@ class Standardized:
         return layers.Rescaling(
             target.std or 1.0, target.mean or 0.0, dtype="float32", name=name
         )
+
+    def scale(self, target):
+        """The scale of means, and its quantiles; a standardised mean needs neither."""
+        if target.scale == "standard":
+            return ()
+        return target.scale, _quantiles(target)
 
     def loss(self, target, label_smoothing):
         if target.scale != "standard":

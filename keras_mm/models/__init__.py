@@ -3,6 +3,8 @@
 from .autoencoder import Autoencoder, build_autoencoder
 from .build_model import build_model
 from .classifier import build_classifier
+from .ensemble import Ensemble
+from .ensemble_report import EnsembleReport
 from .hard_negatives import hard_negatives
 from .model import MultimodalModel
 from .multitask import build_multitask

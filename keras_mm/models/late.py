@@ -1,6 +1,7 @@
 """Fitting the weights of late fusions, besides training."""
 
 import itertools
+import weakref
 from typing import NamedTuple
 
 import keras
@@ -12,6 +13,9 @@ from ..data.raw import encode_targets
 from ..data.weights import combined_weights, row_weights
 from ..errors import warn
 from .rows import plain, take_rows
+
+# Submodels of the experts, by model.
+_EXPERTS = weakref.WeakKeyDictionary()
 
 
 def head_of(model, name):
@@ -223,10 +227,17 @@ class _Answers(NamedTuple):
     counts: np.ndarray
 
 
+def _experts_of(model):
+    """The submodel of the experts' outputs, made once: its steps are then traced once."""
+    if model not in _EXPERTS:
+        _EXPERTS[model] = keras.Model(model.inputs, model.experts(model.every_output()))
+    return _EXPERTS[model]
+
+
 def _answers(model, rows, steps=None, keep_unlabelled=False):
     """dict from target to `_Answers` of its labelled rows, or of all."""
     schema, layers = model.schema, model.late_fusions()
-    part = keras.Model(model.inputs, model.experts(model.every_output()))
+    part = _experts_of(model)
     if isinstance(rows, (tuple, list)):
         x, labels, weights = (*rows, None)[:3]
         experts = part.predict(plain(x), verbose=0)

@@ -2,6 +2,8 @@
 
 from .callbacks import callbacks
 from .fit_cached import fit_cached
+from .fit_ensemble import fit_ensemble
 from .fit_gradually import fit_gradually
 from .gradient_blending import GradientBlending
 from .progress import ProgressBar
+from .time_limit import TimeLimit
