@@ -33,6 +33,11 @@ class WeightedMean(keras.layers.Layer):
         self.scale, self.quantiles = scale, quantiles
         self._number_scale = NumberScale(scale, quantiles) if scale else None
 
+    def build(self, shapes):
+        """There are no weights to create."""
+        if self._number_scale:
+            self._number_scale.build(self.compute_output_shape(shapes))
+
     def call(self, predictions):
         """The mean, on the scale."""
         if not isinstance(predictions, (list, tuple)):
