@@ -19,6 +19,7 @@ from .lstm import LSTM
 from .ngrams import NGrams
 from .oriented_gradients import OrientedGradients
 from .piecewise_linear import PiecewiseLinear
+from .pretrained_choice import PRESETS, expanded
 from .residual_cnn import ResidualCNN
 from .rnn import RNN
 from .several import by_column, split_modalities

@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 from keras import layers, ops
 
@@ -55,12 +57,13 @@ class Hub(Encoder):
 
     def prepare(self, value):
         """A copy of the input with the backbone's vocabulary or sampling rate."""
-        if value.kind == "sequence":
-            return hub_audio.prepare(_keras_hub(), self.preset, value)
-        if value.kind != "text":
+        if value.kind not in ("sequence", "text"):
             return value
         hub = _keras_hub()
-        tokenizer = hub.models.Tokenizer.from_preset(self.preset)
+        with reading(self.preset):
+            if value.kind == "sequence":
+                return hub_audio.prepare(hub, self.preset, value)
+            tokenizer = hub.models.Tokenizer.from_preset(self.preset)
         models = hub.models
         byte_pairs = (models.RobertaTokenizer, models.GPT2Tokenizer)
         byte_pairs += (models.CLIPTokenizer,)
@@ -108,6 +111,10 @@ class Hub(Encoder):
 
     def encode(self, tensors, inputs, sequences):
         """One token per word piece or position, or their mean."""
+        with reading(self.preset):
+            return self._encode(tensors, inputs, sequences)
+
+    def _encode(self, tensors, inputs, sequences):
         (tensor,) = tensors
         if inputs[0].kind == "text":
             special = inputs[0].special_tokens
@@ -208,6 +215,25 @@ class Hub(Encoder):
         elif len(output.shape) == 2:
             output = one_token(output)
         return output, repeat_mask(row_mask(image), output)
+
+
+@contextlib.contextmanager
+def reading(preset):
+    """Says what helps where a preset cannot be downloaded."""
+    try:
+        yield
+    except FileNotFoundError:
+        # Of a folder that lacks a file, which KerasHub names.
+        raise
+    except OSError as error:
+        raise ValueError(
+            "The preset is not on this machine, and it cannot be downloaded: "
+            f"{type(error).__name__}. With a network, KerasHub keeps it in the folder "
+            "of the environment variable KAGGLEHUB_CACHE, which can be copied here; or "
+            "pass a folder that holds the preset, or a model in Hugging Face's format: "
+            "encoders={...: 'hub:<folder>'}. "
+            f"Received: preset={preset!r}"
+        ) from error
 
 
 def _plain(value):

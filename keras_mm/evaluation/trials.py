@@ -10,6 +10,7 @@ from ..data.columns import column_name, require_columns
 from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
 from ..data.raw import encode_targets
+from ..encoders import expanded
 from ..models import build_model
 from ..training import callbacks
 from .labels import rows_with_label
@@ -71,7 +72,7 @@ class Trials:
                 target.adapt(self.table[name], name, allow_missing)
         self.labels = encode_targets(self.table, self.schema)
         self.groups = groups
-        self.encoders = dict(encoders or {})
+        self.encoders = expanded(encoders, self.schema.inputs)
         self.modalities = self.schema.modalities(own=self.encoders)
         unknown = sorted(set(self.encoders) - set(self.modalities))
         if unknown:

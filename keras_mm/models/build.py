@@ -239,12 +239,12 @@ def choose_encoders(schema, encoders):
     Args:
         schema: adapted `Schema`.
         encoders: dict from modality or column to name or `Encoder`, or to a list of
-            several for one column; or None.
+            several for one column; or `"pretrained"`; or None.
 
     Returns:
         dict from modality to column names, dict from modality to `Encoder`.
     """
-    encoders = dict(encoders or {})
+    encoders = encoder_room.expanded(encoders, schema.inputs)
     modalities = schema.modalities(own=encoders)
     unknown = set(encoders) - set(modalities) - set(schema.inputs)
     if unknown:

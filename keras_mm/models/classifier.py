@@ -40,6 +40,10 @@ def build_classifier(
             layer, model or function. Default: depends on the input's type. A list
             of several for one column, such as `{"text": ["ngrams", "lstm"]}`, makes
             each a modality of its own (`text-ngrams`, `text-lstm`) of the same column.
+            `"pretrained"`, in place of the dict or of an encoder: a small frozen
+            KerasHub backbone for each image, text or audio column
+            (`keras_mm.encoders.PRESETS`), of texts and sounds beside the default
+            encoder; `"pretrained:<folder>"` takes it from a folder of presets.
             `{"tabular": "tabular"}` makes one modality of all numbers, dates and
             categories.
         fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,

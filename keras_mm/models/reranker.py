@@ -3,6 +3,7 @@ import functools
 import keras
 from keras import ops
 
+from .. import encoders as encoder_room
 from .. import fusion as fusion_room
 from ..data import Schema
 from ..fusion import has_experts
@@ -103,7 +104,8 @@ def build_reranker(
     schema.is_of_arrays = retriever.schema.is_of_arrays
     # Words for missing cells apply to the towers' columns only.
     schema.wordless = (SCORE, MATCH)
-    encoders = {**_own(encoders or {}, retriever, columns), SCORE: _unchanged}
+    encoders = encoder_room.expanded(encoders, retriever.schema.inputs)
+    encoders = {**_own(encoders, retriever, columns), SCORE: _unchanged}
     modalities, chosen = choose_encoders(schema, encoders)
     towers = {
         tower: {
