@@ -6,4 +6,6 @@ from .fit_ensemble import fit_ensemble
 from .fit_gradually import fit_gradually
 from .gradient_blending import GradientBlending
 from .progress import ProgressBar
+from .search import search
+from .search_result import SearchResult
 from .time_limit import TimeLimit

@@ -41,14 +41,18 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def counted(description, total, unit):
+def counted(description, total, unit, shown=True):
     """A bar for `total` steps; yields the function that advances it.
 
     Args:
         description: string in front of the bar.
         total: int, or None if unknown.
         unit: string, the unit of the steps.
+        shown: bool, whether there is a bar at all.
     """
+    if not shown:
+        yield lambda note, steps=1: None
+        return
     with _bar(unit) as progress:
         task = progress.add_task(description, total=total, note="")
         yield lambda note, steps=1: progress.update(task, advance=steps, note=note)
