@@ -53,6 +53,8 @@ class Schema:
     is_of_arrays = False
     # Columns that the library writes itself, in which `missing` does not apply.
     wordless = ()
+    # The number of rows that `adapt` learned from, or None.
+    rows = None
 
     def __init__(self, inputs, targets=None, missing=()):
         self.inputs = dict(inputs)
@@ -180,6 +182,7 @@ class Schema:
             replace = self.replace_missing_labels if is_number else self.replace_missing
             column = replace(column_of(table, name), name)
             value.adapt(column, name, self.allows_missing_labels)
+            self.rows = len(column)
         self.is_of_arrays = False
         return self
 
@@ -245,29 +248,28 @@ class Schema:
     def modalities(self, own=()):
         """Groups the inputs by modality: those of a group share an encoder.
 
-        All numbers form one modality, `"numbers"`, and all categories another,
-        `"categories"`; a single one keeps its own name, and so does every column
-        in `own`. With `"tabular"` in `own`, numbers and categories form one modality of
-        this name. If a column has the name of a group, the group is `"all-numbers"` or
-        `"all-categories"`.
+        All numbers, dates and categories form one modality, `"tabular"`. If `own` holds
+        `"numbers"` or `"categories"`, they form two with these names, the first one of
+        numbers and dates. A single column keeps its own name, and so does every column
+        in `own`. If a column has the name of a group, the group is `"all-tabular"`.
 
         Args:
-            own: names of columns, or of `"tabular"`, that have an encoder of their own.
+            own: names of columns or groups that have an encoder of their own.
 
         Returns:
             dict from modality name to a list of column names, in the order
             of the inputs.
         """
         groups, served = {}, set(map(served_name, self.inputs))
-        joined = TABULAR in own and TABULAR not in served
+        kinds = {value.group for value in self.inputs.values() if value.group}
+        joined = not any(_free_name(kind, served) in own for kind in kinds)
         for name, value in self.inputs.items():
-            grouped = value.group and name not in own
-            group = TABULAR if joined and value.group else value.group
-            while group and served_name(group) in served:
-                group = f"all-{group}"
-            groups.setdefault(group if grouped else name, []).append(name)
+            group = name
+            if value.group and name not in own:
+                group = _free_name(TABULAR if joined else value.group, served)
+            groups.setdefault(group, []).append(name)
         return {
-            group if len(columns) > 1 or group == TABULAR else columns[0]: columns
+            group if len(columns) > 1 or group in own else columns[0]: columns
             for group, columns in groups.items()
         }
 
@@ -312,6 +314,7 @@ class Schema:
             "missing": self.missing,
             "is_of_arrays": self.is_of_arrays,
             "wordless": list(self.wordless),
+            "rows": self.rows,
         }
 
     @classmethod
@@ -325,4 +328,12 @@ class Schema:
         )
         schema.is_of_arrays = config.get("is_of_arrays", False)
         schema.wordless = config.get("wordless", ())
+        schema.rows = config.get("rows")
         return schema
+
+
+def _free_name(group, served):
+    """The name of a group that is no column's."""
+    while served_name(group) in served:
+        group = f"all-{group}"
+    return group

@@ -22,6 +22,8 @@ class Encoder:
     learning_rate = None
     # The rank of LoRA matrices for the pretrained part; None: no LoRA.
     lora_rank = None
+    # Whether its token is meant for experts that have hidden layers of their own.
+    leaves_hidden_layers = False
     # Whether `encode` augments images itself; otherwise `build` does so before it.
     augments = False
 
@@ -30,6 +32,10 @@ class Encoder:
         if self.tokens and hasattr(value, "with_tokens"):
             return value.with_tokens(self.tokens)
         return value
+
+    def for_fusion(self, fusion):
+        """The encoder for a fusion that its tokens go to; a copy if it differs."""
+        return self
 
     def encode(self, tensors, inputs, sequences):
         """Applies the layers to symbolic tensors.

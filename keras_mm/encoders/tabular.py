@@ -15,23 +15,24 @@ class Tabular(Encoder):
     holes do no harm. Categories are one-hot, or an embedding where there are many; a
     name that was not in the training rows is 0.
 
-    Its token has no hidden layer. It is meant for the experts of a late or hybrid
-    fusion, which read it beside other modalities:
+    The default for these columns. A token of all of them is followed by a hidden layer,
+    unless the fusion is a late or hybrid one whose experts have hidden layers
+    themselves, which is the default:
 
     Examples:
 
     >>> fusion = keras_mm.fusion.Hybrid(
     ...     keras_mm.fusion.Concat(), hidden_units=[128, 128], dropout=0.1, members=16)
+    >>> encoder = keras_mm.encoders.Tabular(bins=16)
     >>> model = keras_mm.build_classifier(
-    ...     schema, encoders={"tabular": keras_mm.encoders.Tabular()}, fusion=fusion)
-
-    The name `"tabular"` in `encoders` makes one modality of all numbers, dates and
-    categories.
+    ...     schema, encoders={"tabular": encoder}, fusion=fusion)
 
     Args:
         bins: int, number of bins per number, at most.
         units: int, length of the embedding of a category, and of each column's token
             where the fusion reads single tokens.
+        hidden_units: int, units of the hidden layer, or None; `"usual"`: 64, or none
+            where the fusion's experts have hidden layers.
 
     Reference:
         Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep
@@ -41,7 +42,9 @@ class Tabular(Encoder):
 
     reads = ("number", "category")
 
-    def __init__(self, bins=32, units=16):
+    leaves_hidden_layers = True
+
+    def __init__(self, bins=32, units=16, hidden_units="usual"):
         if bins < 1 or units < 1:
             raise ValueError(
                 "`bins` and `units` must be positive. "
@@ -49,6 +52,14 @@ class Tabular(Encoder):
             )
         self.bins = bins
         self.units = units
+        self.hidden_units = hidden_units
+
+    def for_fusion(self, fusion):
+        """Without a hidden layer where the fusion's experts have some."""
+        has_hidden_layers = bool(getattr(fusion, "hidden_units", None))
+        if self.hidden_units != "usual" or not has_hidden_layers:
+            return self
+        return Tabular(self.bins, self.units, hidden_units=None)
 
     def prepare(self, value):
         """Numbers as normal scores."""
@@ -86,6 +97,9 @@ class Tabular(Encoder):
             ], mask
         features = [layers.Flatten()(x) for x in features]
         x = layers.Concatenate()(features) if len(features) > 1 else features[0]
+        if self.hidden_units:
+            units = 64 if self.hidden_units == "usual" else self.hidden_units
+            x = layers.Dense(units, activation="relu")(x)
         return one_token(x), ops.any(mask, axis=1, keepdims=True)
 
     def _numbers(self, tensors, inputs):

@@ -32,7 +32,7 @@ class Category(Input):
     kind = "category"
     group = "categories"
     dtype = "int32"
-    default_encoder = "embedding"
+    default_encoder = "tabular"
 
     def __init__(self, vocabulary=None, vocabulary_size=10_000):
         self.vocabulary = names_of(vocabulary, "vocabulary")

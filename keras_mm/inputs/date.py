@@ -57,7 +57,7 @@ class Date(Input):
 
     kind = "number"
     group = "numbers"
-    default_encoder = "dense"
+    default_encoder = "tabular"
     # A client knows by this output that the text is a date.
     ok_suffix = "_is_date"
 

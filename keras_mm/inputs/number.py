@@ -63,7 +63,7 @@ class Number(Input):
 
     kind = "number"
     group = "numbers"
-    default_encoder = "dense"
+    default_encoder = "tabular"
     raw_dtype = "float64"
 
     def __init__(self, mean=None, std=None, quantiles=None, scale="standard"):

@@ -28,7 +28,7 @@ def wire_model(
     modality_dropout=0.3,
     missing_token=False,
     imputation=False,
-    hidden_units=None,
+    hidden_units="usual",
     dropout=0.0,
     label_smoothing=0.0,
     loss_weights=None,
@@ -63,10 +63,13 @@ def wire_model(
             f"Received: imputation=True, modalities={list(modalities)}"
         )
     heads = choose_heads(schema, heads, label_smoothing)
-    # A single modality needs no fusion.
-    default = "hybrid" if len(schema.targets) == 1 else "gated"
-    default = default if len(modalities) > 1 else "concat"
-    fusion = fusion_room.get(default if fusion is None else fusion)
+    if fusion is None:
+        fusion = default_fusion(schema, chosen, hidden_units, dropout)
+    fusion = fusion_room.get(fusion)
+    chosen = {name: encoder.for_fusion(fusion) for name, encoder in chosen.items()}
+    if hidden_units == "usual":
+        each = [target.hidden_units for target in schema.targets.values()]
+        hidden_units = each[0] if len(each) == 1 else 64
     schema = prepare(schema, modalities, chosen)
 
     inputs = {name: value.keras_input(name) for name, value in schema.inputs.items()}
@@ -103,6 +106,33 @@ def wire_model(
         **compiled,
     )
     return model
+
+
+def default_fusion(schema, encoders, hidden_units="usual", dropout=0.0):
+    """The fusion of a model, if its builder is given none.
+
+    Args:
+        schema: `Schema`.
+        encoders: dict from modality to `Encoder`.
+        hidden_units: as in `build_model`.
+        dropout: as in `build_model`.
+
+    Returns:
+        Name or `Fusion`. Several targets share a gated fusion. Of numbers and
+        categories, experts with hidden layers learn the interactions, by themselves
+        and, in the joint expert, with other modalities. A single modality of another
+        kind needs no fusion.
+    """
+    if len(schema.targets) > 1:
+        return "gated" if len(encoders) > 1 else "concat"
+    if not any(encoder.leaves_hidden_layers for encoder in encoders.values()):
+        return "hybrid" if len(encoders) > 1 else "concat"
+    sizes = [128, 128] if hidden_units == "usual" else hidden_units
+    experts = {"hidden_units": sizes, "dropout": dropout or 0.1}
+    experts["members"] = 16 if sizes else 1
+    if len(encoders) == 1:
+        return fusion_room.LateMean(**experts)
+    return fusion_room.Hybrid(fusion_room.Concat(), **experts)
 
 
 def _early(fusion, tokens, masks, schema, heads, settings):

@@ -32,14 +32,15 @@ def build_model(
     Args:
         schema: an adapted `Schema` with one target or more.
         encoders: as in `build_classifier`.
-        fusion: as in `build_classifier`. Default: `"hybrid"`, for several targets
-            `"gated"`. Late fusions and the hybrid fusion have experts per target.
+        fusion: as in `build_classifier`; for several targets the default is `"gated"`.
+            Late fusions and the hybrid fusion have experts per target.
         modality_dropout: as in `build_classifier`.
         missing_token: as in `build_classifier`.
         imputation: as in `build_classifier`.
         hidden_units: int, units of a Dense layer before the outputs, which they share,
             or None; `"usual"`: depends on the targets (none for classes, 64 for a
-            number and for several targets).
+            number and for several targets) and on the inputs (with numbers or
+            categories, two hidden layers of 128 in each expert).
         dropout: float, dropout rate before the outputs.
         label_smoothing: float, share of each class label spread over all classes.
         loss_weights: dict from a target's name to the weight of its loss. Default: 1.
@@ -61,7 +62,4 @@ def build_model(
             f"Received: schema={schema!r}"
         )
     schema = as_schema(schema, None)
-    if hidden_units == "usual":
-        each = [target.hidden_units for target in schema.targets.values()]
-        hidden_units = each[0] if len(each) == 1 else 64
     return wire_from(locals())

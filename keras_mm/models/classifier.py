@@ -12,7 +12,7 @@ def build_classifier(
     modality_dropout=0.3,
     missing_token=False,
     imputation=False,
-    hidden_units=None,
+    hidden_units="usual",
     dropout=0.0,
     label_smoothing=0.0,
     optimizer=None,
@@ -44,18 +44,22 @@ def build_classifier(
             KerasHub backbone for each image, text or audio column
             (`keras_mm.encoders.PRESETS`), of texts and sounds beside the default
             encoder; `"pretrained:<folder>"` takes it from a folder of presets.
-            `{"tabular": "tabular"}` makes one modality of all numbers, dates and
-            categories.
+            All numbers, dates and categories are one modality, `"tabular"`; with an
+            encoder for `"numbers"` or `"categories"` they are two.
         fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,
-            called with a list of tokens and a list of masks. Default: `"hybrid"`,
-            and for a single modality `"concat"`, which leaves it as it is.
+            called with a list of tokens and a list of masks. Default: `"hybrid"`;
+            with numbers or categories, its experts are ensembles of networks with
+            hidden layers, `Hybrid(Concat(), hidden_units=[128, 128], dropout=0.1,
+            members=16)`; and for a single modality of another kind `"concat"`, which
+            leaves it as it is.
         modality_dropout: float, share of the training rows in which some modalities
             are masked, never all; see `fusion.ModalityDropout`.
         missing_token: bool, whether an absent modality has a learned token
             instead of being left out.
         imputation: bool, whether an absent modality is predicted from those that
             are present; see `fusion.Imputation`.
-        hidden_units: int, units of a Dense layer before the output, or None.
+        hidden_units: int, units of a Dense layer before the output, or None;
+            `"usual"`: as in `build_model`.
         dropout: float, dropout rate before the output.
         label_smoothing: float, share of each label spread over all classes.
         optimizer: Keras optimizer or its name.

@@ -9,7 +9,7 @@ def build_multitask(
     modality_dropout=0.3,
     missing_token=False,
     imputation=False,
-    hidden_units=64,
+    hidden_units="usual",
     dropout=0.0,
     label_smoothing=0.0,
     loss_weights=None,
@@ -46,7 +46,8 @@ def build_multitask(
         modality_dropout: as in `build_classifier`.
         missing_token: as in `build_classifier`.
         imputation: as in `build_classifier`.
-        hidden_units: int, units of a Dense layer that the outputs share, or None.
+        hidden_units: int, units of a Dense layer that the outputs share, or None;
+            `"usual"`: 64.
         dropout: float, dropout rate before the outputs.
         label_smoothing: float, share of each class label spread over all classes.
         loss_weights: dict from a target's name to the weight of its loss. Default: 1.

@@ -9,7 +9,7 @@ def build_regressor(
     modality_dropout=0.3,
     missing_token=False,
     imputation=False,
-    hidden_units=64,
+    hidden_units="usual",
     dropout=0.0,
     optimizer=None,
     learning_rates=None,
@@ -33,7 +33,8 @@ def build_regressor(
         modality_dropout: as in `build_classifier`.
         missing_token: as in `build_classifier`.
         imputation: as in `build_classifier`.
-        hidden_units: int, units of a Dense layer before the output, or None.
+        hidden_units: int, units of a Dense layer before the output, or None;
+            `"usual"`: as in `build_model`.
         dropout: float, dropout rate before the output.
         optimizer: Keras optimizer or its name.
         learning_rates: as in `build_classifier`.

@@ -270,11 +270,16 @@ def test_schema_round_trip_and_modalities(table):
     again = keras_mm.Schema.from_config(schema.get_config())
     assert again.describe() == schema.describe()
     assert list(again.inputs) == list(schema.inputs)
-    # A `shop` alone keeps its name; two numbers share an encoder.
-    assert schema.modalities() == {
-        "image": ["image"], "text": ["text"], "numbers": ["price", "weight"], "shop": ["shop"],
-    }  # fmt: skip
-    assert schema.modalities(own=["price"])["price"] == ["price"]
+    others = {"image": ["image"], "text": ["text"]}
+    numbers, table_columns = ["price", "weight"], ["price", "weight", "shop"]
+    assert schema.modalities() == {**others, "tabular": table_columns}
+    # A column alone keeps its name, unless the name of its group is asked for.
+    two = schema.modalities(own=["numbers"])
+    assert two == {**others, "numbers": numbers, "shop": ["shop"]}
+    two = schema.modalities(own=["categories"])
+    assert two == {**others, "numbers": numbers, "categories": ["shop"]}
+    own = schema.modalities(own=["price", "weight"])
+    assert own == {**others, "price": ["price"], "weight": ["weight"], "shop": ["shop"]}
 
 
 def test_absent_column_is_named():

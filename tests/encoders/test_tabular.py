@@ -52,7 +52,8 @@ def test_one_token_of_scores_bins_flags_and_names():
         "b": NORMAL,
         "c": keras_mm.Category(["x", "y", "z"]),
     }
-    model = Tabular(bins=4).build(inputs, "e")
+    experts = keras_mm.fusion.LateMean(hidden_units=8)
+    model = Tabular(bins=4).for_fusion(experts).build(inputs, "e")
     assert not model.weights
     a = np.array([[0.5], [np.nan], [np.nan]], "float32")
     b = np.array([[-9.0], [0.0], [np.nan]], "float32")
@@ -85,6 +86,20 @@ def test_a_token_for_each_column_where_the_fusion_reads_tokens():
     assert mask.tolist() == [[True, False, True, True], [False, True, False, True]]
     (embedding,) = (x for x in model.layers if isinstance(x, layers.Embedding))
     assert embedding.input_dim == 42
+
+
+def test_a_hidden_layer_where_the_fusion_has_none():
+    inputs = {"a": NORMAL, "b": NORMAL}
+    late, gated = keras_mm.fusion.LateMean(hidden_units=8), keras_mm.fusion.Gated()
+    for encoder, fusion, width in (
+        (Tabular(bins=4), gated, 64),
+        (Tabular(bins=4), keras_mm.fusion.Hybrid(), 64),
+        (Tabular(bins=4), late, 12),
+        (Tabular(bins=4, hidden_units=7), late, 7),
+        (Tabular(bins=4, hidden_units=None), gated, 12),
+    ):
+        model = encoder.for_fusion(fusion).build(inputs, "e")
+        assert model.output[0].shape == (None, 1, width)
 
 
 def _width(date):

@@ -35,7 +35,7 @@ def test_withheld_tensors_are_missing_cells(made, columns):
 def test_parts_of_a_model(made):
     """Encoding once, then withholding, is withholding, then encoding."""
     model, _, tensors = made
-    parts = Parts(model, model.schema.modalities())
+    parts = Parts(model, model.wiring.modalities)
     assert set(parts.encoders) == {"image", "text", "numbers", "shop"}
     arrays = parts.encode(tensors)
 

@@ -7,7 +7,7 @@ import pytest
 import keras_mm
 
 ROWS = 6
-NUMBERS = ["fusion", "hidden", "numbers", "dense", "price_standardized"]
+NUMBERS = ["fusion", "hidden", "tabular", "dense", "price_standardized"]
 TEXTS = ["a", "a_encoder", "embedding"]
 
 
@@ -36,11 +36,11 @@ def test_columns_called_like_layers():
         schema, encoders=own, missing_token=True, hidden_units=4, dropout=0.1, seed=0
     )
     # The column called like the group keeps its name, the group gives way.
-    assert model.schema.modalities(own=own)["all-numbers"] == [
-        "hidden", "numbers", "price_standardized",
+    assert model.schema.modalities(own=own)["all-tabular"] == [
+        "hidden", "tabular", "price_standardized", "modality_dropout",
     ]  # fmt: skip
     assert set(model.encoders) == {
-        "all-numbers", *own, "a", "a_encoder", "modality_dropout", "categories",
+        "all-tabular", *own, "a", "a_encoder", "categories",
     }  # fmt: skip
     model.fit(table, verbose=0)
     again = keras_mm.MultimodalModel.from_config(model.get_config())
@@ -51,7 +51,7 @@ def test_columns_called_like_layers():
 
 
 def test_columns_that_are_served_as_a_group_is_called():
-    names = ["numbers!", "all numbers", "p", "q"]
+    names = ["tabular!", "all tabular", "p", "q"]
     table = pd.DataFrame({name: np.arange(6.0) for name in ["p", "q"]})
     table[names[:2]] = "a word"
     inputs = {
@@ -61,7 +61,7 @@ def test_columns_that_are_served_as_a_group_is_called():
     schema.adapt(table.assign(y=table["p"]))
     own = dict.fromkeys(names[:2], "average")
     model = keras_mm.build_regressor(schema, encoders=own, fusion="gated")
-    assert set(model.encoders) == {*names[:2], "all-all-numbers"}
+    assert set(model.encoders) == {*names[:2], "all-all-tabular"}
     towers = {"a b": names[:2], "a-b": ["p", "q"]}
     with pytest.raises(
         ValueError, match="towers .* would both be 'a_b' in an exported"
