@@ -92,8 +92,9 @@ def _parser():
     train.add_argument("--output", default="model.keras", help="file for the model")
     train.add_argument("--fusion", help="name of the fusion")
     train.add_argument("--image-size", type=int, default=96, help="pixels a side")
-    train.add_argument("--epochs", type=_positive, default=60, help="at the most")
-    train.add_argument("--batch-size", type=_positive, default=32)
+    by_size = "depends on the number of rows if not given"
+    train.add_argument("--epochs", type=_positive, help=f"at the most; {by_size}")
+    train.add_argument("--batch-size", type=_positive, help=by_size)
     train.add_argument("--modality-dropout", type=float, default=None)
     train.add_argument("--class-weight", choices=["balanced"])
     train.add_argument("--seed", type=int, default=0)

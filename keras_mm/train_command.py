@@ -90,10 +90,11 @@ def train_model(options):
             missing=options.missing,
         )
     _print_classes_notes(whole.table, schema, options)
-    settings = {"fusion": options.fusion, "seed": options.seed}
+    chosen = {"fusion": options.fusion, "seed": options.seed}
     if options.modality_dropout is not None:
-        settings["modality_dropout"] = options.modality_dropout
-    model = keras_mm.build_model(schema, **settings)
+        chosen["modality_dropout"] = options.modality_dropout
+    model = keras_mm.build_model(schema, **chosen)
+    settings = keras_mm.training.training_settings(schema.rows)
     print(f"Model with {model.count_params():,} parameters")
 
     def rows_of(part):
@@ -112,7 +113,7 @@ def train_model(options):
         model.fit(
             train.table,
             validation_data=rows_of(validation) if is_elsewhere else validation.table,
-            epochs=options.epochs,
+            epochs=options.epochs or settings.epochs,
             batch_size=options.batch_size,
             class_weight=options.class_weight,
             verbose=0,
@@ -125,6 +126,8 @@ def train_model(options):
         for part in (train, validation):
             rows_of(part)
         raise
+    for target, weights in keras_mm.evaluation.expert_weights(model).items():
+        print_weights(target, weights)
     for name, part in (("validation", validation), ("test", test)):
         if part is not None:
             with part.named():
@@ -140,6 +143,15 @@ def train_model(options):
         os.makedirs(folder, exist_ok=True)
     model.save(options.output)
     print(f"Saved to {options.output}")
+
+
+def print_weights(target, weights):
+    """Prints how much each modality's own prediction counts."""
+    values = "  ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+    print(f"weights of the predictions of {target}: {values}")
+    unused = [name for name, weight in weights.items() if weight < 1e-6]
+    if unused:
+        print(f"  no weight, as they add nothing on the validation rows: {unused}")
 
 
 def print_scores(name, scores):

@@ -243,6 +243,7 @@ class Schema:
         inputs = {name: self.inputs[name] for name in names}
         part = Schema(inputs, missing=self.missing)
         part.is_of_arrays, part.wordless = self.is_of_arrays, self.wordless
+        part.rows = self.rows
         return part
 
     def modalities(self, own=()):

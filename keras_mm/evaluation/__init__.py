@@ -3,6 +3,7 @@
 from .cluster import cluster
 from .clusters import Clusters
 from .compare import compare
+from .expert_weights import expert_weights
 from .frame import to_frame
 from .interactions import shapley_values
 from .modality_curves import ModalityCurves

@@ -37,6 +37,7 @@ class Hybrid(LateWeighted):
         hidden_units: int or list of ints, units of hidden layers in each expert.
         dropout: float, dropout rate before each expert's last layer.
         members: int, networks in each expert, see `LateFusion`.
+        linear: list of ints, places of modalities without hidden layers.
 
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one per modality.

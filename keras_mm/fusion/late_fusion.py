@@ -26,6 +26,8 @@ class LateFusion(Fusion):
         members: int. With more than one, each expert is an ensemble of networks that
             share the kernels of the hidden layers (`EnsembleDense`). Each is trained by
             its own loss, and their probabilities, or numbers, are averaged.
+        linear: list of ints, places of modalities whose experts have no hidden layer
+            (and one network), such as texts, of which a table holds too few for more.
     """
 
     # Whether `fit` finds the weights of the experts on validation rows, needs
@@ -42,6 +44,7 @@ class LateFusion(Fusion):
         hidden_units=None,
         dropout=0.0,
         members=1,
+        linear=(),
         **kwargs,
     ):
         super().__init__(units=units, **kwargs)
@@ -55,6 +58,7 @@ class LateFusion(Fusion):
         self.hidden_units = hidden_units
         self.dropout = dropout
         self.members = members
+        self.linear = list(linear)
 
     def with_head(self, units, activation, hidden_units=None, dropout=0.0, name=None):
         """A new layer with these settings of the head; its own ones come first."""
@@ -70,12 +74,17 @@ class LateFusion(Fusion):
 
     def build_experts(self, dims):
         """Creates an expert for each vector of these lengths."""
-        self.hidden = []
-        for depth, units in enumerate(hidden_sizes(self.hidden_units)):
-            self.hidden += self._hidden_layers(dims, units, depth)
-            dims = [units] * len(dims)
         self.drop = keras.layers.Dropout(self.dropout)
-        self.heads = [self._head(dim, index) for index, dim in enumerate(dims)]
+        # Keras saves the layers of a list, but not of lists within it.
+        self.hidden, self.heads, self._depths = [], [], []
+        for index, dim in enumerate(dims):
+            is_linear = index in self.linear
+            sizes = [] if is_linear else hidden_sizes(self.hidden_units)
+            for depth, units in enumerate(sizes):
+                self.hidden.append(self._hidden_layer(dim, units, depth, index))
+                dim = units
+            self._depths.append(len(sizes))
+            self.heads.append(self._head(dim, index, 1 if is_linear else self.members))
         # How much each expert's loss counts in training.
         self.loss_weights = self.add_weight(
             name="loss_weights",
@@ -84,29 +93,27 @@ class LateFusion(Fusion):
             trainable=False,
         )
 
-    def _hidden_layers(self, dims, units, depth):
-        """A built hidden layer for each expert."""
-        name = f"hidden_{depth}" if depth else "hidden"
+    def _hidden_layer(self, dim, units, depth, index):
+        """A built hidden layer of an expert."""
+        name = f"hidden_{depth}_{index}" if depth else f"hidden_{index}"
         if self.members == 1:
-            shapes = [(None, None, dim) for dim in dims]
-            return self.projections(shapes, use_bias=True, units=units, name=name)
-        layers = []
-        for index, dim in enumerate(dims):
-            layer = EnsembleDense(
-                units,
-                self.members,
-                random_signs=depth == 0,
-                dtype=self.dtype_policy,
-                name=f"{name}_{index}",
-            )
-            layer.build((None, dim) if depth == 0 else (None, self.members, dim))
-            layers.append(layer)
-        return layers
+            layer = keras.layers.Dense(units, dtype=self.dtype_policy, name=name)
+            layer.build((None, dim))
+            return layer
+        layer = EnsembleDense(
+            units,
+            self.members,
+            random_signs=depth == 0,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        layer.build((None, dim) if depth == 0 else (None, self.members, dim))
+        return layer
 
-    def _head(self, dim, index):
+    def _head(self, dim, index, members):
         """The built last layer of an expert."""
         name = f"expert_{index}"
-        if self.members == 1:
+        if members == 1:
             layer = keras.layers.Dense(
                 self.units, kernel_initializer="orthogonal", dtype="float32", name=name
             )
@@ -115,7 +122,7 @@ class LateFusion(Fusion):
         # Members share no last layer.
         layer = keras.layers.EinsumDense(
             "bmd,mdu->bmu",
-            output_shape=(self.members, self.units),
+            output_shape=(members, self.units),
             bias_axes="mu",
             kernel_initializer=keras.initializers.RandomUniform(
                 -(dim**-0.5), dim**-0.5
@@ -123,7 +130,7 @@ class LateFusion(Fusion):
             dtype="float32",
             name=name,
         )
-        layer.build((None, self.members, dim))
+        layer.build((None, members, dim))
         return layer
 
     def vectors(self, tokens, masks):
@@ -147,16 +154,18 @@ class LateFusion(Fusion):
     ):
         """Computes the experts' logits, and combines them."""
         vectors, present, early = self.vectors(tokens, masks)
-        logits = []
-        for index, (head, vector) in enumerate(zip(self.heads, vectors)):
-            for depth, hidden in enumerate(self.hidden[index :: len(self.heads)]):
-                if depth:
+        logits, hidden = [], iter(self.hidden)
+        for vector, depth, head in zip(vectors, self._depths, self.heads):
+            for step in range(depth):
+                if step:
                     vector = self.drop(vector, training=training)
-                vector = ops.relu(hidden(vector))
-            logits.append(head(self.drop(vector, training=training)))
-        # Members of an expert stand side by side.
-        join = ops.stack if self.members == 1 else ops.concatenate
-        logits = join(logits, axis=1)
+                vector = ops.relu(next(hidden)(vector))
+            vector = head(self.drop(vector, training=training))
+            if len(vector.shape) == 2:
+                # A single network counts as all members, which are side by side.
+                vector = ops.repeat(ops.expand_dims(vector, 1), self.members, axis=1)
+            logits.append(vector)
+        logits = ops.concatenate(logits, axis=1)
         fused = self.combine(self.scores(logits), present)
         has_any = ops.any(present, axis=1, keepdims=True)
         fused = ops.where(has_any, fused, ops.zeros_like(fused))
@@ -246,6 +255,7 @@ class LateFusion(Fusion):
             "hidden_units": self.hidden_units,
             "dropout": self.dropout,
             "members": self.members,
+            "linear": self.linear,
         }
 
 

@@ -27,6 +27,7 @@ class LateWeighted(LateFusion):
             head.
         dropout: float, dropout rate before each head's last layer.
         members: int, networks in each modality's head, see `LateFusion`.
+        linear: list of ints, places of modalities without hidden layers.
 
     Call arguments:
         tokens: list of float tensors `(batch, length, dim)`, one per modality.

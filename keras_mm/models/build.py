@@ -17,6 +17,7 @@ from ..names import layer_name
 from ..objectives import Supervised
 from .model import MultimodalModel
 from .seeded import seeded_builder
+from .training_settings import training_settings
 from .wiring import EXPERTS, PREDICTIONS, Wiring
 
 
@@ -101,10 +102,8 @@ def wire_model(
         has_experts(fusion),
     )
     set_tuning(model, chosen, learning_rates)
-    model.compile(
-        optimizer=optimizer or keras.optimizers.Adam(2e-3),
-        **compiled,
-    )
+    rate = training_settings(schema.rows).learning_rate
+    model.compile(optimizer=optimizer or keras.optimizers.Adam(rate), **compiled)
     return model
 
 
@@ -118,10 +117,10 @@ def default_fusion(schema, encoders, hidden_units="usual", dropout=0.0):
         dropout: as in `build_model`.
 
     Returns:
-        Name or `Fusion`. Several targets share a gated fusion. Of numbers and
-        categories, experts with hidden layers learn the interactions, by themselves
-        and, in the joint expert, with other modalities. A single modality of another
-        kind needs no fusion.
+        Name or `Fusion`. Several targets share a gated fusion. With numbers or
+        categories, two experts have hidden layers, to learn their interactions: the
+        expert of their modality, and the joint one. A single modality of another kind
+        needs no fusion.
     """
     if len(schema.targets) > 1:
         return "gated" if len(encoders) > 1 else "concat"
@@ -130,6 +129,12 @@ def default_fusion(schema, encoders, hidden_units="usual", dropout=0.0):
     sizes = [128, 128] if hidden_units == "usual" else hidden_units
     experts = {"hidden_units": sizes, "dropout": dropout or 0.1}
     experts["members"] = 16 if sizes else 1
+    # Hidden layers overfit to texts, pictures and sounds, which have encoders before.
+    experts["linear"] = [
+        place
+        for place, encoder in enumerate(encoders.values())
+        if not encoder.leaves_hidden_layers
+    ]
     if len(encoders) == 1:
         return fusion_room.LateMean(**experts)
     return fusion_room.Hybrid(fusion_room.Concat(), **experts)

@@ -48,9 +48,9 @@ def build_classifier(
             encoder for `"numbers"` or `"categories"` they are two.
         fusion: name (`keras_mm.fusion.FUSIONS`), object, or your own layer,
             called with a list of tokens and a list of masks. Default: `"hybrid"`;
-            with numbers or categories, its experts are ensembles of networks with
-            hidden layers, `Hybrid(Concat(), hidden_units=[128, 128], dropout=0.1,
-            members=16)`; and for a single modality of another kind `"concat"`, which
+            with numbers or categories, their expert and the joint one are ensembles of
+            networks with hidden layers (`Hybrid(Concat(), hidden_units=[128, 128],
+            dropout=0.1, members=16, linear=[...])`); and for a single modality of another kind `"concat"`, which
             leaves it as it is.
         modality_dropout: float, share of the training rows in which some modalities
             are masked, never all; see `fusion.ModalityDropout`.

@@ -16,6 +16,8 @@ from .rows import plain, take_rows
 
 # Submodels of the experts, by model.
 _EXPERTS = weakref.WeakKeyDictionary()
+# The logit of an expert that has no weight beside others.
+UNUSED = -40.0
 
 
 def head_of(model, name):
@@ -67,25 +69,60 @@ def weigh_experts(model, validation, steps=None):
 
 
 def _weigh(layer, row_losses, answers):
-    from scipy.optimize import minimize
-
+    """Fits weights; an expert that does not lower the loss gets a weight of 0."""
     count = answers.scores.shape[1]
+    best = _Weights.fit(np.arange(count), row_losses, answers)
+    while len(best.used) > 1:
+        fewer = [
+            _Weights.fit(np.delete(best.used, place), row_losses, answers)
+            for place in range(len(best.used))
+        ]
+        least = min(fewer, key=lambda weights: weights.loss)
+        if least.loss > best.loss:
+            break
+        best = least
+    # Leaving out one after another may miss that one by itself is the best.
+    alone = [_Weights.fit([place], row_losses, answers) for place in range(count)]
+    best = min([best, *alone], key=lambda weights: weights.loss)
+    layer.weight_logits.assign(best.logits)
+    layer.scale.assign(best.scale)
 
-    def loss(parameters):
-        logits, scale = parameters[:count], np.exp(parameters[count])
-        weights = np.where(answers.present, np.exp(logits - logits.max()), 0.0)
-        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-        fused = scale * np.einsum("bk,bku->bu", weights, answers.scores)
-        # A Gaussian prior at equal weights and a scale of 1, as a few easy rows would
-        # overfit them. One standard deviation is a factor of 7 for the weights, of
-        # 1.4 for the scale.
-        prior = np.sum(logits**2) / 8 + parameters[count] ** 2 * 4
-        prior /= np.count_nonzero(answers.counts)
-        return _mean(row_losses(fused, answers.labels), answers.counts) + prior
 
-    fitted = minimize(loss, np.zeros(count + 1), method="L-BFGS-B").x
-    layer.weight_logits.assign(fitted[:count])
-    layer.scale.assign(np.exp(fitted[count]))
+class _Weights(NamedTuple):
+    """Fitted weights of the experts, and the loss of the rows that they are fitted on."""
+
+    used: np.ndarray
+    logits: np.ndarray
+    scale: float
+    loss: float
+
+    @classmethod
+    def fit(cls, used, row_losses, answers):
+        """Fits them for some experts; the others stand in where all of these are absent."""
+        from scipy.optimize import minimize
+
+        start = np.full(answers.scores.shape[1], UNUSED)
+        start[used] = 0.0
+
+        def loss(logits, scale):
+            weights = np.where(answers.present, np.exp(logits - logits.max()), 0.0)
+            weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+            fused = scale * np.einsum("bk,bku->bu", weights, answers.scores)
+            return _mean(row_losses(fused, answers.labels), answers.counts)
+
+        def objective(parameters):
+            logits = start.copy()
+            logits[used] = parameters[:-1]
+            # A Gaussian prior at equal weights and a scale of 1, as a few easy rows
+            # would overfit them. One standard deviation is a factor of 7 for the
+            # weights, of 1.4 for the scale.
+            prior = np.sum(parameters[:-1] ** 2) / 8 + parameters[-1] ** 2 * 4
+            prior /= np.count_nonzero(answers.counts)
+            return loss(logits, np.exp(parameters[-1])) + prior
+
+        fitted = minimize(objective, np.zeros(len(used) + 1), method="L-BFGS-B").x
+        start[used], scale = fitted[:-1], np.exp(fitted[-1])
+        return cls(np.asarray(used), start, scale, loss(start, scale))
 
 
 def experts_losses(model, rows):

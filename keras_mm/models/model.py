@@ -1,21 +1,21 @@
 import keras
 
-from ..data import to_dataset, to_table
+from ..data import to_table
 from ..data.columns import column_name, fill_absent, is_dataset
 from ..data.raw import refuse_unreadable
 from ..data.rows import plain_errors
 from ..data.weights import combined_weights
 from ..deprecated import renamed
 from ..encoders.pretrained import renew_lora
-from .built_model import BuiltModel
 from .late import check_late, fit_linear_model, weigh_experts
-from .rows import is_table, pair_of, plain, split_last, warn_of_overlap, with_target
+from .rows import plain, split_last, warn_of_overlap
 from .seeded import seeded
-from .tensors import check_tensors
+from .table_model import TableModel
+from .training_settings import training_settings
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
-class MultimodalModel(BuiltModel):
+class MultimodalModel(TableModel):
     """A functional Keras model with a schema, which takes tables.
 
     Made by the builders. It supports the full API of `keras.Model`; `fit`, `evaluate`,
@@ -60,7 +60,8 @@ class MultimodalModel(BuiltModel):
                 tensors: a list of arrays, `keras_mm.Tensors`, a dataset of
                 `(inputs, target)`, or anything else that Keras takes.
             y: the target, if `x` does not hold it; for several targets a dict.
-            batch_size: int, 32 if not given.
+            batch_size: int; if not given, that of `training.training_settings` for a
+                table, 32 for tensors.
             epochs: int.
             verbose: as in Keras.
             callbacks: as in Keras.
@@ -151,6 +152,8 @@ class MultimodalModel(BuiltModel):
         **kwargs,
     ):
         """Runs `keras.Model.fit`, for tables and for tensors."""
+        if self.is_table(x) and batch_size is None:
+            batch_size = training_settings(self.schema.rows).batch_size
         reading = batch_size, base_dir, on_unreadable
         if not self.is_table(x):
             self.check(x, y)
@@ -278,8 +281,8 @@ class MultimodalModel(BuiltModel):
         """Predictions in the order of the rows; `keras.Model.predict`, for tables too.
 
         Args:
-            x: a table (the target is not needed, and the cells of an absent input
-                are missing, with a warning), or anything else that Keras takes.
+            x: a table without the target (the cells of an absent input are missing, with
+                a warning), or anything else that Keras takes.
             batch_size: int, 32 if not given.
             base_dir: as in `fit`.
             on_unreadable: as in `fit`.
@@ -340,60 +343,3 @@ class MultimodalModel(BuiltModel):
         if self.is_table(x):
             x, _, _ = self._batch(fill_absent(x, self.schema.inputs), with_target=False)
         return super().predict_on_batch(plain(x))
-
-    def _batch(self, table, **kwargs):
-        """All rows of a table as one batch of tensors, target and weights."""
-        table = to_table(table)
-        dataset = self._dataset(table, len(table), None, "error", **kwargs)
-        (entry,) = dataset.as_numpy_iterator()
-        return (*entry, None, None)[:3]
-
-    def is_table(self, x):
-        """Whether `x` is a table, whose cells must be preprocessed."""
-        return is_table(x, self)
-
-    def check(self, x, y=None):
-        """Raises a `ValueError` if arrays do not fit the model."""
-        if isinstance(x, (dict, list, tuple)) or hasattr(x, "shape"):
-            labels = y if self.objective.predicts_targets else None
-            check_tensors(x, labels, self)
-
-    def _validation(self, rows, *reading):
-        """Validation rows: a table with its target, or what Keras takes."""
-        x, y, weight = pair_of(rows)
-        if not self.is_table(x):
-            labels = None if x is None else self.objective.tensor_labels(self, x, y)
-            if labels is None:
-                return rows
-            return x, labels, self._weights(labels, weight)
-        table = self._with_target(x, y)
-        if weight is None:
-            return table
-        return self._dataset(table, *reading, sample_weight=weight)
-
-    def _dataset(self, table, batch_size, base_dir, on_unreadable, **kwargs):
-        table = table if is_dataset(table) else to_table(table)
-        if kwargs.get("with_target", True):
-            kwargs["labels"] = self.objective.table_labels(self, table)
-        return to_dataset(
-            table,
-            self.schema,
-            batch_size=batch_size or 32,
-            seed=self.seed,
-            base_dir=base_dir,
-            on_unreadable=on_unreadable,
-            **kwargs,
-        )
-
-    def _pairs(self, x, y, batch_size, base_dir, on_unreadable):
-        """Rows as a dataset of inputs and targets, or as arrays of both."""
-        if y is None:
-            x = self._validation(x, batch_size, base_dir, on_unreadable)
-        if self.is_table(x):
-            return self._dataset(
-                self._with_target(x, y), batch_size, base_dir, on_unreadable
-            )
-        return x if y is None else (x, y)
-
-    def _with_target(self, table, target):
-        return with_target(table, target, self.schema)

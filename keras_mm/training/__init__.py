@@ -1,5 +1,7 @@
 """Training strategies beyond plain fit."""
 
+from ..models.training_settings import TrainingSettings, training_settings
+from .averaged_weights import AveragedWeights
 from .callbacks import callbacks
 from .fit_cached import fit_cached
 from .fit_ensemble import fit_ensemble

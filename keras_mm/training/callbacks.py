@@ -1,10 +1,11 @@
 import keras
 
+from .averaged_weights import AveragedWeights
 from .progress import ProgressBar
 
 
 def callbacks(description=None, patience=15, monitor="val_loss"):
-    """Default callbacks for small tables: early stopping with the best weights.
+    """Default callbacks: averaged weights, early stopping, and the best epoch's weights.
 
     Examples:
 
@@ -21,6 +22,7 @@ def callbacks(description=None, patience=15, monitor="val_loss"):
         list of Keras callbacks.
     """
     listed = [
+        AveragedWeights(),
         keras.callbacks.EarlyStopping(
             monitor=monitor, patience=patience, restore_best_weights=True
         ),

@@ -62,6 +62,9 @@ ALL = {
     "hybrid_members": lambda: room.Hybrid(
         room.Concat(), units=6, activation="sigmoid", hidden_units=7, members=2
     ),
+    "hybrid_linear": lambda: room.Hybrid(
+        room.Concat(), units=6, hidden_units=7, members=2, linear=[0]
+    ),
 }
 # Two tokens at least: attention to a single one does not feel its query.
 DIMS, LENGTHS = (4, 5, 3), (3, 2, 2)
@@ -806,6 +809,20 @@ def test_members_share_kernels_and_average_their_predictions(activation):
     np.testing.assert_allclose(got[rows], each[rows].mean(axis=1), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.backends
+def test_a_linear_expert_beside_members_is_one_network():
+    tokens, masks = example(2)
+    layer = room.LateMean(units=4, hidden_units=[6], members=3, linear=[1])
+    call(layer, tokens, masks)
+    randomise(layer)
+    _, logits, _ = call(layer, tokens, masks, return_experts=True)
+    mean = ops.convert_to_numpy(masked_mean(tokens[1], masks[1]))
+    x = mean @ weight(layer, "expert_1", "kernel") + weight(layer, "expert_1", "bias")
+    assert not np.allclose(logits[:, 0], logits[:, 1])
+    for member in range(3, 6):
+        np.testing.assert_allclose(logits[:, member], x, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(2, 5), (2, 3, 5)])
 def test_ensemble_dense_in_keras_layer_harness(shape):
     testing.TestCase().run_layer_test(
@@ -932,6 +949,11 @@ def check_parameter_count(name, count):
         + count * (3 * 14 + 5 * 7 + 3 * (7 + 10) + 3 * units * 6 + 1),
         "hybrid_members": (7 + 2) * 2 * width
         + (count + 1) * (2 * 14 + 2 * units * 8 + 2)
+        + 1,
+        "hybrid_linear": units * (DIMS[0] + 1)
+        + 9 * (2 * width - DIMS[0])
+        + count * (2 * 14 + 2 * units * 8)
+        + 2 * (count + 1)
         + 1,
         # ... in the answer, and a scale.
         "late_weighted": units * (width + count) + 2 * count + 1,

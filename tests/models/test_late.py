@@ -109,6 +109,55 @@ def test_a_modality_that_errs_weighs_little(fusion):
             assert np.log(best).mean() > np.log(worse).mean() - 5e-3
 
 
+class Linear:
+    """The variables of a late fusion, and squared errors of its sum."""
+
+    def __init__(self, count):
+        self.weight_logits = keras.Variable(np.zeros(count, "float32"))
+        self.scale = keras.Variable(np.float32(1))
+
+    def weights(self):
+        return np.array(ops.convert_to_numpy(ops.softmax(self.weight_logits)))
+
+
+def weigh(columns, truth, present=None):
+    """Weights of experts that predict the columns of an array `(rows, experts)`."""
+    layer, rows = Linear(columns.shape[1]), len(truth)
+    if present is None:
+        present = np.ones(columns.shape, bool)
+    answers = late._Answers(columns[..., None], present, truth, np.ones(rows))
+    late._weigh(layer, lambda x, y: (x[:, 0] - y) ** 2, answers)
+    return layer
+
+
+def test_an_expert_that_adds_nothing_has_no_weight():
+    random = np.random.default_rng(0)
+    truth = random.normal(size=300)
+    noise = random.normal(size=(300, 3))
+    good = truth + 0.5 * noise[:, 0]
+    other = truth + 0.5 * noise[:, 1]
+    # Two that err differently are better than one; a copy of noise is not.
+    weights = weigh(np.stack([good, other, 3 * noise[:, 2]], 1), truth).weights()
+    assert weights[2] < 1e-12 and weights[:2].min() > 0.3
+    # The best one by itself: the others err as it does, and more.
+    worse = np.stack([good, good + noise[:, 0], good + 2 * noise[:, 0]], 1)
+    np.testing.assert_allclose(weigh(worse, truth).weights(), [1, 0, 0], atol=1e-12)
+
+
+def test_an_expert_without_weight_predicts_where_it_is_alone():
+    random = np.random.default_rng(0)
+    truth = random.normal(size=200)
+    good, bad = truth + 0.1, truth + random.normal(size=200) * 2
+    present = np.ones((200, 2), bool)
+    present[:50, 0] = False
+    layer = weigh(np.stack([good, bad], 1), truth, present)
+    assert layer.weights()[1] < 1e-12
+    alone = keras_mm.fusion.fusion.masked_softmax(
+        layer.weight_logits[None], ops.convert_to_tensor([[False, True]])
+    )
+    np.testing.assert_allclose(ops.convert_to_numpy(alone), [[0, 1]])
+
+
 def chosen_shares(layer, scores, present, truth):
     """Probabilities of the true classes, by the layer's own rule."""
     fused = layer.combine(

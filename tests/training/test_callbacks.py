@@ -36,4 +36,4 @@ def test_best_weights_come_back(capsys):
 
 def test_no_bar_without_a_description():
     kinds = [type(c).__name__ for c in keras_mm.training.callbacks()]
-    assert kinds == ["EarlyStopping", "TerminateOnNaN"]
+    assert kinds == ["AveragedWeights", "EarlyStopping", "TerminateOnNaN"]
