@@ -69,31 +69,39 @@ def weigh_experts(model, validation, steps=None):
 
 
 def _weigh(layer, row_losses, answers):
-    """Fits weights; an expert that does not lower the loss gets a weight of 0."""
+    """Fits weights; experts that do not earn their place get a weight of 0.
+
+    An expert is left out if the loss without it is lower by more than its standard error;
+    or if the loss of all is higher than that of the best one alone.
+    """
     count = answers.scores.shape[1]
     best = _Weights.fit(np.arange(count), row_losses, answers)
+    alone = [_Weights.fit([place], row_losses, answers) for place in range(count)]
+    single = min(alone, key=lambda weights: weights.loss)
     while len(best.used) > 1:
         fewer = [
             _Weights.fit(np.delete(best.used, place), row_losses, answers)
             for place in range(len(best.used))
         ]
         least = min(fewer, key=lambda weights: weights.loss)
-        if least.loss > best.loss:
+        gain = best.loss - least.loss
+        if gain <= best.error(least, answers) and best.loss <= single.loss:
+            break
+        if gain <= 0:
+            best = single
             break
         best = least
-    # Leaving out one after another may miss that one by itself is the best.
-    alone = [_Weights.fit([place], row_losses, answers) for place in range(count)]
-    best = min([best, *alone], key=lambda weights: weights.loss)
     layer.weight_logits.assign(best.logits)
     layer.scale.assign(best.scale)
 
 
 class _Weights(NamedTuple):
-    """Fitted weights of the experts, and the loss of the rows that they are fitted on."""
+    """Fitted weights of the experts, and the losses of the rows they are fitted on."""
 
     used: np.ndarray
     logits: np.ndarray
     scale: float
+    losses: np.ndarray
     loss: float
 
     @classmethod
@@ -104,25 +112,31 @@ class _Weights(NamedTuple):
         start = np.full(answers.scores.shape[1], UNUSED)
         start[used] = 0.0
 
-        def loss(logits, scale):
+        def losses(logits, scale):
             weights = np.where(answers.present, np.exp(logits - logits.max()), 0.0)
             weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
             fused = scale * np.einsum("bk,bku->bu", weights, answers.scores)
-            return _mean(row_losses(fused, answers.labels), answers.counts)
+            return row_losses(fused, answers.labels)
 
         def objective(parameters):
             logits = start.copy()
             logits[used] = parameters[:-1]
             # A Gaussian prior at equal weights and a scale of 1, as a few easy rows
-            # would overfit them. One standard deviation is a factor of 7 for the
-            # weights, of 1.4 for the scale.
-            prior = np.sum(parameters[:-1] ** 2) / 8 + parameters[-1] ** 2 * 4
-            prior /= np.count_nonzero(answers.counts)
-            return loss(logits, np.exp(parameters[-1])) + prior
+            # would overfit them. One standard deviation is a factor of 1.4 for both.
+            prior = np.sum(parameters**2) * 4 / np.count_nonzero(answers.counts)
+            return _mean(losses(logits, np.exp(parameters[-1])), answers.counts) + prior
 
         fitted = minimize(objective, np.zeros(len(used) + 1), method="L-BFGS-B").x
         start[used], scale = fitted[:-1], np.exp(fitted[-1])
-        return cls(np.asarray(used), start, scale, loss(start, scale))
+        found = losses(start, scale)
+        return cls(np.asarray(used), start, scale, found, _mean(found, answers.counts))
+
+    def error(self, other, answers):
+        """The standard error of the difference of the mean losses, of paired rows."""
+        weights = answers.counts / max(answers.counts.sum(), 1e-12)
+        difference = self.losses - other.losses
+        spread = difference - weights @ difference
+        return np.sqrt(np.sum((weights * spread) ** 2))
 
 
 def experts_losses(model, rows):
