@@ -62,12 +62,16 @@ def fit(task, parts, method, columns, options):
         "kind": task.kind,
         "roles": roles,
         "classes": task.classes,
+        "groups": task.groups,
         "epochs": options.epochs,
     }
     python = dict(given.split("=", 1) for given in options.python)
     with tempfile.TemporaryDirectory() as folder:
         for name, rows in zip(("train", "validation", "test"), parts, strict=True):
-            kept = chosen if name == "test" else [*chosen, task.target]
+            kept = chosen
+            if name != "test":
+                kept = [*chosen, task.target]
+                kept += [] if task.groups is None else [task.groups]
             table = task.table.iloc[rows][kept].reset_index(drop=True)
             table.to_parquet(os.path.join(folder, f"{name}.parquet"))
         with open(os.path.join(folder, "task.json"), "w", encoding="utf-8") as file:
@@ -98,9 +102,7 @@ def main():
     parser.add_argument("--splits", nargs="+", default=["own", "0", "1", "2", "3", "4"])
     parser.add_argument("--folds", type=int, default=sets.FOLDS, help="at most so many")
     parser.add_argument("--only", nargs="*", help='choices, such as "numbers"')
-    parser.add_argument(
-        "--epochs", type=int, default=100, help="at most, of this library"
-    )
+    parser.add_argument("--epochs", type=int, help="of this library, to try it")
     parser.add_argument("--python", action="append", default=[], help="METHOD=PATH")
     parser.add_argument("--again", action="store_true", help="even what is there")
     parser.add_argument("--report", action="store_true", help="print tables only")

@@ -2,8 +2,6 @@
 
 import os
 
-EPOCHS = 100
-
 
 def schema_of(task, train):
     """A schema by the columns' roles, with each input's defaults."""
@@ -60,14 +58,31 @@ def default(task, train, validation, **options):
     schema = schema_of(task, train)
     build = keras_mm.build_classifier if task["classes"] else keras_mm.build_regressor
     model = build(schema, seed=0, **options)
+    settings = keras_mm.training.training_settings(len(train))
     model.fit(
         train,
         validation_data=validation,
-        epochs=task.get("epochs", EPOCHS),
+        epochs=task["epochs"] or settings.epochs,
         callbacks=keras_mm.training.callbacks(),
         verbose=0,
     )
     path = os.path.join(task["folder"], "model.keras")
+    model.save(path)
+    return lambda table: answers(task, model, rows(task, table)), path
+
+
+def ensemble(task, train, validation):
+    """`fit_ensemble` on all rows that are not tested, with its defaults."""
+    import pandas as pd
+
+    import keras_mm
+
+    table = rows(task, pd.concat([train, validation], ignore_index=True))
+    schema = schema_of(task, table)
+    model = keras_mm.fit_ensemble(
+        schema, table, groups=task["groups"], seed=0, verbose=False
+    )
+    path = os.path.join(task["folder"], "ensemble.keras")
     model.save(path)
     return lambda table: answers(task, model, rows(task, table)), path
 
@@ -87,4 +102,4 @@ def answers(task, model, table):
     return found
 
 
-OURS = {"keras_mm": default}
+OURS = {"keras_mm": default, "keras_mm ensemble": ensemble}
