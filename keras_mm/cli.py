@@ -91,7 +91,25 @@ def _parser():
     train.add_argument("--groups", metavar="COLUMN", help="rows to keep together")
     train.add_argument("--output", default="model.keras", help="file for the model")
     train.add_argument("--fusion", help="name of the fusion")
-    train.add_argument("--image-size", type=int, default=96, help="pixels a side")
+    train.add_argument(
+        "--pretrained",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="read pictures, texts and sounds by small pretrained backbones of KerasHub, "
+        "which are downloaded, or taken from a folder that holds them by name",
+    )
+    train.add_argument(
+        "--cache",
+        metavar="FOLDER",
+        help="where to keep what the pretrained backbones give, up to 2 GB; "
+        "default: keras_mm/tokens in KERAS_HOME or ~/.keras",
+    )
+    train.add_argument(
+        "--image-size",
+        type=int,
+        help="pixels a side: 96 if not given, 224 with --pretrained",
+    )
     by_size = "depends on the number of rows if not given"
     train.add_argument("--epochs", type=_positive, help=f"at the most; {by_size}")
     train.add_argument("--batch-size", type=_positive, help=by_size)

@@ -1,6 +1,7 @@
 """The `keras-mm train` command: read, split, infer, train, score, save."""
 
 import contextlib
+import functools
 import os
 import typing
 
@@ -74,6 +75,9 @@ def train_model(options):
     """Runs the command."""
     import keras_mm
 
+    if options.image_size is None:
+        # Backbones see little of small pictures.
+        options.image_size = 96 if options.pretrained is None else 224
     whole = part_of(options.table, options)
     types = _types(whole.table, options)
     train, validation, test = _parts(whole, types, options)
@@ -91,6 +95,9 @@ def train_model(options):
         )
     _print_classes_notes(whole.table, schema, options)
     chosen = {"fusion": options.fusion, "seed": options.seed}
+    if options.pretrained is not None:
+        folder = [options.pretrained] if options.pretrained else []
+        chosen["encoders"] = ":".join(["pretrained", *folder])
     if options.modality_dropout is not None:
         chosen["modality_dropout"] = options.modality_dropout
     model = keras_mm.build_model(schema, **chosen)
@@ -109,8 +116,11 @@ def train_model(options):
             )
 
     is_elsewhere = validation.base_dir != train.base_dir
+    fit = model.fit
+    if options.pretrained is not None and not is_elsewhere:
+        fit = _cached(model, options) or fit
     try:
-        model.fit(
+        fit(
             train.table,
             validation_data=rows_of(validation) if is_elsewhere else validation.table,
             epochs=options.epochs or settings.epochs,
@@ -143,6 +153,19 @@ def train_model(options):
         os.makedirs(folder, exist_ok=True)
     model.save(options.output)
     print(f"Saved to {options.output}")
+
+
+def _cached(model, options):
+    """`fit_cached` of the model; None if it cannot be trained so."""
+    import keras_mm
+
+    if any(late.out_of_fold for late in model.late_fusions().values()):
+        return None
+    home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
+    folder = options.cache or os.path.join(home, "keras_mm", "tokens")
+    folder = os.path.expanduser(folder)
+    print(f"What frozen encoders give is kept in {folder}, which may be deleted.")
+    return functools.partial(keras_mm.training.fit_cached, model, folder=folder)
 
 
 def print_weights(target, weights):

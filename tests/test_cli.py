@@ -1,17 +1,20 @@
 """The command: train, evaluate, predict, export, inspect; exit codes."""
 
 import json
+import os
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
+import keras_mm
 from keras_mm.cli import main
 from keras_mm.data.split import with_rare_first
 from keras_mm.errors import refuse_rows
 from keras_mm.train_command import Part, names_in
 
+from .encoders.conformance import preset
 from .helpers import make_table
 
 pytestmark = pytest.mark.skipif(
@@ -47,6 +50,26 @@ def test_train_says_what_it_decided(work, capsys):
     out = capsys.readouterr().out
     assert "-> Number" in out and "shop  " in out and "image" not in out
     assert "mean_absolute_error" in out
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_train_pretrained(work, capsys):
+    """By backbones of a folder, whose tokens are kept."""
+    choice = keras_mm.encoders.PRESETS[keras_mm.Text]
+    (work / "presets").mkdir()
+    os.symlink(preset("distil_bert"), work / "presets" / choice.preset)
+    code = main(
+        ["train", str(work / "table.csv"), "--target", "category", "--epochs", "1"]
+        + ["--inputs", "text", "--pretrained", str(work / "presets")]
+        + ["--cache", str(work / "tokens"), "--output", str(work / "both.keras")]
+    )
+    out = capsys.readouterr().out
+    assert code == 0 and choice.describe() in out and str(work / "tokens") in out
+    # One encoder, training and validation rows.
+    (path,) = (work / "tokens").iterdir()
+    assert len(np.load(path)["keys"]) == 40
+    model = keras.models.load_model(work / "both.keras")
+    assert list(model.modalities) == ["text-ngrams", "text-hub"]
 
 
 @pytest.mark.usefixtures("eagerly")

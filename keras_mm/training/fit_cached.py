@@ -1,21 +1,18 @@
-import hashlib
-import json
-import os
-import re
-
 import keras
 import numpy as np
 
 from ..data import to_dataset, to_table
-from ..data.raw import encode_targets, read_files, to_raw
+from ..data.raw import encode_targets
 from ..data.weights import combined_weights
 from ..deprecated import renamed
 from ..encoders.pretrained import renew_lora
-from ..files import replacing
+from ..errors import RowsError
 from ..models.graph import rest_of
 from ..models.late import check_late, weigh_experts
 from ..models.rows import pair_of, with_target
 from ..models.seeded import seeded
+from ..models.training_settings import training_settings
+from .token_cache import TokenCache, encoder_digest, row_digests
 
 
 @renamed(bad="on_unreadable")
@@ -24,7 +21,7 @@ def fit_cached(
     table,
     validation_data=None,
     folder=None,
-    batch_size=32,
+    batch_size=None,
     class_weight=None,
     sample_weight=None,
     base_dir=None,
@@ -35,9 +32,11 @@ def fit_cached(
 
     The output of an encoder without trainable weights is the same in every epoch,
     except for augmentation and dropout in it, which are disabled here. It is computed
-    once, and with `folder` cached on disk for later runs, keyed by a hash of the
-    encoder, its weights and the rows. The rest of the model is then trained on the
-    cached tokens; it shares its weights with the model.
+    once, and with `folder` cached on disk for later runs: a file for each encoder, named
+    by a hash of its weights and settings, holds each row by a hash of what it holds.
+    Rows that are new are encoded and added. A file may be deleted at any time, and one
+    that cannot be read is computed again. The rest of the model is then trained on
+    the cached tokens; it shares its weights with the model.
 
     Examples:
 
@@ -52,8 +51,9 @@ def fit_cached(
         table: rows, with the target if the model has one, in any form that
             `keras_mm.data.to_table` reads; they must fit in memory as tokens.
         validation_data: rows in the same forms, or None.
-        folder: folder to cache the tokens in, or None.
-        batch_size: int.
+        folder: folder to cache the tokens in, or None. It takes 2 GB at the most: the
+            encoders that were used longest ago are deleted.
+        batch_size: int; if not given, as in `model.fit`.
         class_weight: as in `model.fit`.
         sample_weight: as in `model.fit`.
         base_dir: as in `model.fit`.
@@ -68,6 +68,8 @@ def fit_cached(
     Raises:
         ValueError: if no encoder is frozen.
     """
+    if batch_size is None:
+        batch_size = training_settings(model.schema.rows).batch_size
     objective = model.objective
     objective.before_fit(model, table, None, class_weight, sample_weight)
     frozen = [
@@ -142,18 +144,9 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, on_unreadable
     read = model.wiring.read_only_by(frozen)
     tokens = {}
     for name in frozen:
-        path = folder and os.path.join(
-            folder, _fingerprint(name, model, rows, base_dir, on_unreadable) + ".npz"
+        tokens[name] = _tokens(
+            name, model, rows, folder, batch_size, base_dir, on_unreadable
         )
-        if path and os.path.exists(path):
-            with np.load(path) as file:
-                tokens[name] = [file["tokens"], file["mask"]]
-            continue
-        tokens[name] = _encode(name, model, rows, batch_size, base_dir, on_unreadable)
-        if path:
-            os.makedirs(folder, exist_ok=True)
-            with replacing(path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, tokens=tokens[name][0], mask=tokens[name][1])
     others = [tensor.name for tensor in model.inputs if tensor.name not in read]
     inputs = []
     if others:
@@ -170,6 +163,26 @@ def _tensors_of(model, frozen, rows, folder, batch_size, base_dir, on_unreadable
     return inputs, labels
 
 
+def _tokens(modality, model, rows, folder, batch_size, base_dir, on_unreadable):
+    """Tokens and mask of a modality, from the folder where it has them."""
+    how = batch_size, base_dir, on_unreadable
+    if folder is None:
+        return _encode(modality, model, rows, *how)
+    columns, schema = model.modalities[modality], model.schema
+    layer = model.encoders[modality]
+    digest = encoder_digest(layer, schema, columns, modality, on_unreadable)
+
+    def encode(chosen):
+        part = rows.iloc[chosen].reset_index(drop=True)
+        try:
+            return _encode(modality, model, part, *how)
+        except RowsError as error:
+            raise error.renumbered(chosen) from error
+
+    keys = row_digests(rows, schema, columns, base_dir, on_unreadable)
+    return TokenCache(folder, digest).tokens(keys, encode)
+
+
 def _encode(modality, model, rows, batch_size, base_dir, on_unreadable):
     names = model.modalities[modality]
     dataset = to_dataset(
@@ -183,25 +196,3 @@ def _encode(modality, model, rows, batch_size, base_dir, on_unreadable):
     tokens, mask = model.encoders[modality].predict(dataset, verbose=0)
     # NumPy files do not support bfloat16.
     return [tokens.astype("float32") if tokens.dtype.kind == "V" else tokens, mask]
-
-
-def _fingerprint(modality, model, rows, base_dir, on_unreadable):
-    """Hash of what the tokens depend on: network, weights, preprocessing, rows."""
-    digest = hashlib.blake2b(digest_size=20)
-    layer = model.encoders[modality]
-    part = model.schema.part(model.modalities[modality])
-    for config in (layer.get_config(), part.get_config()):
-        text = json.dumps(config, sort_keys=True, default=str)
-        # Keras numbers layers in order of creation: dense, dense_1, ...
-        digest.update(re.sub(r'_\d+(?=["/])', "", text).encode())
-    for weight in layer.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    for name, raw in to_raw(rows, part, base_dir, on_unreadable).items():
-        digest.update(f"{name} {raw.shape} {raw.dtype}".encode())
-        for value in read_files(raw):
-            if raw.dtype != object:
-                digest.update(value.tobytes())
-                continue
-            for item in np.ravel(value):
-                digest.update(len(item).to_bytes(8, "big") + item)
-    return digest.hexdigest()
