@@ -14,6 +14,8 @@ from .word_pieces import learn_word_pieces
 
 # Token forms that keep the order of a text.
 _IN_ORDER = ("words", "characters", "word_pieces", "byte_pairs")
+# How many ids to keep, if nothing is said.
+_LARGEST, _LARGEST_NGRAMS = 20_000, 200_000
 
 
 @keras.saving.register_keras_serializable(package="keras_mm")
@@ -50,7 +52,8 @@ class Text(Input):
     Args:
         sequence_length: int, how many words of a text are read.
         vocabulary_size: int, largest number of ids to keep, those of the most frequent
-            words; padding and out-of-vocabulary included.
+            words or n-grams; padding and out-of-vocabulary included. Default: 20,000,
+            of n-grams as many as occur in two texts or more, from 20,000 to 200,000.
         tokens: `"words"`, `"ngrams"`, `"characters"`, `"word_pieces"`,
             `"byte_pairs"`, or None: chosen by the encoder.
         standardize: `"lower"` (case is folded), `"lower_and_strip_accents"`,
@@ -87,7 +90,7 @@ class Text(Input):
     def __init__(
         self,
         sequence_length=64,
-        vocabulary_size=20_000,
+        vocabulary_size=None,
         tokens=None,
         standardize="lower",
         vocabulary=None,
@@ -115,7 +118,7 @@ class Text(Input):
                 "`sequence_length` must be at least 1. "
                 f"Received: sequence_length={sequence_length}"
             )
-        if int(vocabulary_size) < 2:
+        if vocabulary_size is not None and int(vocabulary_size) < 2:
             raise ValueError(
                 "`vocabulary_size` must be at least 2: padding and "
                 f"out-of-vocabulary. Received: vocabulary_size={vocabulary_size}"
@@ -127,7 +130,7 @@ class Text(Input):
                 "texts choose tokens='word_pieces'. Received: tokens='byte_pairs'"
             )
         self.sequence_length = int(sequence_length)
-        self.vocabulary_size = int(vocabulary_size)
+        self.vocabulary_size = vocabulary_size and int(vocabulary_size)
         self.tokens = tokens
         self.standardize = standardize
         self.vocabulary = None if vocabulary is None else list(vocabulary)
@@ -214,9 +217,12 @@ class Text(Input):
             self._adapt_in_order(texts)
             return self
         words, counts, longest = count_ngrams(texts, self.standardize)
-        room = self.vocabulary_size - 2
-        self.vocabulary = most_frequent(words, room)
-        self.ngram_vocabulary = most_frequent(counts, room)
+        self.vocabulary = most_frequent(words, self._largest - 2)
+        room = self.vocabulary_size
+        if room is None:
+            repeated = sum(count > 1 for count in counts.values())
+            room = min(max(_LARGEST, repeated + 2), _LARGEST_NGRAMS)
+        self.ngram_vocabulary = most_frequent(counts, room - 2)
         self.ngram_weights = [
             round(
                 math.log((1 + len(texts)) / (1 + counts[gram.encode("utf-8")])) + 1,
@@ -235,7 +241,7 @@ class Text(Input):
         counts = collections.Counter()
         for chunk in chunks_of(texts):
             counts.update(self._ids.units(chunk).flat_values.numpy().tolist())
-        room = self.vocabulary_size - 2
+        room = self._largest - 2
         if self.tokens == "characters":
             self.vocabulary = most_frequent(counts, room)
         else:
@@ -255,7 +261,12 @@ class Text(Input):
             return len(self.ngram_vocabulary) + 2
         if self.is_adapted:
             return len(self.vocabulary) + self._ids.first_id
-        return self.vocabulary_size
+        return self._largest
+
+    @property
+    def _largest(self):
+        """The largest number of ids of tokens in order."""
+        return self.vocabulary_size or _LARGEST
 
     @property
     def length(self):

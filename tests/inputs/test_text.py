@@ -282,3 +282,24 @@ def test_long_texts_are_cut(tokens):
     np.testing.assert_array_equal(ids[0], ids[1])
     # Broken anywhere, it is missing, as in a table.
     assert not ids[2].numpy().any()
+
+
+@pytest.mark.parametrize("least, most", [(4, 100), (4, 7), (30, 100)])
+def test_n_grams_of_two_texts_are_kept_between_two_bounds(monkeypatch, least, most):
+    monkeypatch.setattr("keras_mm.inputs.text._LARGEST", least)
+    monkeypatch.setattr("keras_mm.inputs.text._LARGEST_NGRAMS", most)
+    texts = ["ab cd", "ab", "cd", "ab cd", "only once"]
+    counts = collections.Counter(
+        g for text in texts for g in set().union(*grams_of(words_of(text)))
+    )
+    repeated = [gram for gram, count in counts.items() if count > 1]
+    text = keras_mm.Text().adapt(pd.Series(texts))
+    kept = text.ngram_vocabulary
+    assert len(repeated) == 9
+    if least > 4:
+        # Rare words fill the lower bound, rare character n-grams do not.
+        assert set(kept) == {*repeated, "only", "once", "only once"}
+    else:
+        assert len(kept) == min(9, most - 2) and set(kept) <= set(repeated)
+    small = keras_mm.Text(vocabulary_size=4).adapt(pd.Series(texts))
+    assert len(small.ngram_vocabulary) == len(small.vocabulary) == 2
