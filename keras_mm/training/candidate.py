@@ -1,6 +1,7 @@
 """The rows of `fit_ensemble`, and the trainings of one of its candidates."""
 
 import copy
+import functools
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..models import build_model
 from ..models.ensemble import copy_of
 from ..models.late_together import answers_of_experts, weigh_together
 from ..models.rows import take_rows
+from .fit_cached import fit_cached
 
 
 class FoldedRows:
@@ -63,6 +65,8 @@ class Candidate:
     def __init__(self, settings, schema, seed):
         self.settings, self.seed = settings, seed
         self.model = _build(settings, schema, seed)
+        # In the order of the model's variables, whichever part of it is trained.
+        self.model.optimizer.build(self.model.trainable_variables)
         self.name = _name_of(settings)
         # The weights of each fold's model, and its experts' answers.
         self.states, self.experts = [], []
@@ -79,7 +83,7 @@ class Candidate:
             self._start_again(_build(self.settings, rows.schema, self.seed + fold))
         table, weights = rows.part(np.flatnonzero(rows.fold != fold))
         held, held_weights = rows.part(np.flatnonzero(rows.fold == fold))
-        history = model.fit(
+        history = _trainer(model)(
             table,
             validation_data=(held, None, held_weights),
             class_weight=rows.class_weight,
@@ -93,7 +97,7 @@ class Candidate:
         pairs = to_dataset(
             held,
             model.schema,
-            settings["batch_size"] or 32,
+            settings.get("batch_size", 32),
             class_weight=rows.class_weight,
             sample_weight=held_weights,
             **reading,
@@ -133,8 +137,7 @@ class Candidate:
     def _start_again(self, fresh):
         """The weights, seeds and state of the optimizer of a model just built."""
         self.model.seed = fresh.seed
-        if not fresh.optimizer.built:
-            fresh.optimizer.build(fresh.trainable_variables)
+        fresh.optimizer.build(fresh.trainable_variables)
         for mine, other in (
             (self.model.variables, fresh.variables),
             (self.model.optimizer.variables, fresh.optimizer.variables),
@@ -146,6 +149,17 @@ class Candidate:
 def _build(settings, schema, seed):
     # Copies: layers and optimizers belong to one model.
     return build_model(schema, seed=seed, **copy.deepcopy(settings))
+
+
+def _trainer(model):
+    """The function that trains a model; the outputs of frozen encoders are cached."""
+    frozen = [
+        e for e in model.encoders.values() if e.weights and not e.trainable_weights
+    ]
+    stacks = any(layer.out_of_fold for layer in model.late_fusions().values())
+    if not frozen or stacks:
+        return model.fit
+    return functools.partial(fit_cached, model)
 
 
 def _name_of(settings):

@@ -37,6 +37,7 @@ def fit_ensemble(
     finds the candidates' weights, and the experts of a late or hybrid fusion are weighed
     on all rows instead of one fold. The ensemble averages the probabilities of all
     models, or their numbers (those with `scale="log"` or `"quantile"` on that scale).
+    Frozen encoders run once for each training, see `fit_cached`.
 
     The result is a model as any other: it predicts, is scored, saved and exported as one.
     It takes as long as its members together: `folds` times as long as one model, times
@@ -116,7 +117,9 @@ def fit_ensemble(
                 note = f"candidate {number + 1} of {len(waiting)}, {note}"
             listed = callbacks(note if verbose else None, patience)
             listed.append(TimeLimit(clock.end(so_far + fold + 1)))
-            settings = {"epochs": epochs, "batch_size": batch_size}
+            settings = {"epochs": epochs}
+            if batch_size:
+                settings["batch_size"] = batch_size
             with clock.training:
                 one.fit(rows, fold, reading, callbacks=listed, **settings)
             if one.stopped_after:
