@@ -115,6 +115,15 @@ def _parser():
     train.add_argument("--batch-size", type=_positive, help=by_size)
     train.add_argument("--modality-dropout", type=float, default=None)
     train.add_argument("--class-weight", choices=["balanced"])
+    train.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="average a model of each fold of all rows but the test rows",
+    )
+    train.add_argument("--folds", type=_positive, help="of an ensemble; default: 5")
+    train.add_argument(
+        "--time-limit", type=float, metavar="SECONDS", help="of an ensemble"
+    )
     train.add_argument("--seed", type=int, default=0)
     _reading(train)
     train.set_defaults(run=train_model)

@@ -100,6 +100,58 @@ def train_model(options):
         chosen["encoders"] = ":".join(["pretrained", *folder])
     if options.modality_dropout is not None:
         chosen["modality_dropout"] = options.modality_dropout
+    if options.ensemble:
+        with train.named():
+            model = _ensemble(schema, train, chosen, options)
+    else:
+        model = _one_model(schema, train, validation, chosen, options)
+    for target, weights in keras_mm.evaluation.expert_weights(model).items():
+        print_weights(target, weights)
+    for name, part in (("validation", validation), ("test", test)):
+        if part is not None:
+            with part.named():
+                scores = keras_mm.evaluation.score(
+                    model,
+                    part.table,
+                    base_dir=part.base_dir,
+                    on_unreadable=options.on_unreadable,
+                )
+            print_scores(name, scores)
+    folder = os.path.dirname(options.output)
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+    model.save(options.output)
+    print(f"Saved to {options.output}")
+
+
+def _ensemble(schema, rows, chosen, options):
+    """The ensemble of models of all folds of the rows."""
+    import keras_mm
+
+    seed = chosen.pop("seed")
+    model = keras_mm.fit_ensemble(
+        schema,
+        rows.table,
+        [{name: value for name, value in chosen.items() if value is not None}],
+        folds=options.folds or 5,
+        groups=options.groups,
+        time_limit=options.time_limit,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        class_weight=options.class_weight,
+        base_dir=rows.base_dir,
+        on_unreadable=options.on_unreadable,
+        folder=_token_folder(options) if options.pretrained is not None else None,
+        seed=seed,
+    )
+    print(model.report)
+    return model
+
+
+def _one_model(schema, train, validation, chosen, options):
+    """A model of the training rows, which stops by the validation rows."""
+    import keras_mm
+
     model = keras_mm.build_model(schema, **chosen)
     settings = keras_mm.training.training_settings(schema.rows)
     print(f"Model with {model.count_params():,} parameters")
@@ -136,23 +188,7 @@ def train_model(options):
         for part in (train, validation):
             rows_of(part)
         raise
-    for target, weights in keras_mm.evaluation.expert_weights(model).items():
-        print_weights(target, weights)
-    for name, part in (("validation", validation), ("test", test)):
-        if part is not None:
-            with part.named():
-                scores = keras_mm.evaluation.score(
-                    model,
-                    part.table,
-                    base_dir=part.base_dir,
-                    on_unreadable=options.on_unreadable,
-                )
-            print_scores(name, scores)
-    folder = os.path.dirname(options.output)
-    if folder:
-        os.makedirs(folder, exist_ok=True)
-    model.save(options.output)
-    print(f"Saved to {options.output}")
+    return model
 
 
 def _cached(model, options):
@@ -161,11 +197,17 @@ def _cached(model, options):
 
     if any(late.out_of_fold for late in model.late_fusions().values()):
         return None
+    folder = _token_folder(options)
+    return functools.partial(keras_mm.training.fit_cached, model, folder=folder)
+
+
+def _token_folder(options):
+    """The folder that keeps what frozen encoders give."""
     home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
     folder = options.cache or os.path.join(home, "keras_mm", "tokens")
     folder = os.path.expanduser(folder)
     print(f"What frozen encoders give is kept in {folder}, which may be deleted.")
-    return functools.partial(keras_mm.training.fit_cached, model, folder=folder)
+    return folder
 
 
 def print_weights(target, weights):
@@ -217,12 +259,29 @@ def _print_classes_notes(table, schema, options):
 
 
 def _parts(whole, types, options):
-    """Training, validation and test rows; the last may be None."""
+    """Training, validation and test rows; the last may be None.
+
+    An ensemble has no validation rows.
+    """
+    import numpy as np
+
     from keras_mm.data.split import split_rows
 
+    if options.ensemble and options.validation:
+        raise ValueError(
+            "An ensemble is validated on folds of its own rows. Leave out --validation, "
+            f"or --ensemble. Received: validation={options.validation!r}"
+        )
+    if not options.ensemble and (options.folds or options.time_limit):
+        raise ValueError(
+            "--folds and --time-limit go with --ensemble. "
+            f"Received: folds={options.folds}, time_limit={options.time_limit}"
+        )
     test = part_of(options.test, options) if options.test else None
     if options.validation:
         return whole, part_of(options.validation, options), test
+    if not options.split_by and options.ensemble:
+        return whole, None, test
     if not options.split_by:
         return *_split(whole, types, options), test
     rows = split_rows(whole.table, options.split_by, ())
@@ -231,6 +290,11 @@ def _parts(whole, types, options):
             f"Column {options.split_by!r} must name two parts or more. "
             f"Received: split_by={options.split_by!r}"
         )
+    if options.ensemble:
+        # The last part is for testing, whatever its name.
+        kept = rows[:2] if test else rows[:-1]
+        train = whole.take(np.sort(np.concatenate(kept)))
+        return train, None, test or whole.take(rows[-1])
     parts = [whole.take(part) for part in rows]
     return parts[0], parts[1], test or (parts[2] if len(parts) > 2 else None)
 

@@ -73,6 +73,26 @@ def test_train_pretrained(work, capsys):
 
 
 @pytest.mark.usefixtures("eagerly")
+def test_train_an_ensemble(work, capsys):
+    """Of all rows but those for testing."""
+    table = pd.read_csv(work / "table.csv")
+    table["part"] = ["train", "train", "train", "validation", "test"] * 8
+    table.to_csv(work / "parts.csv", index=False)
+    train = ["train", str(work / "parts.csv"), "--target", "category", "--epochs", "1"]
+    train += ["--inputs", "shop", "--split-by", "part"]
+    output = ["--output", str(work / "ensemble.keras")]
+    assert main([*train, "--ensemble", "--folds", "2", *output]) == 0
+    out = capsys.readouterr().out
+    assert "32 rows predicted out of fold" in out and "default" in out
+    assert "test: accuracy" in out and "validation:" not in out
+    assert len(keras.models.load_model(work / "ensemble.keras").members) == 2
+    assert main([*train, "--folds", "2"]) == 1
+    assert "go with --ensemble" in capsys.readouterr().err
+    assert main([*train, "--ensemble", "--validation", "v.csv"]) == 1
+    assert "folds of its own rows" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_several_targets(work, capsys):
     table = pd.read_csv(work / "table.csv")
     table.loc[::4, "category"] = None

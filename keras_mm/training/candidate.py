@@ -71,6 +71,8 @@ class Candidate:
         # The weights of each fold's model, and its experts' answers.
         self.states, self.experts = [], []
         self.seconds = self.stopped_after = 0
+        # Where the outputs of frozen encoders are kept.
+        self.folder = None
 
     @property
     def folds(self):
@@ -83,7 +85,7 @@ class Candidate:
             self._start_again(_build(self.settings, rows.schema, self.seed + fold))
         table, weights = rows.part(np.flatnonzero(rows.fold != fold))
         held, held_weights = rows.part(np.flatnonzero(rows.fold == fold))
-        history = _trainer(model)(
+        history = _trainer(model, self.folder)(
             table,
             validation_data=(held, None, held_weights),
             class_weight=rows.class_weight,
@@ -151,7 +153,7 @@ def _build(settings, schema, seed):
     return build_model(schema, seed=seed, **copy.deepcopy(settings))
 
 
-def _trainer(model):
+def _trainer(model, folder):
     """The function that trains a model; the outputs of frozen encoders are cached."""
     frozen = [
         e for e in model.encoders.values() if e.weights and not e.trainable_weights
@@ -159,7 +161,7 @@ def _trainer(model):
     stacks = any(layer.out_of_fold for layer in model.late_fusions().values())
     if not frozen or stacks:
         return model.fit
-    return functools.partial(fit_cached, model)
+    return functools.partial(fit_cached, model, folder=folder)
 
 
 def _name_of(settings):

@@ -1,3 +1,4 @@
+import tempfile
 import time
 
 import numpy as np
@@ -6,6 +7,7 @@ from ..data import Schema, to_table
 from ..data.columns import column_name
 from ..models import Ensemble, EnsembleReport
 from ..models.ensemble import check_alike
+from ..models.training_settings import training_settings
 from .callbacks import callbacks
 from .candidate import Candidate, FoldedRows
 from .out_of_fold import OutOfFold
@@ -19,13 +21,14 @@ def fit_ensemble(
     folds=5,
     groups=None,
     time_limit=None,
-    epochs=60,
+    epochs=None,
     patience=15,
     batch_size=None,
     class_weight=None,
     sample_weight=None,
     base_dir=None,
     on_unreadable="error",
+    folder=None,
     seed=0,
     verbose=True,
 ):
@@ -37,7 +40,7 @@ def fit_ensemble(
     finds the candidates' weights, and the experts of a late or hybrid fusion are weighed
     on all rows instead of one fold. The ensemble averages the probabilities of all
     models, or their numbers (those with `scale="log"` or `"quantile"` on that scale).
-    Frozen encoders run once for each training, see `fit_cached`.
+    Frozen encoders run once, see `fit_cached`.
 
     The result is a model as any other: it predicts, is scored, saved and exported as one.
     It takes as long as its members together: `folds` times as long as one model, times
@@ -63,13 +66,15 @@ def fit_ensemble(
         time_limit: float, seconds, or None. What would end later is not begun: first the
             last candidates, then folds of the first one; training stops after an epoch
             where it must. One model always comes out.
-        epochs: int, largest number of epochs of each training.
+        epochs: int, largest number of epochs of each training. Default: that of
+            `training_settings`.
         patience: int, epochs without a smaller loss until training stops.
-        batch_size: int, 32 if not given.
+        batch_size: as in `model.fit`.
         class_weight: as in `model.fit`; it counts in the choice of weights, too.
         sample_weight: as in `model.fit`; it counts in the choice of weights, too.
         base_dir: as in `model.fit`.
         on_unreadable: as in `model.fit`.
+        folder: folder that keeps what frozen encoders give; None: a temporary one.
         seed: int; the same seed gives the same ensemble on one machine, unless time runs
             out.
         verbose: bool, whether to show a line for each training.
@@ -99,6 +104,20 @@ def fit_ensemble(
             waiting.append(Candidate(settings, schema, seed + number * folds))
         check_alike(waiting[0].model, waiting[number].model)
     reading = {"base_dir": base_dir, "on_unreadable": on_unreadable}
+    settings = {"epochs": epochs or training_settings(len(table)).epochs}
+    if batch_size:
+        settings["batch_size"] = batch_size
+    with tempfile.TemporaryDirectory() as temporary:
+        for one in waiting:
+            one.folder = folder or temporary
+        tried, left_out = _train(
+            waiting, rows, folds, clock, patience, verbose, reading, settings
+        )
+    return _ensemble(tried, rows, clock, left_out)
+
+
+def _train(waiting, rows, folds, clock, patience, verbose, reading, settings):
+    """Trains candidates while there is time: those with predictions, and what is left."""
     tried, left_out = [], []
     for number, one in enumerate(waiting):
         so_far = sum(other.folds for other in tried)
@@ -117,9 +136,6 @@ def fit_ensemble(
                 note = f"candidate {number + 1} of {len(waiting)}, {note}"
             listed = callbacks(note if verbose else None, patience)
             listed.append(TimeLimit(clock.end(so_far + fold + 1)))
-            settings = {"epochs": epochs}
-            if batch_size:
-                settings["batch_size"] = batch_size
             with clock.training:
                 one.fit(rows, fold, reading, callbacks=listed, **settings)
             if one.stopped_after:
@@ -127,7 +143,7 @@ def fit_ensemble(
         if one.folds == folds or not tried:
             one.predict(rows, reading)
             tried.append(one)
-    return _ensemble(tried, rows, clock, left_out)
+    return tried, left_out
 
 
 class _Clock:

@@ -7,6 +7,7 @@ from ..data import to_table
 from ..data.raw import encode_targets
 from ..errors import missing_extra
 from ..models import build_model
+from ..models.training_settings import training_settings
 from .callbacks import callbacks
 from .progress import counted
 from .pruning import Pruning
@@ -19,7 +20,7 @@ SPACE = {
     "learning_rate": (3e-4, 1e-2),
     "weight_decay": (1e-6, 1e-1),
     "dropout": (0.0, 0.5),
-    "hidden_units": [32, 64, 128, 256],
+    "hidden_units": ["usual", 64, 128, 256],
     "modality_dropout": [0.0, 0.3],
 }
 _LOGARITHMIC = _OF_OPTIMIZER = ("learning_rate", "weight_decay")
@@ -35,7 +36,7 @@ def search(
     time_limit=None,
     storage=None,
     space=None,
-    epochs=60,
+    epochs=None,
     patience=15,
     batch_size=None,
     class_weight=None,
@@ -77,7 +78,8 @@ def search(
             `"weight_decay"` (of AdamW) to a pair `(from, to)` of numbers or a list of
             choices. Default: both of these, `dropout`, `hidden_units` and
             `modality_dropout`.
-        epochs: int, largest number of epochs of each training.
+        epochs: int, largest number of epochs of each training. Default: that of
+            `training_settings`.
         patience: int, epochs without a smaller loss until training stops.
         batch_size: as in `model.fit`.
         class_weight: as in `model.fit`.
@@ -106,6 +108,7 @@ def search(
         raise missing_extra("optuna", "tune") from error
     train, validation = to_table(train), to_table(validation)
     space = _checked(space, settings, schema)
+    epochs = epochs or training_settings(len(train)).epochs
     labels = [encode_targets(table, schema) for table in (train, validation)]
     plain = {"epochs": epochs, "patience": patience, "batch_size": batch_size}
     plain |= {"class_weight": class_weight, "sample_weight": sample_weight}
