@@ -113,6 +113,7 @@ class Candidate:
         """Weighs the experts on all rows, and predicts each row by its fold's model."""
         started = time.monotonic()
         fitted = {id(v) for v in weigh_together(self.model, self.experts)}
+        self.experts.clear()
         self.predictions = {}
         for fold, state in enumerate(self.states):
             for place, variable in enumerate(self.model.weights):

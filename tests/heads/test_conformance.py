@@ -197,6 +197,19 @@ def test_a_file_holds_every_head(model, tmp_path):
     assert one == pytest.approx(other, rel=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_the_mean_of_equal_predictions_is_these(model):
+    """In an ensemble, on whatever scale a head averages; so is the loss."""
+    weights = dict.fromkeys([*CASES, ALWAYS], [0.25, 0.75])
+    ensemble = keras_mm.models.Ensemble.of([model, model], weights)
+    inputs, labels = rows_of(model.schema)
+    expected, found = (one.predict_on_batch(inputs) for one in (model, ensemble))
+    for name in weights:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5)
+    one, other = (m.test_on_batch(inputs, labels) for m in (model, ensemble))
+    np.testing.assert_allclose(one[0], other[0], rtol=1e-4)
+
+
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="exports are written by TensorFlow")
 def test_all_of_them_in_one_export(tmp_path):
     table, model = make_table(), build("hybrid")
