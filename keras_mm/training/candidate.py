@@ -1,7 +1,9 @@
 """The rows of `fit_ensemble`, and the trainings of one of its candidates."""
 
+import contextlib
 import copy
 import functools
+import io
 import time
 
 import numpy as np
@@ -82,10 +84,13 @@ class Candidate:
         """Trains the model for a fold."""
         started, model = time.monotonic(), self.model
         if fold:
-            self._start_again(_build(self.settings, rows.schema, self.seed + fold))
+            # What the builder says was said for the first fold.
+            with contextlib.redirect_stdout(io.StringIO()):
+                fresh = _build(self.settings, rows.schema, self.seed + fold)
+            self._start_again(fresh)
         table, weights = rows.part(np.flatnonzero(rows.fold != fold))
         held, held_weights = rows.part(np.flatnonzero(rows.fold == fold))
-        history = _trainer(model, self.folder)(
+        history = trainer_of(model, self.folder)(
             table,
             validation_data=(held, None, held_weights),
             class_weight=rows.class_weight,
@@ -154,8 +159,13 @@ def _build(settings, schema, seed):
     return build_model(schema, seed=seed, **copy.deepcopy(settings))
 
 
-def _trainer(model, folder):
-    """The function that trains a model; the outputs of frozen encoders are cached."""
+def trainer_of(model, folder):
+    """The function that trains a model; the outputs of frozen encoders are cached.
+
+    Args:
+        model: a compiled model made by a builder.
+        folder: folder to cache them in.
+    """
     frozen = [
         e for e in model.encoders.values() if e.weights and not e.trainable_weights
     ]

@@ -1,4 +1,8 @@
+import contextlib
 import copy
+import io
+import sys
+import tempfile
 import time
 
 import numpy as np
@@ -9,6 +13,7 @@ from ..errors import missing_extra
 from ..models import build_model
 from ..models.training_settings import training_settings
 from .callbacks import callbacks
+from .candidate import trainer_of
 from .progress import counted
 from .pruning import Pruning
 from .search_result import SearchResult
@@ -122,18 +127,21 @@ def search(
         """The loss of a trial."""
         found = {} if _is_first(study) else _propose(trial, space)
         trial.set_user_attr("settings", found)
-        model = build_model(schema, seed=seed, **copy.deepcopy(settings | found))
+        # What the builder says, it says once.
+        shown = sys.stdout if trial.number == 0 else io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            model = build_model(schema, seed=seed, **copy.deepcopy(settings | found))
         pruning = Pruning(trial)
-        history = model.fit(
+        history = trainer_of(model, temporary)(
             train,
             validation_data=weighed,
             epochs=epochs,
-            batch_size=batch_size,
             class_weight=class_weight,
             sample_weight=sample_weight,
             verbose=0,
             callbacks=[*callbacks(None, patience), pruning, TimeLimit(until)],
             **reading,
+            **({"batch_size": batch_size} if batch_size else {}),
         )
         trial.set_user_attr("epochs", len(history.epoch))
         if pruning.is_pruned:
@@ -149,7 +157,10 @@ def search(
         return scores["loss"]
 
     done = len(_finished(study))
-    with counted("search", max(trials - done, 0), "trials", verbose) as advance:
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        counted("search", max(trials - done, 0), "trials", verbose) as advance,
+    ):
         while len(_finished(study)) < trials:
             begun = time.monotonic()
             if not _is_first(study) and begun + longest > until:
