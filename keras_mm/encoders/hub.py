@@ -132,7 +132,7 @@ class Hub(Encoder):
             tokens = layers.Dense(self.units)(tokens)
         return tokens, mask
 
-    def _backbone(self, kind, sequences):
+    def _backbone(self, kind, sequences, length=None):
         """The part of the backbone for this kind of input, frozen unless trainable.
 
         CLIP and SigLIP have one part for images and one for texts.
@@ -142,6 +142,13 @@ class Hub(Encoder):
         if isinstance(backbone, (models.CLIPBackbone, models.SigLIPBackbone)):
             is_text = kind == "text"
             backbone = whole.text_encoder if is_text else whole.vision_encoder
+        longest = getattr(backbone, "max_sequence_length", None)
+        if length is not None and longest is not None and length > longest:
+            raise ValueError(
+                f"This backbone reads {longest} pieces of a text at the most: "
+                f"keras_mm.Text(sequence_length={longest}). "
+                f"Received: preset={self.preset!r}, sequence_length={length}"
+            )
         inputs, output = {i.name: i for i in backbone.inputs}, backbone.output
         if isinstance(output, dict) and "sequence_output" in output:
             # Without BERT's pooled output, whose weights would have no gradient.
@@ -180,7 +187,7 @@ class Hub(Encoder):
         return load(self.preset, **rates, **kwargs)
 
     def _encode_text(self, ids, special, sequences):
-        backbone = self._backbone("text", sequences)
+        backbone = self._backbone("text", sequences, ids.shape[1])
         mask = ops.not_equal(ids, 0)
         if "padding" in special:
             # The input's ids are shifted by 1: 0 is padding.

@@ -1,5 +1,6 @@
 """`encoders="pretrained"`: a small pretrained backbone for each column that has one."""
 
+import functools
 import os
 from typing import NamedTuple
 
@@ -160,18 +161,28 @@ def _encoders(value, how):
 
 def _print(chosen, inputs):
     """Says what was taken."""
-    print("Pretrained encoders, frozen:")
-    plain = {}
+    lines, plain = ["Pretrained encoders, frozen:"], {}
     for name, value in chosen.items():
         several = value if isinstance(value, list) else [value]
         plain[name] = [
             f"hub:{e.preset}" if isinstance(e, Encoder) else e for e in several
         ]
         scratch = [f" beside {e}" for e in several if isinstance(e, str)]
-        print(f"  {name}: {_choice_of(inputs[name]).describe()}{''.join(scratch)}")
+        lines.append(
+            f"  {name}: {_choice_of(inputs[name]).describe()}{''.join(scratch)}"
+        )
         if min(getattr(inputs[name], "size", [_SMALL])) < _SMALL:
             size = " x ".join(map(str, inputs[name].size))
-            print(f"    It sees little of {size} pixels: keras_mm.Image((224, 224)).")
+            lines.append(
+                f"    It sees little of {size} pixels: keras_mm.Image((224, 224))."
+            )
         if len(several) == 1:
             (plain[name],) = plain[name]
-    print(f"  The same, to change: encoders={plain}")
+    lines.append(f"  The same, to change: encoders={plain}")
+    _print_once("\n".join(lines))
+
+
+@functools.cache
+def _print_once(text):
+    # Folds and trials build model after model.
+    print(text)

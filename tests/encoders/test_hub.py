@@ -126,6 +126,14 @@ def test_file_and_export(tmp_path):
         np.testing.assert_allclose(answer["y_probabilities"], expected, atol=1e-5)
 
 
+def test_longer_texts_than_the_backbone_reads(tmp_path):
+    bert(str(tmp_path))
+    text = keras_mm.Text(13).adapt(table_of()["text"])
+    hub = keras_mm.encoders.Hub(str(tmp_path))
+    with pytest.raises(ValueError, match="reads 12 pieces.*sequence_length=13"):
+        hub.build({"text": hub.prepare(text)}, "encoder")
+
+
 def test_errors(tmp_path, monkeypatch):
     resnet(tmp_path)
     with pytest.raises(ValueError):
