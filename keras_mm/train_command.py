@@ -162,7 +162,7 @@ def _one_model(schema, train, validation, chosen, options):
             return keras_mm.data.to_dataset(
                 part.table,
                 model.schema,
-                options.batch_size,
+                options.batch_size or settings.batch_size,
                 base_dir=part.base_dir,
                 on_unreadable=options.on_unreadable,
             )

@@ -83,6 +83,8 @@ def test_only_the_new_name_is_seen():
     assert Gloss.mixed.__qualname__ == "Gloss.mixed"
 
 
+# Newer than the name `bad`.
+NEWER = {"Forms.to_raw", "fit_ensemble", "search"}
 # Functions that hand the option on by `**kwargs`.
 BY_KWARGS = {"Retriever.classify", "predict_without", "fit_gradually"}
 
@@ -114,7 +116,7 @@ PUBLIC = _public()
 READING = [
     name
     for name, value in PUBLIC.items()
-    if "on_unreadable" in inspect.signature(value).parameters
+    if ("on_unreadable" in inspect.signature(value).parameters and name not in NEWER)
     or value.__qualname__ in BY_KWARGS
 ]
 

@@ -38,13 +38,13 @@ def compare(
     Examples:
 
     >>> schema = keras_mm.Schema(
-    ...     {"price": keras_mm.Number(), "city": keras_mm.Category()},
+    ...     {"price": keras_mm.Number(), "text": keras_mm.Text(sequence_length=8)},
     ...     {"category": keras_mm.ClassLabel()})
     >>> results = keras_mm.evaluation.compare(
     ...     schema, table, ["gated"], folds=2, epochs=1, patience=None,
     ...     path="results.csv")
     >>> sorted(results.index)
-    ['city alone', 'gated', 'price alone']
+    ['gated', 'price alone', 'text alone']
     >>> keras_mm.evaluation.plot_comparison(results).savefig("results.png")
 
     Args:
