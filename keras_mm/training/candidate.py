@@ -15,6 +15,7 @@ from ..data.folds import folds as fold_numbers
 from ..data.folds import texts
 from ..data.raw import encode_targets
 from ..data.weights import combined_weights
+from ..errors import RowsError
 from ..models import build_model
 from ..models.ensemble import copy_of
 from ..models.late_together import answers_of_experts, weigh_together
@@ -90,15 +91,20 @@ class Candidate:
             self._start_again(fresh)
         table, weights = rows.part(np.flatnonzero(rows.fold != fold))
         held, held_weights = rows.part(np.flatnonzero(rows.fold == fold))
-        history = trainer_of(model, self.folder)(
-            table,
-            validation_data=(held, None, held_weights),
-            class_weight=rows.class_weight,
-            sample_weight=weights,
-            verbose=0,
-            **reading,
-            **settings,
-        )
+        try:
+            history = trainer_of(model, self.folder)(
+                table,
+                validation_data=(held, None, held_weights),
+                class_weight=rows.class_weight,
+                sample_weight=weights,
+                verbose=0,
+                **reading,
+                **settings,
+            )
+        except RowsError:
+            # The same error, with the numbers of the rows in the whole table.
+            to_dataset(rows.table, model.schema, **reading)
+            raise
         limit = settings["callbacks"][-1]
         self.stopped_after = len(history.epoch) if limit.has_stopped else 0
         pairs = to_dataset(

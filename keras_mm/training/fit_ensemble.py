@@ -40,7 +40,7 @@ def fit_ensemble(
     finds the candidates' weights, and the experts of a late or hybrid fusion are weighed
     on all rows instead of one fold. The ensemble averages the probabilities of all
     models, or their numbers (those with `scale="log"` or `"quantile"` on that scale).
-    Frozen encoders run once, see `fit_cached`.
+    Frozen encoders run once in training, see `fit_cached`; each member has its own copy.
 
     The result is a model as any other: it predicts, is scored, saved and exported as one.
     It takes as long as its members together: `folds` times as long as one model, times

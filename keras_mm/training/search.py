@@ -187,8 +187,8 @@ def _checked(space, settings, schema):
     """The space without what `settings` determine."""
     if space is None:
         space = {name: values for name, values in SPACE.items() if name not in settings}
-        if len(schema.inputs) == 1:
-            del space["modality_dropout"]
+        if len(schema.modalities()) == 1:
+            space.pop("modality_dropout", None)
     for name, values in space.items():
         is_pair = (
             isinstance(values, tuple) and len(values) == 2 and values[0] < values[1]

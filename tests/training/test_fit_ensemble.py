@@ -328,6 +328,18 @@ def test_what_cannot_be_averaged_is_refused_before_training():
         keras_mm.fit_ensemble(schema, table, time_limit=0)
 
 
+@pytest.mark.parametrize("row", [3, 17])
+def test_rows_are_counted_in_the_whole_table(row):
+    """Whether they are in the held-out fold or among the others."""
+    table = make_table(24, missing=False)
+    table.at[row, "image"] = b"no picture"
+    image = {"image": keras_mm.Image((8, 8), augmentation=None)}
+    schema = small_schema(table, **image)
+    own = {"encoders": {"image": keras_mm.encoders.CNN(2)}}
+    with pytest.raises(ValueError, match=f"in row {row} "):
+        fitted(table, [own], schema)
+
+
 @pytest.mark.backends
 @pytest.mark.parametrize("scale", [None, "log", "quantile"])
 def test_weighted_mean(scale):
