@@ -19,7 +19,7 @@ from keras_mm.models import Ensemble
 from keras_mm.training.candidate import Candidate, FoldedRows
 from keras_mm.training.greedy_weights import greedy_weights
 
-from ..helpers import dense_table, make_table, small_encoders, small_schema
+from ..helpers import dense_table, make_table, small_schema
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 on_tensorflow = pytest.mark.skipif(
@@ -143,14 +143,10 @@ print(model.report)
 
 @on_tensorflow
 def test_a_file_an_export_a_report_and_vectors(tmp_path):
-    table = make_table(36)
-    columns = {
-        "text": keras_mm.Text(sequence_length=4, vocabulary_size=50),
-        "price": keras_mm.Number(),
-    }
-    own = {"text": small_encoders()["text"], "price": keras_mm.encoders.Dense(3)}
-    schema = small_schema(table, **columns)
-    ensemble = fitted(table, [{"encoders": own, "fusion": "gated"}], schema, epochs=1)
+    table = dense_table(36)
+    schema = dense_schema(table)
+    table.loc[:1, "good"] = table.loc[1:2, "bad"] = None
+    ensemble = fitted(table, [settings("gated")], schema, epochs=1)
     predicted = ensemble.predict(table, verbose=0)
     ensemble.save(tmp_path / "m.keras")
     table.to_pickle(tmp_path / "table.pkl")
@@ -168,11 +164,11 @@ def test_a_file_an_export_a_report_and_vectors(tmp_path):
     # `export` compares every output of every signature with the model.
     path = keras_mm.export(ensemble, tmp_path / "model", rows=table, verbose=False)
     served = keras_mm.load_exported(path)
-    assert {"embed", "embed_text", "embed_price", "explain"} <= set(served.signatures)
+    assert {"embed", "embed_good", "embed_bad", "explain"} <= set(served.signatures)
     report = keras_mm.evaluation.modality_report(
         None, table, model=ensemble, emap_rows=0
     )
-    assert list(report.modalities) == ["text", "price"]
+    assert list(report.modalities) == ["good", "bad"]
     vectors = Embedder(ensemble)(table)[0]
     one, two = (Embedder(member)(table)[0] for member in ensemble.members)
     np.testing.assert_allclose(
