@@ -173,8 +173,11 @@ class Forms(Input):
 
     def describe(self):
         """A one-line description."""
+        described = {}
+        for name, form in self.forms.items():
+            described.setdefault(form.describe(), []).append(name)
         return "; ".join(
-            f"{form.describe()} (for {name})" for name, form in self.forms.items()
+            f"{text} (for {', '.join(names)})" for text, names in described.items()
         )
 
     def get_config(self):

@@ -68,6 +68,8 @@ def test_each_encoder_reads_its_own_form(made):
         assert ops.convert_to_numpy(got[1]).any(1).tolist() == [True, *[False] * 2] + (
             [True] * 9
         )
+    line = model.schema.inputs["text"].describe()
+    assert line.endswith("(for text-ngrams, text-average, text-temporal_cnn)")
     # Words are in it once, for both encoders of words.
     assert tensors["text"].shape[1] == lengths[0] + lengths[1]
     assert not tensors["text"][1:3].any()
