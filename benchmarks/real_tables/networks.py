@@ -144,7 +144,9 @@ def widedeep(task, train, validation):
     if numbers or categories:
         flags = [f"{name} missing" for name in numbers if train[name].isna().any()]
         readers["X_tab"] = TabPreprocessor(
-            cat_embed_cols=categories + flags or None, continuous_cols=numbers or None
+            cat_embed_cols=categories + flags or None,
+            continuous_cols=numbers or None,
+            cols_to_scale=numbers or None,
         )
     if rivals.columns_of(task, "text", "list"):
         readers["X_text"] = TextPreprocessor(text_col="words", maxlen=80, verbose=0)
