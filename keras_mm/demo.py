@@ -20,7 +20,7 @@ _INPUTS = {
     "picture + title": ["image", "title"],
 }
 _FUSED = "picture + title"
-_EPOCHS = 24
+_EPOCHS = 60
 
 
 def demo(output="runs/demo", quick=False, seed=0):
@@ -133,8 +133,7 @@ def _score_table(results, intervals):
 
     table = Table(title="Scores by inputs", title_justify="left")
     table.add_column("inputs")
-    headings = ("test accuracy", "95% interval", "both have more by", "seconds")
-    for heading in headings:
+    for heading in ("test accuracy", "gain of both over it", "seconds"):
         table.add_column(heading, justify="right")
     fused = results[_FUSED]["test"]["accuracy"]
     for name, result in results.items():
@@ -142,13 +141,13 @@ def _score_table(results, intervals):
         gain = f"{fused - accuracy:+.3f} [{more[0]:+.3f}, {more[1]:+.3f}]"
         table.add_row(
             name,
-            f"{accuracy:.3f}",
-            f"{own[0]:.3f} to {own[1]:.3f}",
+            f"{accuracy:.3f} [{own[0]:.3f}, {own[1]:.3f}]",
             "" if name == _FUSED else gain,
             f"{result['seconds']:.0f}",
             style="bold" if name == _FUSED else None,
         )
-    table.caption = "intervals over test rows, by bootstrap"
+    table.caption = "[95% intervals over test rows, by bootstrap]"
+    table.caption_justify = "left"
     return table
 
 
@@ -169,8 +168,8 @@ def _withheld_table(model, test, results):
     from rich.table import Table
 
     full = results[_FUSED]["test"]
-    table = Table(title="Scores with an input withheld", title_justify="left")
-    table.add_column(f"withheld from {_FUSED}")
+    table = Table(title=f"Scores of {_FUSED}, one withheld", title_justify="left")
+    table.add_column("withheld")
     for heading in ("test accuracy", "lost", "test macro-F1", "lost"):
         table.add_column(heading, justify="right")
     for name, column in (("picture", "image"), ("title", "title")):
