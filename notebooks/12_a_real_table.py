@@ -358,8 +358,8 @@ print(f"{films[~is_known].Reviews.median():.0f} where it is not")
 # ## When there is more time
 #
 # `keras_mm.fit_ensemble(schema, pd.concat([train, validation]), folds=5, groups="group")` trains five such models, weighs them on rows that
-# they have not seen, and makes one model of them, of five times the size. Run once on these films (the schema, too, learned from both parts), it took 199 CPU seconds and gained
-# nothing to speak of: R2 .59, typical factor 2.01.
+# they have not seen, and makes one model of them, of five times the size. Run once on these films (the schema, too, learned from both
+# parts), it took 199 CPU seconds and gained nothing to speak of: R2 .59, typical factor 2.01.
 #
 # ## Served
 #
