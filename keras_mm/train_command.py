@@ -214,7 +214,7 @@ def print_weights(target, weights):
     """Prints how much each modality's own prediction counts."""
     values = "  ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
     print(f"weights of the predictions of {target}: {values}")
-    unused = [name for name, weight in weights.items() if weight < 1e-6]
+    unused = [name for name, weight in weights.items() if weight == 0]
     if unused:
         print(f"  no weight, as they add nothing on the validation rows: {unused}")
 

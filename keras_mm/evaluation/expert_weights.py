@@ -1,3 +1,4 @@
+import numpy as np
 from keras import ops
 
 
@@ -29,6 +30,8 @@ def expert_weights(model):
         count = layer.weight_logits.shape[0]
         shares = layer.shares(ops.ones((1, count), dtype="bool"))
         names = [*model.modalities, "joint"][:count]
-        shares = ops.convert_to_numpy(shares)[0].tolist()
+        shares = ops.convert_to_numpy(shares)[0]
+        # An expert that is left out has a logit far below the others.
+        shares = np.where(shares < 1e-9, 0.0, shares).tolist()
         weights[target] = dict(zip(names, shares, strict=True))
     return weights

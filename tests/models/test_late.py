@@ -357,3 +357,15 @@ def test_experts_stay_inside_where_another_model_is_around():
     # A training loop of one's own may have the predictions alone.
     labels = np.arange(len(table)) % 3
     assert float(model.compute_loss(x, labels, model(x))) > 0
+
+
+def test_weights_of_experts_by_name():
+    table = dense_table()
+    model = dense_model(table, fusion="hybrid")
+    layer = model.late_fusions()["category"]
+    layer.weight_logits.assign([np.log(3.0), 0.0, late.UNUSED])
+    weights = keras_mm.evaluation.expert_weights(model)["category"]
+    assert list(weights) == [*model.modalities, "joint"]
+    np.testing.assert_allclose(list(weights.values()), [0.75, 0.25, 0], atol=1e-6)
+    assert weights["joint"] == 0
+    assert keras_mm.evaluation.expert_weights(dense_model(table, fusion="gated")) == {}
