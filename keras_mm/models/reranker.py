@@ -11,7 +11,8 @@ from ..inputs import Number
 from ..names import layer_name
 from ..objectives import Matching
 from ..targets import ClassLabel
-from .build import choose_encoders, wire_model
+from .build import wire_model
+from .choices import choose_encoders
 from .reranker_model import MATCH, SCORE, Reranker
 from .scored_fusion import ScoredFusion
 

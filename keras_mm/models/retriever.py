@@ -12,13 +12,12 @@ from ..names import check_names, layer_name
 from ..objectives import Contrastive
 from .build import (
     as_schema,
-    check_learning_rates,
-    choose_encoders,
     drop_modalities,
     encode,
     prepare,
     set_tuning,
 )
+from .choices import check_learning_rates, choose_encoders
 from .retriever_model import SIMILARITY, Retriever
 from .seeded import seeded_builder
 from .wiring import Wiring
