@@ -206,7 +206,7 @@ def test_dates_join_the_numbers():
     schema = keras_mm.Schema(
         {"day": keras_mm.Date(mean=0.0, std=1.0), "n": keras_mm.Number(0.0, 1.0)}
     )
-    assert schema.modalities() == {"numbers": ["day", "n"]}
+    assert schema.modalities(own=["numbers"]) == {"numbers": ["day", "n"]}
     model = keras_mm.encoders.Dense(3, activation=None).build(schema.inputs, "e")
     kernel, bias = model.get_weights()
     assert kernel.shape == (5 + 1 + 2, 3)

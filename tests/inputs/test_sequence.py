@@ -270,7 +270,7 @@ def test_inferred(capsys):
     assert schema.inputs["embedding"].shape == (5,)
     assert schema.inputs["long"].shape == (1024, 1)
     assert schema.inputs["day"].shape == (5,) and schema.inputs["moment"].has_time
-    assert schema.modalities()["numbers"] == ["day", "moment"]
+    assert schema.modalities()["tabular"] == ["day", "moment"]
     with pytest.raises(ValueError, match="not images, vectors or sequences"):
         keras_mm.infer_schema(table, target="label", inputs=["ragged"])
     # One bad date among many is said, and refused with its row in training.
