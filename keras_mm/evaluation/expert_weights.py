@@ -5,8 +5,9 @@ from keras import ops
 def expert_weights(model):
     """How much each modality's own prediction counts in a late or hybrid fusion.
 
-    `model.fit` finds these weights on the validation rows. An expert that does not lower
-    their loss has a weight of 0, and only predicts rows in which all others are absent.
+    `model.fit` finds these weights on the validation rows. An expert without which their
+    loss is clearly lower has a weight of 0; so have all others if the best one alone is
+    better than all together. They only predict rows in which all others are absent.
 
     Examples:
 
