@@ -123,7 +123,7 @@ report.shapley.round(3)
 report.interactions.round(3).to_frame("").T
 
 # %% [markdown]
-# An interval from 0 to 0 means that both were right on the very same rows of this sample, not that the gap is known exactly.
+# The interval holds 0: on these rows, a late fusion would have done as well.
 #
 # ## What to conclude
 #
