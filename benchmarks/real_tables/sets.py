@@ -125,16 +125,13 @@ def cdda_type(folder):
     if table is None:
         return None
     table = _frequent(table, "type", 100)
-    numbers = ["weight_g", "volume_ml", "longest_side_cm", "price_cents"]
-    texts = ["name", "description"]
-    roles = _roles(number=numbers, list=["materials"], text=texts, picture=["picture"])
-    columns = {
-        "numbers": numbers,
-        "text": texts,
-        "picture": ["picture"],
-        "everything": list(roles),
-    }
-    return Task(table, "type", "class", roles, columns, "group")
+    roles = _roles(
+        number=["weight_g", "volume_ml", "longest_side_cm", "price_cents"],
+        list=["materials"],
+        text=["name", "description"],
+        picture=["picture"],
+    )
+    return _kinds(table, roles)
 
 
 def tmw_type(folder):
@@ -143,14 +140,25 @@ def tmw_type(folder):
     if table is None:
         return None
     table = _frequent(table, "type", 50)
-    numbers, texts = ["price", "weight", "level"], ["name", "description"]
-    roles = _roles(number=numbers, text=texts, picture=["picture"])
+    roles = _roles(
+        number=["price", "weight", "level"],
+        text=["name", "description"],
+        picture=["picture"],
+    )
+    return _kinds(table, roles)
+
+
+def _kinds(table, roles):
+    """The task of an item's type, from its numbers, its texts, its picture, or all."""
     columns = {
-        "numbers": numbers,
-        "text": texts,
-        "picture": ["picture"],
-        "everything": list(roles),
+        name: [column for column, own in roles.items() if own == role]
+        for name, role in (
+            ("numbers", "number"),
+            ("text", "text"),
+            ("picture", "picture"),
+        )
     }
+    columns["everything"] = list(roles)
     return Task(table, "type", "class", roles, columns, "group")
 
 

@@ -40,8 +40,9 @@ def build_model(
         hidden_units: int, units of a Dense layer before the outputs, which they share,
             or None; `"usual"`: depends on the targets (none for classes, 64 for a
             number and for several targets) and on the inputs (with numbers or
-            categories, two hidden layers of 128 in each expert).
-        dropout: float, dropout rate before the outputs.
+            categories, two hidden layers of 128 in their expert and in the joint one).
+        dropout: float, dropout rate before the outputs. In the default fusion of numbers
+            and categories, 0 stands for 0.1.
         label_smoothing: float, share of each class label spread over all classes.
         loss_weights: dict from a target's name to the weight of its loss. Default: 1.
         optimizer: Keras optimizer or its name.

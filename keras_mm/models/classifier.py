@@ -50,8 +50,9 @@ def build_classifier(
             called with a list of tokens and a list of masks. Default: `"hybrid"`;
             with numbers or categories, their expert and the joint one are ensembles of
             networks with hidden layers (`Hybrid(Concat(), hidden_units=[128, 128],
-            dropout=0.1, members=16, linear=[...])`); and for a single modality of another kind `"concat"`, which
-            leaves it as it is.
+            dropout=0.1, members=16, linear=[...])`, and `LateMean` if there is nothing
+            else); for a single modality of another kind `"concat"`, which leaves it as
+            it is.
         modality_dropout: float, share of the training rows in which some modalities
             are masked, never all; see `fusion.ModalityDropout`.
         missing_token: bool, whether an absent modality has a learned token
@@ -60,7 +61,7 @@ def build_classifier(
             are present; see `fusion.Imputation`.
         hidden_units: int, units of a Dense layer before the output, or None;
             `"usual"`: as in `build_model`.
-        dropout: float, dropout rate before the output.
+        dropout: float, dropout rate before the output; see `build_model`.
         label_smoothing: float, share of each label spread over all classes.
         optimizer: Keras optimizer or its name.
         learning_rates: dict from a modality's name to the learning rate of its

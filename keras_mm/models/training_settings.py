@@ -6,7 +6,7 @@ class TrainingSettings(NamedTuple):
     """Settings of training that suit the size of a table.
 
     Args:
-        learning_rate: float, of `keras.optimizers.Adam`.
+        learning_rate: float, of `keras.optimizers.Adam`; the same for all sizes.
         batch_size: int.
         epochs: int, at the most; early stopping ends training before.
     """

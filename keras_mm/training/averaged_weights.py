@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+# Keras's own (`use_ema` of an optimizer, with `SwapEMAWeights`) has the same decay from the
+# first step on, and so lags behind in the first epochs.
 # How often an epoch's weights enter the average.
 _TIMES = 16
 

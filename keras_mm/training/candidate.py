@@ -18,7 +18,7 @@ from ..data.weights import combined_weights
 from ..errors import RowsError
 from ..models import build_model
 from ..models.ensemble import copy_of
-from ..models.late_together import answers_of_experts, weigh_together
+from ..models.late import answers_of_experts, weigh_together
 from ..models.rows import take_rows
 from .fit_cached import fit_cached
 
